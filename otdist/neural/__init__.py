@@ -1,0 +1,1 @@
+"""Critics: neural networks whose estimate of a Wasserstein distance is certified."""
