@@ -1,0 +1,65 @@
+# Every target sets up what it needs: a clean clone, Python 3.11 and make are enough.
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.ready-bench
+# Tests run in two processes of one thread each: nested thread pools on two cores only wait.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+SUITE ?= quick
+SEED ?= 0
+OUT ?= out/bench
+
+.PHONY: help setup demo test check format lint types spell docs figures serve bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev,docs,plot,tables]"
+	@touch $@
+
+$(BENCH_READY): $(READY)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[bench]"
+	@touch $@
+
+setup: $(READY)  ## create .venv with everything that development needs
+
+demo: $(READY)  ## exact W_1 and W_2 on real data: a table, and a picture in out/
+	@$(BIN)/python examples/demo.py
+
+test: $(READY)  ## all tests, and the examples in the docstrings
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --doctest-modules otdist tests
+
+check: lint types spell docs test  ## everything that continuous integration runs
+
+format: $(READY)  ## rewrite the sources in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(READY)  ## format and lint, without changing a file
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)  ## static types
+	$(BIN)/pyright
+
+spell: $(READY)  ## spelling of sources and pages
+	$(BIN)/codespell
+
+docs: $(READY)  ## build the site into site/, warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+figures: $(READY)  ## draw the pictures of the site again
+	@for script in docs/figures/*.py docs/tutorials/*.py; do \
+		test -e $$script || continue; echo $$script; $(BIN)/python $$script || exit 1; done
+
+serve: $(READY)  ## the site at http://127.0.0.1:8000, rebuilt as you write
+	$(BIN)/mkdocs serve
+
+bench: $(BENCH_READY)  ## side by side with other libraries: JSON, table and plots in out/bench
+	$(BIN)/python -m benchmarks --suite $(SUITE) --seed $(SEED) --out $(OUT)
+
+clean:  ## remove what the other targets made, .venv included
+	rm -rf $(VENV) site out dist .pytest_cache .ruff_cache .hypothesis
