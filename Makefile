@@ -43,7 +43,7 @@ lint: $(READY)  ## format and lint, without changing a file
 	$(BIN)/ruff check .
 
 types: $(READY)  ## static types
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 spell: $(READY)  ## spelling of sources and pages
 	$(BIN)/codespell

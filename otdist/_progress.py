@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """A spinner with the elapsed time; the value is called with a word on the current stage.
 
-    Nothing is written when `quiet` is set or stderr is not a terminal, and the line is removed at the
-    end, so that what remains on the screen is the result.
+    Nothing is written when `quiet` is set or stderr is not a terminal, and the line is removed at
+    the end, so that what remains on the screen is the result.
 
     >>> with progress("solving", quiet=True) as say:
     ...     say("coarse duals")
