@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 import torch
@@ -51,22 +50,28 @@ def _blocks(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def sort(*tensors: Tensor) -> list[Tensor]:
     """The tensors, sorted along their last axis, without a graph."""
-    return _sort(tensors, None)
-
-
-def merge(*tensors: Tensor) -> list[Tensor]:
-    """As `sort`, for rows that consist of a few ascending runs each."""
-    return _sort(tensors, "stable")
-
-
-def _sort(tensors: Sequence[Tensor], kind: Literal["stable"] | None) -> list[Tensor]:
-    if any(t.device.type != "cpu" for t in tensors):
-        return [torch.sort(t.detach(), dim=-1).values for t in tensors]
-    copies = [t.detach().contiguous().clone() for t in tensors]
-    rows = [_rows(t) for t in copies]
-    tasks = [lambda block=block: block.sort(axis=-1, kind=kind) for block in _blocks(rows)]
-    in_threads(tasks, sum(t.numel() for t in copies))
+    copies = [t.detach().clone(memory_format=torch.contiguous_format) for t in tensors]
+    sort_(*copies)
     return copies
+
+
+def sort_(*tensors: Tensor, runs: bool = False) -> None:
+    """Sort contiguous tensors in place along their last axis.
+
+    Args:
+        tensors: Any shapes.
+        runs: The rows consist of a few ascending runs, which a merge sort finds.
+    """
+    if any(t.device.type != "cpu" for t in tensors):
+        for t in tensors:
+            t.copy_(torch.sort(t, dim=-1).values)
+        return
+    kind = "stable" if runs else None
+    tasks = [
+        lambda block=block: block.sort(axis=-1, kind=kind)
+        for block in _blocks([_rows(t) for t in tensors])
+    ]
+    in_threads(tasks, sum(t.numel() for t in tensors))
 
 
 def argsort(*tensors: Tensor) -> list[Tensor]:

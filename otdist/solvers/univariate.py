@@ -13,39 +13,18 @@ weights. Walking through the merged breakpoints visits n + m − 1 cells (i, j) 
   staircase satisfy f_i + g_j ≤ c_ij everywhere (Hoffman 1963, On simple linear programming
   problems). They therefore stay valid for points of zero weight, ties and rounded breakpoints;
 * the derivative of the cost in the weights is f, that in the points follows from the masses.
-
-Uniform weights need no floating-point breakpoints: they are merged as integers. Breakpoints of
-weights that agree within the rounding of their sums are treated as equal, since an arc of mass
-1e-17 across a wide gap would show as 1e-17^(1/p) in the distance of equal measures.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from otdist.result import Arcs
-from otdist.solvers._sorting import argsort, merge, sort
-
-_BLOCK = 1024
-"""Length of the inner sums of a cumulative sum; keeps its error near sqrt(n) roundings."""
-
-
-@dataclass(frozen=True)
-class Staircase:
-    """The cells (i, j) of sorted points that the monotone plan visits, with their masses.
-
-    Attributes:
-        rows: int64 (..., n + m − 1), non-decreasing from 0 to n − 1.
-        cols: int64 (..., n + m − 1), non-decreasing from 0 to m − 1.
-        mass: float64 (..., n + m − 1), ≥ 0, of sum 1; carries the graph of the weights.
-    """
-
-    rows: Tensor
-    cols: Tensor
-    mass: Tensor
+from otdist.solvers._sorting import argsort, sort, sort_
+from otdist.solvers._staircase import Staircase, staircase, take, uniform_staircase
 
 
 def cost(
@@ -69,20 +48,23 @@ def cost(
     """
     if a is None and b is None:
         xs, ys = _sorted(x, y)
-        if x.shape[-1] == y.shape[-1]:
-            return power(xs - ys, p).mean(-1)
-        stairs = uniform_staircase(x.shape[-1], y.shape[-1], x.device)
-        gaps = _take(xs, stairs.rows) - _take(ys, stairs.cols)
-        return (power(gaps, p) * stairs.mass.to(x.dtype)).sum(-1)
+        return _uniform_cost(xs, ys, p, owned=not (xs.requires_grad or ys.requires_grad))
     order_x, order_y = argsort(x, y)
     stairs = staircase(_weights(a, order_x), _weights(b, order_y), x.shape[-1], y.shape[-1])
-    gaps = _take(x, _take(order_x, stairs.rows)) - _take(y, _take(order_y, stairs.cols))
+    gaps = take(take(x, order_x), stairs.rows) - take(take(y, order_y), stairs.cols)
     return (power(gaps, p) * stairs.mass.to(x.dtype)).sum(-1)
+
+
+def cost_(x: Tensor, y: Tensor, p: float) -> Tensor:
+    """As `cost` with uniform weights and no graph, for contiguous inputs that it may overwrite."""
+    sort_(x, y)
+    return _uniform_cost(x, y, p, owned=True)
 
 
 def plan(x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Arcs:
     """The monotone plan between x (n,) and y (m,), optimal for every p: at most n + m − 1 arcs."""
-    order_x, order_y, stairs = _walk(x, y, a, b)
+    order_x, order_y = argsort(x, y)
+    stairs = _stairs(order_x, order_y, a, b)
     used = stairs.mass > 0
     return Arcs(
         rows=order_x[stairs.rows[used]],
@@ -100,20 +82,71 @@ def potentials(
     Σ a f + Σ b g equals the cost; both statements hold up to rounding of the largest cost. The
     constant is fixed by Σ a f = Σ b g.
     """
-    order_x, order_y, stairs = _walk(x, y, a, b)
-    xs, ys = x.detach().double()[order_x], y.detach().double()[order_y]
-    on_path = power(xs[stairs.rows] - ys[stairs.cols], p)
-    # A step along the staircase moves either i or j; the change of cost belongs to its potential.
-    steps = on_path.diff()
-    in_rows = stairs.rows.diff() > 0
-    f_sorted = torch.cat([steps.new_zeros(1), steps[in_rows].cumsum(0)])
-    g_sorted = torch.cat([on_path[:1], on_path[0] + steps[~in_rows].cumsum(0)])
-    f_mean = (f_sorted * _spread(stairs.mass, stairs.rows, len(x))).sum()
-    g_mean = (g_sorted * _spread(stairs.mass, stairs.cols, len(y))).sum()
-    shift = (g_mean - f_mean) / 2
-    f = torch.empty_like(f_sorted).index_copy_(0, order_x, f_sorted + shift)
-    g = torch.empty_like(g_sorted).index_copy_(0, order_y, g_sorted - shift)
+    x, y = x.detach().double(), y.detach().double()
+    order_x, order_y = argsort(x, y)
+    stairs = _stairs(order_x, order_y, a, b)
+    gaps = take(take(x, order_x), stairs.rows) - take(take(y, order_y), stairs.cols)
+    f_path, g_path = _path_potentials(power(gaps, p), stairs)
+    shift = ((g_path - f_path) * stairs.mass).sum() / 2
+    f = torch.empty_like(x).scatter_(-1, take(order_x, stairs.rows), f_path + shift)
+    g = torch.empty_like(y).scatter_(-1, take(order_y, stairs.cols), g_path - shift)
     return f, g
+
+
+class Derivatives(NamedTuple):
+    """W_p^p of batched samples on the line and its first derivatives; None where not asked for.
+
+    Attributes:
+        cost: (...).
+        x: (..., n), derivative in the points x.
+        y: (..., m).
+        a: (..., n), derivative in the weights a along directions that keep their sum.
+        b: (..., m).
+    """
+
+    cost: Tensor
+    x: Tensor | None
+    y: Tensor | None
+    a: Tensor | None
+    b: Tensor | None
+
+
+def derivatives(
+    x: Tensor,
+    y: Tensor,
+    p: float,
+    a: Tensor | None = None,
+    b: Tensor | None = None,
+    *,
+    wanted: tuple[bool, bool, bool, bool] = (True, True, False, False),
+) -> Derivatives:
+    """`cost` and its derivatives in (x, y, a, b) as `wanted`, written directly, without a graph.
+
+    Faster than autograd through `cost`, which ``python -m benchmarks.sliced`` measures.
+    """
+    want_x, want_y, want_a, want_b = wanted
+    order_x, order_y = argsort(x, y)
+    xs, ys = take(x, order_x), take(y, order_y)
+    if a is None and b is None and x.shape[-1] == y.shape[-1] and not (want_a or want_b):
+        gaps = xs.sub_(ys)
+        slope = _slope(gaps, p).div_(x.shape[-1])
+        grad_x = torch.empty_like(x).scatter_(-1, order_x, slope) if want_x else None
+        grad_y = torch.empty_like(y).scatter_(-1, order_y, slope.neg_()) if want_y else None
+        return Derivatives(power(gaps, p).mean(-1), grad_x, grad_y, None, None)
+    stairs = _stairs(order_x, order_y, a, b)
+    gaps = take(xs, stairs.rows) - take(ys, stairs.cols)
+    on_path = power(gaps, p)
+    mass = stairs.mass.to(x.dtype)
+    slope = _slope(gaps, p).mul_(mass)
+    at_x, at_y = take(order_x, stairs.rows), take(order_y, stairs.cols)
+    grad_x = torch.zeros_like(x).scatter_add_(-1, at_x, slope) if want_x else None
+    grad_y = torch.zeros_like(y).scatter_add_(-1, at_y, slope.neg_()) if want_y else None
+    grad_a = grad_b = None
+    if want_a or want_b:
+        f_path, g_path = _path_potentials(on_path.double(), stairs)
+        grad_a = x.new_empty(x.shape, dtype=torch.float64).scatter_(-1, at_x, f_path)
+        grad_b = x.new_empty(y.shape, dtype=torch.float64).scatter_(-1, at_y, g_path)
+    return Derivatives((on_path * mass).sum(-1), grad_x, grad_y, grad_a, grad_b)
 
 
 def power(gaps: Tensor, p: float) -> Tensor:
@@ -123,123 +156,53 @@ def power(gaps: Tensor, p: float) -> Tensor:
     return gaps.abs() if p == 1 else gaps.abs().pow(p)
 
 
-def uniform_staircase(n: int, m: int, device: torch.device) -> Staircase:
-    """The staircase of uniform weights, by integers: breakpoints k/n and l/m are k·m and l·n."""
-    ends = torch.arange(1, n, device=device) * m
-    # Before breakpoint k of x come k − 1 of its own and those of y with l·n < k·m.
-    place = torch.arange(n - 1, device=device) + (ends - 1).div(n, rounding_mode="floor")
-    from_x = torch.zeros(n + m - 2, dtype=torch.bool, device=device)
-    from_x[place] = True
-    rows, cols = _counts(from_x)
-    time = torch.where(from_x, rows[1:] * m, cols[1:] * n)
-    first, last = time.new_zeros(1), time.new_full((1,), n * m)
-    mass = torch.cat([first, time, last]).diff().double() / (n * m)
-    return Staircase(rows, cols, mass)
-
-
-def staircase(a: Tensor | None, b: Tensor | None, n: int, m: int) -> Staircase:
-    """The staircase of weights a (..., n), b (..., m) in sorted order; None means uniform.
-
-    Both lists of breakpoints are merged by one sort of integers: the bits of floats in [0, 1]
-    order like integers, and the last bit says which list a breakpoint came from.
-    """
-    like = a if a is not None else b
-    assert like is not None, "uniform weights have their own staircase"
-    ends_a, ends_b = _breakpoints(a, n, like), _breakpoints(b, m, like)
-    bits_a, bits_b = ends_a.detach().view(torch.int64) & ~1, ends_b.detach().view(torch.int64) | 1
-    (keys,) = merge(torch.cat([bits_a, bits_b], -1))
-    from_y = (keys & 1).bool()
-    rows, cols = _counts(~from_y)
-    time = _level((keys & ~1).view(torch.float64), from_y, n + m)
-    if ends_a.requires_grad or ends_b.requires_grad:
-        graph = _choose(from_y, ends_b, cols[..., 1:] - 1, ends_a, rows[..., 1:] - 1)
-        time = graph + (time - graph).detach()
-    first = time.new_zeros((*time.shape[:-1], 1))
-    return Staircase(rows, cols, torch.cat([first, time, first + 1], -1).diff(dim=-1))
-
-
 def _sorted(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Both samples sorted, with a graph where one is required."""
     if torch.is_grad_enabled() and (x.requires_grad or y.requires_grad):
         order_x, order_y = argsort(x, y)
-        return _take(x, order_x), _take(y, order_y)
+        return take(x, order_x), take(y, order_y)
     xs, ys = sort(x, y)
     return xs, ys
 
 
-def _take(values: Tensor, index: Tensor) -> Tensor:
-    """values[..., index] along the last axis, for one index (k,) or one per leading dimension."""
-    return values.gather(-1, index.expand(*values.shape[:-1], index.shape[-1]))
-
-
 def _weights(weights: Tensor | None, order: Tensor) -> Tensor | None:
-    return None if weights is None else _take(weights.double().expand(order.shape), order)
+    return None if weights is None else take(weights.double().expand(order.shape), order)
 
 
-def _counts(from_x: Tensor) -> tuple[Tensor, Tensor]:
-    """Cells of the staircase whose k-th step advances the row where ``from_x[..., k]``."""
-    start = torch.zeros((*from_x.shape[:-1], 1), dtype=torch.int64, device=from_x.device)
-    rows = torch.cat([start, from_x.cumsum(-1)], -1)
-    return rows, torch.arange(rows.shape[-1], device=rows.device) - rows
+def _uniform_cost(xs: Tensor, ys: Tensor, p: float, *, owned: bool) -> Tensor:
+    """The cost of sorted points with uniform weights; `owned` points may be overwritten."""
+    n, m = xs.shape[-1], ys.shape[-1]
+    if n == m:
+        return power(xs.sub_(ys) if owned else xs - ys, p).mean(-1)
+    stairs = uniform_staircase(n, m, xs.device)
+    gaps = take(xs, stairs.rows) - take(ys, stairs.cols)
+    return (power(gaps, p) * stairs.mass.to(xs.dtype)).sum(-1)
 
 
-def _breakpoints(weights: Tensor | None, n: int, like: Tensor) -> Tensor:
-    """The n − 1 inner breakpoints of the cumulative weights, with the leading axes of `like`."""
-    if weights is None:
-        ends = torch.arange(1, n, device=like.device, dtype=torch.float64) / n
-        return ends.expand(*like.shape[:-1], n - 1).contiguous()
-    total = _cumulate(weights)
-    ends = (total / total[..., -1:])[..., :-1].contiguous()
-    if ends.device.type == "cpu":
-        return ends
-    # A parallel scan may fall by a rounding; the merge below needs order.
-    return ends + (ends.detach().cummax(-1).values - ends.detach())
+def _slope(gaps: Tensor, p: float) -> Tensor:
+    """Derivative of |gaps|^p, a fresh tensor; 0 at 0."""
+    if p == 1:
+        return gaps.sign()
+    if p == 2:
+        return gaps * 2
+    return gaps.abs().pow_(p - 1).mul_(p).copysign_(gaps)
 
 
-def _cumulate(weights: Tensor) -> Tensor:
-    """A cumulative sum in two levels, non-decreasing for weights ≥ 0."""
-    n = weights.shape[-1]
-    if n <= _BLOCK:
-        return weights.cumsum(-1)
-    padded = torch.nn.functional.pad(weights, (0, -n % _BLOCK))
-    inner = padded.unflatten(-1, (-1, _BLOCK)).cumsum(-1)
-    outer = inner[..., -1].cumsum(-1)
-    offset = torch.nn.functional.pad(outer[..., :-1], (1, 0))
-    return (inner + offset.unsqueeze(-1)).flatten(-2)[..., :n]
-
-
-def _level(time: Tensor, from_y: Tensor, size: int) -> Tensor:
-    """Give breakpoints of x and y that agree within the rounding of their sums one common value."""
-    slack = 2 * torch.finfo(torch.float64).eps * size**0.5
-    steps = time.diff(dim=-1)
-    same = (steps <= slack) & ((from_y[..., 1:] != from_y[..., :-1]) | (steps == 0))
-    if not same.any():
-        return time
-    place = torch.arange(time.shape[-1], device=time.device)
-    first = torch.nn.functional.pad(place[1:].masked_fill(same, 0), (1, 0))
-    return _take(time, first.cummax(-1).values)
-
-
-def _choose(use_b: Tensor, b: Tensor, at_b: Tensor, a: Tensor, at_a: Tensor) -> Tensor:
-    """Values of b at `at_b` where `use_b`, else a at `at_a`; unused indices may be −1."""
-    if b.shape[-1] == 0:
-        return _take(a, at_a)
-    if a.shape[-1] == 0:
-        return _take(b, at_b)
-    return torch.where(use_b, _take(b, at_b.clamp(min=0)), _take(a, at_a.clamp(min=0)))
-
-
-def _walk(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None):
-    """Orders of both samples and the staircase between them, for one pair on the line."""
-    order_x, order_y = argsort(x, y)
+def _stairs(order_x: Tensor, order_y: Tensor, a: Tensor | None, b: Tensor | None) -> Staircase:
+    """The staircase of points in the given orders, without a graph."""
+    n, m = order_x.shape[-1], order_y.shape[-1]
     if a is None and b is None:
-        return order_x, order_y, uniform_staircase(len(x), len(y), x.device)
+        return uniform_staircase(n, m, order_x.device)
     a = None if a is None else a.detach()
     b = None if b is None else b.detach()
-    stairs = staircase(_weights(a, order_x), _weights(b, order_y), len(x), len(y))
-    return order_x, order_y, stairs
+    return staircase(_weights(a, order_x), _weights(b, order_y), n, m)
 
 
-def _spread(mass: Tensor, index: Tensor, size: int) -> Tensor:
-    """Marginal of the staircase: masses summed by row or column."""
-    return mass.new_zeros(size).index_add_(0, index, mass)
+def _path_potentials(on_path: Tensor, stairs: Staircase) -> tuple[Tensor, Tensor]:
+    """Potentials (f, g) at each cell of the staircase from the costs there; f starts at 0.
+
+    A step along the staircase moves either i or j; the change of cost belongs to its potential.
+    """
+    down = stairs.rows.diff(dim=-1) > 0
+    f_path = torch.nn.functional.pad((on_path.diff(dim=-1) * down).cumsum(-1), (1, 0))
+    return f_path, on_path - f_path

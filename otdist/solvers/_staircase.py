@@ -1,0 +1,128 @@
+"""The walk of the monotone plan through sorted points: merged breakpoints of cumulative weights.
+
+Uniform weights need no floating-point breakpoints: they are merged as integers. Breakpoints of
+weights that agree within the rounding of their sums are treated as equal, since an arc of mass
+1e-17 across a wide gap would show as 1e-17^(1/p) in the distance of equal measures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from otdist.solvers._sorting import sort_
+
+_BLOCK = 1024
+"""Length of the inner sums of a cumulative sum; keeps its error near sqrt(n) roundings."""
+
+
+@dataclass(frozen=True)
+class Staircase:
+    """The cells (i, j) of sorted points that the monotone plan visits, with their masses.
+
+    Attributes:
+        rows: int64 (..., n + m − 1), non-decreasing from 0 to n − 1.
+        cols: int64 (..., n + m − 1), non-decreasing from 0 to m − 1.
+        mass: float64 (..., n + m − 1), ≥ 0, of sum 1; carries the graph of the weights.
+    """
+
+    rows: Tensor
+    cols: Tensor
+    mass: Tensor
+
+
+def uniform_staircase(n: int, m: int, device: torch.device) -> Staircase:
+    """The staircase of uniform weights, by integers: breakpoints k/n and l/m are k·m and l·n."""
+    ends = torch.arange(1, n, device=device) * m
+    # Before breakpoint k of x come k − 1 of its own and those of y with l·n < k·m.
+    place = torch.arange(n - 1, device=device) + (ends - 1).div(n, rounding_mode="floor")
+    from_x = torch.zeros(n + m - 2, dtype=torch.bool, device=device)
+    from_x[place] = True
+    rows, cols = _counts(from_x)
+    time = torch.where(from_x, rows[1:] * m, cols[1:] * n)
+    first, last = time.new_zeros(1), time.new_full((1,), n * m)
+    mass = torch.cat([first, time, last]).diff().double() / (n * m)
+    return Staircase(rows, cols, mass)
+
+
+def staircase(a: Tensor | None, b: Tensor | None, n: int, m: int) -> Staircase:
+    """The staircase of weights a (..., n), b (..., m) in sorted order; None means uniform.
+
+    Both lists of breakpoints are merged by one sort of integers: the bits of floats in [0, 1]
+    order like integers, and the last bit says which list a breakpoint came from.
+    """
+    like = a if a is not None else b
+    assert like is not None, "uniform weights have their own staircase"
+    ends_a, ends_b = _breakpoints(a, n, like), _breakpoints(b, m, like)
+    bits_a, bits_b = ends_a.detach().view(torch.int64) & ~1, ends_b.detach().view(torch.int64) | 1
+    keys = torch.cat([bits_a, bits_b], -1)
+    sort_(keys, runs=True)
+    from_y = (keys & 1).bool()
+    rows, cols = _counts(~from_y)
+    time = _level((keys & ~1).view(torch.float64), from_y, n + m)
+    if ends_a.requires_grad or ends_b.requires_grad:
+        graph = _choose(from_y, ends_b, cols[..., 1:] - 1, ends_a, rows[..., 1:] - 1)
+        time = graph + (time - graph).detach()
+    first = time.new_zeros((*time.shape[:-1], 1))
+    return Staircase(rows, cols, torch.cat([first, time, first + 1], -1).diff(dim=-1))
+
+
+def take(values: Tensor, index: Tensor) -> Tensor:
+    """values[..., index] along the last axis, for one index (k,) or one per leading dimension."""
+    return values.gather(-1, index.expand(*values.shape[:-1], index.shape[-1]))
+
+
+def _counts(from_x: Tensor) -> tuple[Tensor, Tensor]:
+    """Cells of the staircase whose k-th step advances the row where ``from_x[..., k]``."""
+    start = torch.zeros((*from_x.shape[:-1], 1), dtype=torch.int64, device=from_x.device)
+    rows = torch.cat([start, from_x.cumsum(-1)], -1)
+    return rows, torch.arange(rows.shape[-1], device=rows.device) - rows
+
+
+def _breakpoints(weights: Tensor | None, n: int, like: Tensor) -> Tensor:
+    """The n − 1 inner breakpoints of the cumulative weights, with the leading axes of `like`."""
+    if weights is None:
+        ends = torch.arange(1, n, device=like.device, dtype=torch.float64) / n
+        return ends.expand(*like.shape[:-1], n - 1).contiguous()
+    total = _cumulate(weights)
+    ends = (total / total[..., -1:])[..., :-1].contiguous()
+    if ends.device.type == "cpu":
+        return ends
+    # A parallel scan may fall by a rounding; the merge below needs order.
+    return ends + (ends.detach().cummax(-1).values - ends.detach())
+
+
+def _cumulate(weights: Tensor) -> Tensor:
+    """A cumulative sum in two levels, non-decreasing for weights ≥ 0."""
+    n = weights.shape[-1]
+    if n <= _BLOCK:
+        return weights.cumsum(-1)
+    padded = torch.nn.functional.pad(weights, (0, -n % _BLOCK))
+    inner = padded.unflatten(-1, (-1, _BLOCK)).cumsum(-1)
+    outer = inner[..., -1].cumsum(-1)
+    offset = torch.nn.functional.pad(outer[..., :-1], (1, 0))
+    return (inner + offset.unsqueeze(-1)).flatten(-2)[..., :n]
+
+
+def _level(time: Tensor, from_y: Tensor, size: int) -> Tensor:
+    """Give breakpoints of x and y that agree within the rounding of their sums one common value."""
+    slack = 2 * torch.finfo(torch.float64).eps * size**0.5
+    steps = time.diff(dim=-1)
+    same = steps <= slack
+    if not same.any():
+        return time
+    same &= (from_y[..., 1:] != from_y[..., :-1]) | (steps == 0)
+    place = torch.arange(time.shape[-1], device=time.device)
+    first = torch.nn.functional.pad(place[1:].masked_fill(same, 0), (1, 0))
+    return take(time, first.cummax(-1).values)
+
+
+def _choose(use_b: Tensor, b: Tensor, at_b: Tensor, a: Tensor, at_a: Tensor) -> Tensor:
+    """Values of b at `at_b` where `use_b`, else a at `at_a`; unused indices may be −1."""
+    if b.shape[-1] == 0:
+        return take(a, at_a)
+    if a.shape[-1] == 0:
+        return take(b, at_b)
+    return torch.where(use_b, take(b, at_b.clamp(min=0)), take(a, at_a.clamp(min=0)))
