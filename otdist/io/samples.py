@@ -1,0 +1,201 @@
+"""One reader for all formats: a path in, finite points of shape (n, d) out, or an error with a
+place.
+
+A file that cannot be used raises `DataError`, which names the file and, where there is one, the
+row, column or key. Nothing is unpickled: numpy files are read with `allow_pickle=False`, torch
+files with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from otdist.io.errors import DataError
+from otdist.io.formats import Raw, read_npy, read_npz, read_table, read_text, read_torch
+
+_KEYED = (".npz", ".pt", ".pth")
+_READERS: dict[str, Callable[[Path, str | None], Raw]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".csv": read_text,
+    ".tsv": read_text,
+    ".parquet": read_table,
+    ".pt": read_torch,
+    ".pth": read_torch,
+}
+_BLOCK = 2**22
+"""Entries that are checked for NaN at a time: a memory-mapped file is read in pieces of 32 MB."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Points from a file.
+
+    Attributes:
+        path: As the caller gave it, with the key.
+        points: Finite floats, shape (n, d); memory-mapped where the file is large.
+        columns: Names, or None where the file has none.
+        dtype: As stored, before any conversion.
+        notes: What was done to the data, in words, for the reader of a result.
+    """
+
+    path: str
+    points: np.ndarray
+    columns: tuple[str, ...] | None
+    dtype: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return self.points.shape[0]
+
+    @property
+    def d(self) -> int:
+        """Dimension of a sample."""
+        return self.points.shape[1]
+
+
+def read_samples(path: str | Path) -> Samples:
+    r"""Points from a file, one row a sample.
+
+    Args:
+        path: A .npy, .csv, .tsv, .parquet, .pt or .npz file. `file.npz:key` (also for .pt) picks an
+            array; the key may be left out where there is only one.
+
+    Returns:
+        Samples whose points have shape (n, d). One-dimensional arrays are points on the line;
+        arrays of higher rank are flattened per sample, with a note. Integers become float64; floats
+        keep their precision.
+
+    Raises:
+        DataError: the file is missing, unreadable, truncated, empty, of another format, holds
+            something other than numbers, or NaN or infinity; the message names the file and the
+            place.
+        ImportError: a .parquet file without the extra `tables`.
+
+    >>> import tempfile, pathlib
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "points.csv")
+    >>> _ = file.write_text("height,weight\n1.7,60\n1.8,75\n")
+    >>> samples = read_samples(file)
+    >>> samples.points.shape, samples.columns
+    ((2, 2), ('height', 'weight'))
+    """
+    name = str(path)
+    array, columns, notes = _read(name)
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{name}: samples must be numbers, found an array of dtype {array.dtype}")
+    if array.ndim == 0:
+        raise DataError(f"{name}: samples must be an array of rank 1 or more, found one number")
+    if array.ndim > 2:
+        shape = array.shape[1:]
+        array = array.reshape(len(array), int(np.prod(shape)))
+        notes += (f"{name}: each sample of shape {shape} flattened to {array.shape[1]} numbers",)
+    points = array[:, None] if array.ndim == 1 else array
+    if 0 in points.shape:
+        raise DataError(f"{name}: no samples: the array has shape {array.shape}")
+    dtype = str(points.dtype)
+    if points.dtype.kind != "f":
+        points = points.astype(np.float64)
+    elif not points.dtype.isnative:
+        points = points.astype(points.dtype.newbyteorder("="))
+    _check_finite(name, points, columns)
+    return Samples(name, points, columns, dtype, notes)
+
+
+def read_weights(path: str | Path, n: int) -> np.ndarray:
+    """Weights of n samples from a file with one number a row.
+
+    Args:
+        path: As for `read_samples`.
+        n: Number of samples that they weigh.
+
+    Raises:
+        DataError: as for `read_samples`, or not one non-negative weight a sample, or not of sum 1.
+    """
+    samples = read_samples(path)
+    if samples.d != 1:
+        raise DataError(f"{path}: weights must be one number a row, found {samples.d} columns")
+    if samples.n != n:
+        raise DataError(f"{path}: weights must be one a sample: {n} expected, found {samples.n}")
+    weights = samples.points[:, 0].astype(np.float64)
+    if (weights < 0).any():
+        row = int((weights < 0).argmax())
+        raise DataError(f"{path}: weights must not be negative: {weights[row]:g} at row {row}")
+    if abs(weights.sum() - 1) > 1e-6:
+        raise DataError(f"{path}: weights must sum to 1, they sum to {weights.sum():.9g}")
+    return weights
+
+
+def align(x: Samples, y: Samples) -> tuple[Samples, Samples]:
+    """The two samples with their columns in one order and their floats in one precision.
+
+    Columns are matched by name where both files have names; the wider of two precisions is used.
+
+    Raises:
+        DataError: the dimensions differ, or the names do.
+    """
+    if x.columns is not None and y.columns is not None and x.columns != y.columns:
+        only_x, only_y = set(x.columns) - set(y.columns), set(y.columns) - set(x.columns)
+        if only_x or only_y or len(x.columns) != len(y.columns):
+            sides = ((x.path, only_x), (y.path, only_y))
+            missing = "; ".join(
+                f"only {path} has {sorted(names)}" for path, names in sides if names
+            )
+            raise DataError(f"{x.path} and {y.path} have different columns: {missing}")
+        order = [y.columns.index(name) for name in x.columns]
+        note = f"{y.path}: columns put in the order of {x.path}"
+        y = replace(y, points=y.points[:, order], columns=x.columns, notes=(*y.notes, note))
+    if x.d != y.d:
+        raise DataError(f"samples differ in dimension: {x.path} has {x.d}, {y.path} has {y.d}")
+    if x.points.dtype != y.points.dtype:
+        wide = np.promote_types(x.points.dtype, y.points.dtype)
+        x, y = (
+            s
+            if s.points.dtype == wide
+            else replace(
+                s,
+                points=s.points.astype(wide),
+                notes=(*s.notes, f"{s.path}: {s.points.dtype} computed in {wide}"),
+            )
+            for s in (x, y)
+        )
+    return x, y
+
+
+def _read(name: str) -> Raw:
+    """Find the reader by the name's ending; errors of the operating system become a DataError."""
+    path, key = Path(name), None
+    for suffix in _KEYED:
+        stem, found, rest = name.rpartition(f"{suffix}:")
+        if found and not path.exists():
+            path, key = Path(stem + suffix), rest
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(_READERS)
+        raise DataError(f"{name}: unknown kind of file '{path.suffix}', use one of {known}")
+    if path.is_dir():
+        raise DataError(f"{name}: is a directory, not a file of samples")
+    try:
+        return reader(path, key)
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def _check_finite(name: str, points: np.ndarray, columns: tuple[str, ...] | None) -> None:
+    step = max(1, _BLOCK // points.shape[1])
+    for start in range(0, len(points), step):
+        bad = ~np.isfinite(points[start : start + step])
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            value = points[start + row, column]
+            where = f"column {columns[column]!r}" if columns else f"column {column}"
+            raise DataError(
+                f"{name}: samples must be finite: {value} at row {start + row}, {where}"
+            )
