@@ -37,7 +37,7 @@ def read_npy(path: Path, key: str | None) -> Raw:
 def read_npz(path: Path, key: str | None) -> Raw:
     """One array of an archive."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: not a .npz archive")
             return archive[_choose(path, key, list(archive.files))], None, ()
