@@ -1,0 +1,229 @@
+"""Critics and generators of the guides, sized by arguments; errors say which shape is expected.
+
+Critics have no sigmoid, and no batch normalisation: a score must depend on its own sample only,
+else neither the penalty nor the dual means anything. `MLPCritic` with orthogonal or spectral
+layers and `SNWGANCritic` are 1-Lipschitz by construction; the others need clipping or a penalty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from otdist.neural.layers import (
+    BjorckLinear,
+    ConstrainedLinear,
+    MaxMin,
+    OrthogonalLinear,
+    SpectralConv2d,
+    SpectralLinear,
+    lipschitz_bound,
+)
+
+Layers = Literal["plain", "orthogonal", "bjorck", "spectral"]
+_CONSTRAINED: dict[str, type[ConstrainedLinear]] = {
+    "orthogonal": OrthogonalLinear,
+    "bjorck": BjorckLinear,
+    "spectral": SpectralLinear,
+}
+
+
+class _Network(nn.Module):
+    """A sequence of layers that checks the shape of what it is given."""
+
+    def __init__(self, shape: Sequence[int], layers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the network to a batch of the expected shape."""
+        if tuple(x.shape[1:]) != self.shape or x.dim() != len(self.shape) + 1:
+            raise ValueError(
+                f"{type(self).__name__} expects input of shape (batch, {_text(self.shape)}): "
+                f"got {tuple(x.shape)}"
+            )
+        return self.layers(x)
+
+    def lipschitz(self) -> float:
+        """The bound of the layers, for `lipschitz_bound`; raises where one is not known."""
+        return lipschitz_bound(self.layers)
+
+
+class MLPCritic(_Network):
+    """Scores of flattened samples by a fully connected network: 784-512-256-128-1 by default.
+
+    Args:
+        shape: Shape of a sample, such as 784, (2,) or (1, 28, 28).
+        hidden: Widths of the hidden layers.
+        layers: "plain" (linear and LeakyReLU 0.2: needs a penalty or clipping), or, 1-Lipschitz
+            by construction with MaxMin: "orthogonal", "bjorck" or "spectral" (see
+            `otdist.neural.layers`).
+
+    Scores have shape (batch, 1).
+
+    >>> import torch
+    >>> MLPCritic(2, hidden=(16, 16), layers="orthogonal")(torch.zeros(5, 2)).shape
+    torch.Size([5, 1])
+    """
+
+    def __init__(
+        self,
+        shape: int | Sequence[int] = 784,
+        hidden: Sequence[int] = (512, 256, 128),
+        *,
+        layers: Layers = "plain",
+    ) -> None:
+        if layers != "plain" and layers not in _CONSTRAINED:
+            raise ValueError(
+                f"layers must be one of plain, {', '.join(_CONSTRAINED)}: got {layers!r}"
+            )
+        shape = _shape(shape)
+        modules: list[nn.Module] = [nn.Flatten()]
+        width = math.prod(shape)
+        for size in _widths(hidden):
+            if layers == "plain":
+                modules += [nn.Linear(width, size), nn.LeakyReLU(0.2)]
+            else:
+                modules += [_CONSTRAINED[layers](width, size), MaxMin()]
+            width = size
+        last = nn.Linear if layers == "plain" else _CONSTRAINED[layers]
+        super().__init__(shape, [*modules, last(width, 1)])
+
+
+class MLPGenerator(_Network):
+    """Samples from noise by a fully connected network: 100-128-256-512-1024-784 by default.
+
+    Args:
+        latent_dim: Length of a noise vector.
+        shape: Shape of a sample, such as 784, (2,) or (1, 28, 28).
+        hidden: Widths of the hidden layers.
+        bounded: End in tanh, for data scaled to [−1, 1]; set False for tabular data.
+
+    >>> import torch
+    >>> MLPGenerator(8, (1, 4, 4), hidden=(16,))(torch.zeros(5, 8)).shape
+    torch.Size([5, 1, 4, 4])
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 100,
+        shape: int | Sequence[int] = 784,
+        hidden: Sequence[int] = (128, 256, 512, 1024),
+        *,
+        bounded: bool = True,
+    ) -> None:
+        shape = _shape(shape)
+        modules: list[nn.Module] = []
+        width = latent_dim
+        for size in _widths(hidden):
+            modules += [nn.Linear(width, size), nn.LeakyReLU(0.2)]
+            width = size
+        modules.append(nn.Linear(width, math.prod(shape)))
+        if bounded:
+            modules.append(nn.Tanh())
+        super().__init__((latent_dim,), [*modules, nn.Unflatten(1, shape)])
+
+
+class WGANCritic(_Network):
+    """Scores of 32×32 images by strided convolutions, without normalisation or sigmoid.
+
+    Args:
+        image_channels: Channels of an image.
+        feature_maps: Channels after the first convolution; each further one doubles them.
+
+    Scores have shape (batch, 1).
+
+    >>> import torch
+    >>> WGANCritic(1, 8)(torch.zeros(5, 1, 32, 32)).shape
+    torch.Size([5, 1])
+    """
+
+    def __init__(self, image_channels: int = 1, feature_maps: int = 64) -> None:
+        modules: list[nn.Module] = []
+        width = image_channels
+        for factor in (1, 2, 4):  # 32 → 16 → 8 → 4
+            modules += [nn.Conv2d(width, factor * feature_maps, 4, 2, 1), nn.LeakyReLU(0.2)]
+            width = factor * feature_maps
+        modules += [nn.Conv2d(width, 1, 4), nn.Flatten()]
+        super().__init__((image_channels, 32, 32), modules)
+
+
+class SNWGANCritic(_Network):
+    """The critic of `WGANCritic` with spectrally normalised layers: 1-Lipschitz by construction.
+
+    Guides divide by the norm of the reshaped kernel, which is not the norm of the convolution,
+    and keep LeakyReLU. Here each layer is divided by a bound of its operator norm, and MaxMin
+    keeps the gradient. The gap is a lower bound of W_1; dividing it by `lipschitz_bound(critic)`,
+    which is below one, makes it a better one.
+
+    Args:
+        image_channels: Channels of an image.
+        feature_maps: Channels after the first convolution (even); each further one doubles them.
+
+    >>> import torch
+    >>> SNWGANCritic(1, 8)(torch.zeros(5, 1, 32, 32)).shape
+    torch.Size([5, 1])
+    """
+
+    def __init__(self, image_channels: int = 1, feature_maps: int = 64) -> None:
+        if feature_maps % 2:
+            raise ValueError(f"feature_maps must be even (MaxMin sorts pairs): got {feature_maps}")
+        modules: list[nn.Module] = []
+        width = image_channels
+        for factor in (1, 2, 4):
+            size = factor * feature_maps
+            modules += [SpectralConv2d(width, size, 4, stride=2, padding=1), MaxMin()]
+            width = size
+        modules += [nn.Flatten(), SpectralLinear(width * 16, 1)]
+        super().__init__((image_channels, 32, 32), modules)
+
+
+class WGANGenerator(_Network):
+    """32×32 images from noise by transposed convolutions with batch normalisation, ending in tanh.
+
+    Args:
+        latent_dim: Length of a noise vector.
+        image_channels: Channels of an image.
+        feature_maps: Channels before the last convolution.
+
+    >>> import torch
+    >>> WGANGenerator(16, 3, 8)(torch.zeros(5, 16)).shape
+    torch.Size([5, 3, 32, 32])
+    """
+
+    def __init__(
+        self, latent_dim: int = 100, image_channels: int = 1, feature_maps: int = 64
+    ) -> None:
+        modules: list[nn.Module] = [nn.Unflatten(1, (latent_dim, 1, 1))]
+        width = latent_dim
+        for factor, stride, padding in ((4, 1, 0), (2, 2, 1), (1, 2, 1)):  # 1 → 4 → 8 → 16
+            size = factor * feature_maps
+            modules += [
+                nn.ConvTranspose2d(width, size, 4, stride, padding, bias=False),
+                nn.BatchNorm2d(size),
+                nn.ReLU(),
+            ]
+            width = size
+        modules += [nn.ConvTranspose2d(width, image_channels, 4, 2, 1), nn.Tanh()]
+        super().__init__((latent_dim,), modules)
+
+
+def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"shape must hold positive sizes: got {shape}")
+    return sizes
+
+
+def _widths(hidden: Sequence[int]) -> tuple[int, ...]:
+    if not hidden or min(hidden) < 1:
+        raise ValueError(f"hidden must hold at least one positive width: got {tuple(hidden)}")
+    return tuple(hidden)
+
+
+def _text(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))

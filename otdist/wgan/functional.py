@@ -1,0 +1,136 @@
+r"""Critic and generator losses as functions of scores; all are minimised.
+
+The dual of Kantorovich and Rubinstein reads $W_1(P, Q) = \max_{\varphi\ 1\text{-Lipschitz}} E_P
+\varphi - E_Q \varphi$. A critic that maximises it *minimises* E_fake − E_real; the generator,
+which only sees the fake term, minimises −E_fake.
+
+Scores may have any shape with the batch first (a critic of patches has several per sample); means
+are taken over all of them, in float32 or better.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu
+
+
+def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """E_fake − E_real, each label with a mean of its own; minus this is the critic's gap.
+
+    The gap estimates W_1 only as far as the critic is 1-Lipschitz.
+
+    Args:
+        real: Scores of real samples, shape (n, …).
+        fake: Scores of generated samples, shape (m, …).
+
+    Returns:
+        0-d tensor, in units of the scores.
+
+    >>> critic_loss(torch.tensor([3.0, 1.0]), torch.tensor([0.0, 1.0, 2.0]))
+    tensor(-1.)
+    """
+    return _mean(fake, "fake") - _mean(real, "real")
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """−E_fake: for critics trained with `critic_loss` and with `hinge_critic_loss`.
+
+    Args:
+        fake: Scores of generated samples, shape (m, …).
+
+    >>> generator_loss(torch.tensor([1.0, 2.0]))
+    tensor(-1.5000)
+    """
+    return -_mean(fake, "fake")
+
+
+def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """E max(0, 1 − real) + E max(0, 1 + fake): scores beyond the margin push no further.
+
+    Not an estimate of W_1. Reference: Lim and Ye (2017), Geometric GAN.
+
+    Args:
+        real: Scores of real samples, shape (n, …).
+        fake: Scores of generated samples, shape (m, …).
+
+    >>> hinge_critic_loss(torch.tensor([2.0, 0.0]), torch.tensor([-3.0]))
+    tensor(0.5000)
+    """
+    return _mean(relu(1 - real), "real") + _mean(relu(1 + fake), "fake")
+
+
+def cramer_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    r"""Minus the energy distance between the critic's *features* of real and of generated samples.
+
+    $-(2 E\|r - f\| - E\|r - r'\| - E\|f - f'\|)$ over distinct pairs, so that its gradients are
+    unbiased at any batch size: the point of the Cramér GAN.
+
+    Args:
+        real: Features of real samples, shape (n, k), n at least 2; (n,) is read as k = 1.
+        fake: Features of generated samples, shape (m, k), m at least 2.
+
+    Returns:
+        0-d tensor. Unbiased, hence also above 0 for samples of equal law.
+
+    Gradients: real, fake; 0 from pairs that coincide.
+    Reference: Bellemare et al. (2017), The Cramer Distance as a Solution to Biased Wasserstein
+        Gradients.
+
+    >>> cramer_critic_loss(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 3.0]))
+    tensor(-6.)
+    """
+    real, fake = _features(real, "real"), _features(fake, "fake")
+    if real.shape[1] != fake.shape[1]:
+        raise ValueError(
+            f"real and fake must have as many features: got {real.shape[1]} and {fake.shape[1]}"
+        )
+    within = _mean_within(real) + _mean_within(fake)
+    return within - 2 * _distances(real, fake).mean()
+
+
+def cramer_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """The energy distance of `cramer_critic_loss` with its sign for the generator.
+
+    >>> cramer_generator_loss(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 3.0]))
+    tensor(6.)
+    """
+    return -cramer_critic_loss(real, fake)
+
+
+def safe_norm(x: Tensor) -> Tensor:
+    """Euclidean norms of the rows of x (n, d), differentiable any number of times; gradient 0 at 0.
+
+    >>> safe_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([5., 0.])
+    """
+    squared = x.square().sum(-1)
+    zero = squared == 0
+    return torch.sqrt(squared.masked_fill(zero, 1.0)).masked_fill(zero, 0.0)
+
+
+def _mean(scores: Tensor, name: str) -> Tensor:
+    if not isinstance(scores, Tensor):
+        raise TypeError(f"{name} must be a tensor of scores: got {type(scores).__name__}")
+    if scores.numel() == 0:
+        raise ValueError(f"{name} must hold at least one score: got shape {tuple(scores.shape)}")
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    return scores.mean(dtype=wide)
+
+
+def _features(x: Tensor, name: str) -> Tensor:
+    x = x[:, None] if x.dim() == 1 else x
+    if x.dim() != 2 or x.shape[0] < 2:
+        raise ValueError(
+            f"{name} must be features of shape (n, k) with n at least 2: got {tuple(x.shape)}"
+        )
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _distances(x: Tensor, y: Tensor) -> Tensor:
+    return safe_norm(x[:, None] - y[None])
+
+
+def _mean_within(x: Tensor) -> Tensor:
+    n = len(x)
+    return _distances(x, x).sum() / (n * (n - 1))

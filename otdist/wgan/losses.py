@@ -1,0 +1,258 @@
+"""The loss classes that guides on Wasserstein GANs describe, called as `loss(y_true, y_pred)`.
+
+The first argument holds labels, 1 real and 0 generated; the second the critic's scores, of any
+shape with the batch first. What differs from the code that people copy is said in each docstring
+and listed in docs/wgan.md.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from otdist.wgan import functional
+from otdist.wgan.histogram import Reduction, check_reduction
+from otdist.wgan.penalties import Mode, check_mode, compute_gradient_penalty, gradient_penalty
+
+
+class WassersteinLoss(nn.Module):
+    """The critic's or the generator's Wasserstein loss from labelled scores.
+
+    One mean per label: averaging label-weighted scores over a mixed batch, as guides do, halves
+    the loss of a balanced batch and weighs the labels by how often they occur in any other. The
+    generator's loss ignores real-labelled samples.
+
+    Args:
+        for_critic: The critic's loss E_fake − E_real; otherwise the generator's, −E_fake.
+        reduction: "sum_over_batch_size" as above; "sum" adds up instead of averaging; "none" or
+            None keeps one term per score (for the critic + fake, − real; for the generator −
+            fake, 0 for real), in the shape of the scores.
+        name: Kept as an attribute.
+
+    A label that a batch lacks contributes 0, so separate calls on a real and on a generated batch
+    add up to the loss of both.
+
+    >>> scores = torch.tensor([3.0, 1.0, 0.0, 2.0])
+    >>> WassersteinLoss()(torch.tensor([1, 1, 0, 0]), scores)
+    tensor(-1.)
+    >>> WassersteinLoss(for_critic=False)(torch.tensor([1, 1, 0, 0]), scores)
+    tensor(-1.)
+    """
+
+    def __init__(
+        self,
+        for_critic: bool = True,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        super().__init__()
+        check_reduction(reduction)
+        self.for_critic, self.reduction = for_critic, reduction
+        self.name = name if name is not None else type(self).__name__
+
+    def forward(self, y_true: Tensor | Sequence[float], y_pred: Tensor) -> Tensor:
+        """The loss of scores y_pred (n, …) with labels y_true: one per sample or one per score."""
+        scores = torch.as_tensor(y_pred)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        real = _labels(y_true, scores)
+        if not self.for_critic and bool(real.all()):
+            warnings.warn(
+                "the generator's loss sees no generated sample: label generated samples 0",
+                stacklevel=2,
+            )
+        on_real, on_fake = (-1.0, 1.0) if self.for_critic else (0.0, -1.0)
+        terms = scores * torch.where(real, on_real, on_fake).to(scores.dtype)
+        if self.reduction in ("none", None):
+            return terms
+        if self.reduction == "sum":
+            return terms.sum()
+        counts = torch.where(real, real.sum(), (~real).sum())
+        return (terms / counts).sum()
+
+    def extra_repr(self) -> str:
+        """What `repr` shows between the brackets."""
+        return f"for_critic={self.for_critic}, reduction={self.reduction!r}"
+
+
+class WassersteinGradientPenaltyLoss(WassersteinLoss):
+    """`WassersteinLoss` plus a gradient penalty, which guides announce in this class and leave out.
+
+    The penalty needs the critic and the samples themselves; given them, the loss contains it.
+    Without them the critic's loss warns and is the plain one: for those who add
+    `compute_gradient_penalty` themselves (set `lambda_gp=0` to say so).
+
+    Args:
+        for_critic: As in `WassersteinLoss`. The generator's loss has no penalty.
+        lambda_gp: Weight of the penalty.
+        reduction: As in `WassersteinLoss`; the penalty is added to means and sums, and cannot be
+            added to "none".
+        name: Kept as an attribute.
+        mode: The penalty, as in `compute_gradient_penalty`.
+
+    >>> critic = nn.Linear(2, 1)
+    >>> real, fake = torch.randn(2, 8, 2)
+    >>> scores = critic(torch.cat((real, fake)))
+    >>> labels = torch.tensor([1] * 8 + [0] * 8)
+    >>> loss = WassersteinGradientPenaltyLoss()(labels, scores, critic, real, fake)
+    >>> loss.shape
+    torch.Size([])
+    """
+
+    def __init__(
+        self,
+        for_critic: bool = True,
+        lambda_gp: float = 10.0,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = None,
+        *,
+        mode: Mode = "gp",
+    ) -> None:
+        super().__init__(for_critic, reduction, name)
+        check_mode(mode)
+        self.lambda_gp = lambda_gp
+        self.mode: Mode = mode
+
+    def forward(
+        self,
+        y_true: Tensor | Sequence[float],
+        y_pred: Tensor,
+        critic: Callable[[Tensor], Tensor] | None = None,
+        real_samples: Tensor | None = None,
+        fake_samples: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of labelled scores, plus the penalty when critic and samples are given."""
+        loss = super().forward(y_true, y_pred)
+        given = [value is not None for value in (critic, real_samples, fake_samples)]
+        if not self.for_critic:
+            if any(given):
+                raise ValueError("the generator's loss has no penalty: pass labels and scores")
+            return loss
+        if critic is None or real_samples is None or fake_samples is None:
+            if any(given):
+                raise ValueError(
+                    "the penalty needs critic, real_samples and fake_samples: all three"
+                )
+            if self.lambda_gp:
+                warnings.warn(
+                    "no penalty without critic, real_samples and fake_samples: pass them, or set "
+                    "lambda_gp=0 and add compute_gradient_penalty yourself",
+                    stacklevel=2,
+                )
+            return loss
+        if self.reduction in ("none", None):
+            raise ValueError('a penalty cannot be added to single scores: use reduction="sum"')
+        penalty = compute_gradient_penalty(
+            critic, real_samples, fake_samples, self.lambda_gp, mode=self.mode
+        )
+        return loss + penalty * (len(real_samples) if self.reduction == "sum" else 1)
+
+
+class WassersteinGANLoss(nn.Module):
+    """Critic and generator losses of WGAN-GP in one object, as torch guides write them.
+
+    Args:
+        lambda_gp: Weight of the gradient penalty.
+        mode: The penalty, as in `compute_gradient_penalty`.
+
+    >>> loss, parts = WassersteinGANLoss().critic_loss(nn.Linear(2, 1), *torch.randn(2, 8, 2))
+    >>> sorted(parts)
+    ['d_fake', 'd_real', 'gp', 'wasserstein']
+    """
+
+    def __init__(self, lambda_gp: float = 10, *, mode: Mode = "gp") -> None:
+        super().__init__()
+        check_mode(mode)
+        self.lambda_gp = lambda_gp
+        self.mode: Mode = mode
+
+    def critic_loss(
+        self,
+        D: Callable[[Tensor], Tensor],
+        real: Tensor,
+        fake: Tensor,
+        device: torch.device | str | None = None,
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss to minimise, and what to log: loss = −wasserstein + gp.
+
+        Args:
+            D: The critic.
+            real: Real samples, shape (n, …).
+            fake: Generated samples of the same shape; detached, since this is the critic's step.
+            device: Where to compute; by default where `real` is.
+
+        Returns:
+            The loss; and floats: wasserstein, E_real − E_fake; gp, the weighted penalty; d_real
+            and d_fake, the mean scores.
+        """
+        device = real.device if device is None else torch.device(device)
+        real, fake = real.to(device), fake.detach().to(device)
+        d_real, d_fake = D(real), D(fake)
+        negative_gap = functional.critic_loss(d_real, d_fake)
+        penalty = gradient_penalty(D, real, fake, device, self.lambda_gp, mode=self.mode)
+        parts = {
+            "wasserstein": -negative_gap,
+            "gp": penalty,
+            "d_real": d_real.mean(),
+            "d_fake": d_fake.mean(),
+        }
+        return negative_gap + penalty, {key: float(v.detach()) for key, v in parts.items()}
+
+    def generator_loss(self, d_fake: Tensor) -> Tensor:
+        """−E_fake from the scores of generated samples."""
+        return functional.generator_loss(d_fake)
+
+
+def create_wgan_losses(lambda_gp: float = 10.0) -> tuple[WassersteinLoss, WassersteinLoss]:
+    """(critic loss, generator loss) of the plain WGAN.
+
+    Args:
+        lambda_gp: There for the sake of copied calls; these losses have no penalty, so any value
+            but the default raises.
+
+    >>> critic, generator = create_wgan_losses()
+    >>> critic.for_critic, generator.for_critic
+    (True, False)
+    """
+    if lambda_gp != 10.0:
+        raise ValueError(
+            f"plain WGAN losses have no penalty, so lambda_gp={lambda_gp} would be ignored: "
+            "use create_wgan_gp_losses"
+        )
+    return WassersteinLoss(), WassersteinLoss(for_critic=False)
+
+
+def create_wgan_gp_losses(
+    lambda_gp: float = 10.0, *, mode: Mode = "gp"
+) -> tuple[WassersteinGradientPenaltyLoss, WassersteinGradientPenaltyLoss]:
+    """(critic loss, generator loss) of WGAN-GP; the critic's takes critic and samples too.
+
+    >>> critic, generator = create_wgan_gp_losses(lambda_gp=1.0)
+    >>> critic.lambda_gp
+    1.0
+    """
+    return (
+        WassersteinGradientPenaltyLoss(lambda_gp=lambda_gp, mode=mode),
+        WassersteinGradientPenaltyLoss(for_critic=False, lambda_gp=lambda_gp, mode=mode),
+    )
+
+
+def _labels(y_true: Tensor | Sequence[float], scores: Tensor) -> Tensor:
+    """Boolean labels in the shape of the scores: True where real."""
+    labels = torch.as_tensor(y_true, device=scores.device)
+    if scores.dim() == 0:
+        raise ValueError("y_pred must have the batch as its first axis: got a 0-d tensor")
+    if labels.shape != scores.shape:
+        if labels.numel() != len(scores):
+            raise ValueError(
+                "y_true must hold one label per sample, or one per score of shape "
+                f"{tuple(scores.shape)}: got shape {tuple(labels.shape)}"
+            )
+        labels = labels.reshape(-1, *[1] * (scores.dim() - 1)).expand(scores.shape)
+    real = labels == 1
+    if not bool((real | (labels == 0)).all()):
+        wrong = labels[~(real | (labels == 0))].flatten()[0].item()
+        raise ValueError(f"labels must be 1 (real) or 0 (generated): found {wrong}")
+    return real
