@@ -1,0 +1,201 @@
+"""Pictures of a transport plan, by dimension: quantiles on the line, arcs in the plane, arcs on the
+first two principal components beyond.
+
+Figures are built without pyplot, so that drawing neither needs a display nor touches its state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from otdist._extras import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#2f6db3", "#d9662b", "#7a7a7a"
+_MOST_ARCS = 1500
+"""Lines beyond this number only blacken the page: a sample of them is drawn."""
+_MOST_POINTS = 4000
+
+Array = np.ndarray
+Names = tuple[str, str]
+
+
+def plot_transport(
+    x: Array,
+    y: Array,
+    plan: Any = None,
+    *,
+    a: Array | None = None,
+    b: Array | None = None,
+    names: Names = ("x", "y"),
+    columns: Sequence[str] | None = None,
+    title: str = "",
+    seed: int | None = 0,
+) -> Figure:
+    """Draw two samples and how the mass moves between them.
+
+    Args:
+        x: Shape (n, d), or (n,) on the line.
+        y: Shape (m, d) or (m,).
+        plan: Sparse or dense, shape (n, m), as in `OTResult.plan`; not needed on the line.
+        a: Weights of x, shape (n,); uniform when None.
+        b: Weights of y, shape (m,); uniform when None.
+        names: Of the samples, for the legend.
+        columns: Of the coordinates, for the axes when d ≤ 2.
+        title: Above the picture.
+        seed: Of the subset that is drawn where there are too many points or arcs to see.
+
+    Returns:
+        A matplotlib figure; `savefig` writes it.
+
+    Raises:
+        ImportError: without matplotlib, naming the extra `plot`.
+        ValueError: d > 1 without a plan, or a plan of another shape.
+
+    >>> figure = plot_transport(np.zeros((1, 2)), np.ones((1, 2)), np.ones((1, 1)))
+    >>> len(figure.axes)
+    1
+    """
+    x, y = (points[:, None] if points.ndim == 1 else points for points in (x, y))
+    a = np.full(len(x), 1 / len(x)) if a is None else np.asarray(a)
+    b = np.full(len(y), 1 / len(y)) if b is None else np.asarray(b)
+    figure = require("matplotlib.figure", extra="plot").Figure(
+        figsize=(7.5, 6.0), layout="constrained", facecolor="white"
+    )
+    if x.shape[1] == 1:
+        _line(figure, x[:, 0], y[:, 0], a, b, names)
+        figure.axes[-1].set_xlabel(columns[0] if columns else "")
+    else:
+        shape = getattr(plan, "shape", None)
+        if shape != (len(x), len(y)):
+            raise ValueError(f"plan must have shape {(len(x), len(y))}: got {shape}")
+        axes = figure.subplots()
+        _plane(axes, x, y, plan, a, b, names, np.random.default_rng(seed))
+        if columns and x.shape[1] == 2:
+            axes.set(xlabel=columns[0], ylabel=columns[1])
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _line(figure: Figure, x: Array, y: Array, a: Array, b: Array, names: Names) -> None:
+    """Above, both densities facing each other with equal quantiles joined; below, both
+    distribution functions: the area between them is W_1.
+    """
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    span = np.concatenate([x[a > 0], y[b > 0]])
+    low, high = float(span.min()), float(span.max())
+    pad = 0.03 * (high - low) or 1.0
+    edges = np.linspace(low - pad, high + pad, 61)
+    heights = [np.histogram(v, edges, weights=w, density=True)[0] for v, w in ((x, a), (y, b))]
+    unit = max(h.max() for h in heights)
+    for h, base, sign, colour, name in zip(
+        heights, (1.0, 0.0), (1, -1), (BLUE, ORANGE), names, strict=True
+    ):
+        top.stairs(
+            base + sign * h / unit, edges, baseline=base, fill=True, color=colour, alpha=0.75,
+            label=name,
+        )  # fmt: skip
+    levels = (np.arange(40) + 0.5) / 40
+    start, end = _quantiles(x, a, levels), _quantiles(y, b, levels)
+    top.plot([start, end], [1.0, 0.0], color=GREY, alpha=0.55, linewidth=0.9)
+    top.set_yticks([])
+    top.set_ylabel("density, and equal quantiles joined")
+    top.legend(loc="best", frameon=False)
+    grid = np.sort(np.concatenate([x, y]))
+    curves = [_cumulative(v, w, grid) for v, w in ((x, a), (y, b))]
+    for curve, colour in zip(curves, (BLUE, ORANGE), strict=True):
+        bottom.step(grid, curve, where="post", color=colour)
+    bottom.fill_between(
+        grid, *curves, step="post", color=GREY, alpha=0.25, linewidth=0, label="area = $W_1$"
+    )
+    bottom.set_ylabel("share of mass below")
+    bottom.legend(loc="best", frameon=False)
+    _bare(top, bottom)
+    top.spines["left"].set_visible(False)
+
+
+def _quantiles(values: Array, weights: Array, levels: Array) -> Array:
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(weights[order])
+    index = np.searchsorted(cumulative, levels * cumulative[-1])
+    return values[order][index]
+
+
+def _cumulative(values: Array, weights: Array, grid: Array) -> Array:
+    order = np.argsort(values, kind="stable")
+    cumulative = np.concatenate([[0.0], np.cumsum(weights[order])])
+    return cumulative[np.searchsorted(values[order], grid, side="right")]
+
+
+def _plane(
+    axes: Axes, x: Array, y: Array, plan: Any, a: Array, b: Array, names: Names,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Both samples, area by weight, and the plan's arcs, mass as opacity."""
+    labels = ("coordinate 1", "coordinate 2")
+    if x.shape[1] > 2:
+        x, y, shares = _principal(x, y)
+        labels = tuple(
+            f"{word} principal component ({share:.0%} of variance)"
+            for word, share in zip(("first", "second"), shares, strict=True)
+        )
+    rows, cols, mass = _arcs(plan, rng)
+    if len(mass):
+        collection = require("matplotlib.collections", extra="plot").LineCollection
+        alpha = (0.1 + 0.5 * mass / mass.max()) * min(1.0, (400 / len(mass)) ** 0.4)
+        lines = np.stack([x[rows], y[cols]], axis=1)
+        axes.add_collection(collection(list(lines), colors=GREY, alpha=alpha, linewidths=0.8))
+    for points, weights, colour, name in ((x, a, BLUE, names[0]), (y, b, ORANGE, names[1])):
+        keep = np.flatnonzero(weights > 0)
+        if len(keep) > _MOST_POINTS:
+            keep = rng.choice(keep, _MOST_POINTS, replace=False)
+        size = (260 / np.sqrt(len(keep) + 50)) * weights[keep] / weights[keep].mean()
+        axes.scatter(
+            *points[keep].T, s=size.clip(1, 200), color=colour, alpha=0.85, linewidths=0,
+            label=name, zorder=3,
+        )  # fmt: skip
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.legend(frameon=False, loc="best")
+    _bare(axes)
+
+
+def _principal(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Both samples on the first two principal components of their union, and the shares of its
+    variance that these hold.
+    """
+    union = np.concatenate([x, y]).astype(np.float64)
+    scale = np.abs(union).max() or 1.0
+    centred = union / scale - (union / scale).mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    shares = values[::-1][:2] / max(values.sum(), np.finfo(float).tiny)
+    plane = scale * (centred @ vectors[:, ::-1][:, :2])
+    return plane[: len(x)], plane[len(x) :], shares
+
+
+def _arcs(plan: Any, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Rows, columns and masses of the arcs to draw; of many, a sample in proportion to mass."""
+    if hasattr(plan, "tocoo"):
+        arcs = plan.tocoo()
+        rows, cols, mass = arcs.row, arcs.col, arcs.data
+    else:
+        dense = np.asarray(plan)
+        rows, cols = np.nonzero(dense)
+        mass = dense[rows, cols]
+    if len(mass) > _MOST_ARCS:
+        keep = rng.choice(len(mass), _MOST_ARCS, replace=False, p=mass / mass.sum())
+        rows, cols, mass = rows[keep], cols[keep], mass[keep]
+    return rows, cols, mass
+
+
+def _bare(*all_axes: Axes) -> None:
+    for axes in all_axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
