@@ -8,9 +8,11 @@ Rows are shared out among as many threads as torch would use.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,16 +22,26 @@ _WORTH_A_THREAD = 1 << 15
 """Elements below which starting a thread costs more than it saves."""
 
 
+_worker = threading.local()
+
+
 def in_threads(tasks: Sequence[Callable[[], None]], size: int) -> None:
-    """Run the tasks in up to ``torch.get_num_threads()`` threads, `size` elements in all."""
+    """Run the tasks in up to ``torch.get_num_threads()`` threads, `size` elements in all.
+
+    Within a task, further calls run in its own thread.
+    """
     threads = min(torch.get_num_threads(), len(tasks))
-    if threads < 2 or size < _WORTH_A_THREAD:
+    if threads < 2 or size < _WORTH_A_THREAD or getattr(_worker, "busy", False):
         for task in tasks:
             task()
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=_mark) as pool:
         for done in [pool.submit(task) for task in tasks]:
             done.result()
+
+
+def _mark() -> None:
+    _worker.busy = True
 
 
 def _rows(tensor: Tensor) -> np.ndarray:
@@ -66,7 +78,7 @@ def sort_(*tensors: Tensor, runs: bool = False) -> None:
         for t in tensors:
             t.copy_(torch.sort(t, dim=-1).values)
         return
-    kind = "stable" if runs else None
+    kind: Literal["stable"] | None = "stable" if runs else None
     tasks = [
         lambda block=block: block.sort(axis=-1, kind=kind)
         for block in _blocks([_rows(t) for t in tensors])

@@ -48,17 +48,20 @@ def cost(
     """
     if a is None and b is None:
         xs, ys = _sorted(x, y)
-        return _uniform_cost(xs, ys, p, owned=not (xs.requires_grad or ys.requires_grad))
+        return _uniform_cost(xs, ys, p, None, owned=not (xs.requires_grad or ys.requires_grad))
     order_x, order_y = argsort(x, y)
     stairs = staircase(_weights(a, order_x), _weights(b, order_y), x.shape[-1], y.shape[-1])
     gaps = take(take(x, order_x), stairs.rows) - take(take(y, order_y), stairs.cols)
     return (power(gaps, p) * stairs.mass.to(x.dtype)).sum(-1)
 
 
-def cost_(x: Tensor, y: Tensor, p: float) -> Tensor:
-    """As `cost` with uniform weights and no graph, for contiguous inputs that it may overwrite."""
+def cost_(x: Tensor, y: Tensor, p: float, stairs: Staircase | None = None) -> Tensor:
+    """As `cost` with uniform weights and no graph, for contiguous inputs that it overwrites.
+
+    `stairs` is what `uniform_staircase` returned for their lengths, for callers in a loop.
+    """
     sort_(x, y)
-    return _uniform_cost(x, y, p, owned=True)
+    return _uniform_cost(x, y, p, stairs, owned=True)
 
 
 def plan(x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Arcs:
@@ -118,7 +121,8 @@ def derivatives(
     a: Tensor | None = None,
     b: Tensor | None = None,
     *,
-    wanted: tuple[bool, bool, bool, bool] = (True, True, False, False),
+    wanted: tuple[bool, ...] = (True, True, False, False),
+    stairs: Staircase | None = None,
 ) -> Derivatives:
     """`cost` and its derivatives in (x, y, a, b) as `wanted`, written directly, without a graph.
 
@@ -133,7 +137,7 @@ def derivatives(
         grad_x = torch.empty_like(x).scatter_(-1, order_x, slope) if want_x else None
         grad_y = torch.empty_like(y).scatter_(-1, order_y, slope.neg_()) if want_y else None
         return Derivatives(power(gaps, p).mean(-1), grad_x, grad_y, None, None)
-    stairs = _stairs(order_x, order_y, a, b)
+    stairs = stairs or _stairs(order_x, order_y, a, b)
     gaps = take(xs, stairs.rows) - take(ys, stairs.cols)
     on_path = power(gaps, p)
     mass = stairs.mass.to(x.dtype)
@@ -169,12 +173,14 @@ def _weights(weights: Tensor | None, order: Tensor) -> Tensor | None:
     return None if weights is None else take(weights.double().expand(order.shape), order)
 
 
-def _uniform_cost(xs: Tensor, ys: Tensor, p: float, *, owned: bool) -> Tensor:
+def _uniform_cost(
+    xs: Tensor, ys: Tensor, p: float, stairs: Staircase | None, *, owned: bool
+) -> Tensor:
     """The cost of sorted points with uniform weights; `owned` points may be overwritten."""
     n, m = xs.shape[-1], ys.shape[-1]
     if n == m:
         return power(xs.sub_(ys) if owned else xs - ys, p).mean(-1)
-    stairs = uniform_staircase(n, m, xs.device)
+    stairs = stairs or uniform_staircase(n, m, xs.device)
     gaps = take(xs, stairs.rows) - take(ys, stairs.cols)
     return (power(gaps, p) * stairs.mass.to(xs.dtype)).sum(-1)
 
