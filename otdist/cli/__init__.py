@@ -1,0 +1,44 @@
+"""The `otdist` command: one file per subcommand, and nothing heavy imported until one runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from otdist import __version__
+from otdist.cli._common import as_function
+from otdist.cli.distance import Distance
+
+app = typer.Typer(
+    name="otdist",
+    help="Optimal-transport distances between samples, each with a certified bracket.",
+    epilog="Exit codes: 0 fine, 1 a gate failed, 2 usage, 3 bad data, 4 not converged.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"otdist {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("distance")(as_function(Distance))
+
+
+def main() -> None:
+    """Entry point of the console command."""
+    app()

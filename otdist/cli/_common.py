@@ -1,0 +1,178 @@
+"""What every command shares: its options as a dataclass, exit codes, errors, and the record.
+
+A command is a frozen dataclass: its fields are the options, its method `run` does the work.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import json
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol, get_type_hints
+
+import typer
+
+from otdist.io import Samples, align, read_samples, read_weights
+
+SCHEMA_VERSION = 1
+PICTURES = (".png", ".svg", ".pdf", ".jpg")
+
+
+class Command(Protocol):
+    """A dataclass whose fields are options."""
+
+    def run(self) -> None:
+        """Do the work."""
+        ...
+
+
+def as_function(command: Callable[..., Command]) -> Callable[..., None]:
+    """The function that typer wants, with the fields of the dataclass as its parameters."""
+
+    def call(**options: Any) -> None:
+        command(**options).run()
+
+    call.__doc__ = command.__doc__
+    call.__annotations__ = get_type_hints(command, include_extras=True)
+    vars(call)["__signature__"] = inspect.signature(command, eval_str=True)
+    return call
+
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of the command; part of its interface."""
+
+    FINE = 0
+    GATE_FAILED = 1
+    USAGE = 2
+    BAD_DATA = 3
+    NOT_CONVERGED = 4
+
+
+def fail(message: object, code: ExitCode) -> typer.Exit:
+    """Say on stderr what went wrong; raise what this returns."""
+    typer.echo(f"otdist: {message}", err=True)
+    return typer.Exit(code)
+
+
+@contextmanager
+def errors_without_traceback() -> Iterator[None]:
+    """Errors about the data end the command with code 3, a missing extra with 2.
+
+    Inside, the library's own ValueError and TypeError are about the data, because options have been
+    checked before. Programming errors of other types keep their traceback.
+    """
+    from otdist.result import ConvergenceWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the message is shown instead
+            yield
+    except ImportError as error:
+        raise fail(error, ExitCode.USAGE) from None
+    except (ValueError, TypeError, MemoryError) as error:
+        raise fail(error, ExitCode.BAD_DATA) from None
+
+
+def usage(option: str, message: str) -> typer.BadParameter:
+    """A usage error that names the option; raise it."""
+    return typer.BadParameter(message, param_hint=option)
+
+
+def check_target(option: str, path: Path | None, suffixes: Sequence[str] = ()) -> None:
+    """Refuse a file that cannot be written before the work is done rather than after it."""
+    if path is None:
+        return
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise usage(option, f"{path} must end in one of {', '.join(suffixes)}")
+    if not path.resolve().parent.is_dir():
+        raise usage(option, f"there is no directory {path.resolve().parent}")
+    if path.is_dir():
+        raise usage(option, f"{path} is a directory")
+
+
+def read_pair(
+    first: str, second: str, weights_a: str | None, weights_b: str | None
+) -> tuple[Samples, Samples, Any, Any]:
+    """Both samples, aligned, and their weights or None."""
+    x, y = align(read_samples(first), read_samples(second))
+    a = None if weights_a is None else read_weights(weights_a, x.n)
+    b = None if weights_b is None else read_weights(weights_b, y.n)
+    return x, y, a, b
+
+
+def record(command: str, inputs: Sequence[Samples], **fields: Any) -> dict[str, Any]:
+    """The JSON record of one run of a command.
+
+    Keys and their meaning are an interface: within one `schema_version` they are added to, never
+    changed.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "command": command,
+        "inputs": [{"path": s.path, "n": s.n, "d": s.d, "dtype": s.dtype} for s in inputs],
+        **fields,
+        "notes": [note for s in inputs for note in s.notes],
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions that a figure depends on."""
+    found = {"python": sys.version.split()[0]}
+    for package in ("otdist", "numpy", "scipy", "torch", "POT"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def to_json(content: dict[str, Any]) -> str:
+    """Strict JSON: numbers that JSON does not have (inf, NaN) become null."""
+    return json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def show(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values on stdout: a table for a person, aligned text for a pipe."""
+    if not sys.stdout.isatty():
+        width = max(len(name) for name, _ in rows)
+        typer.echo(title)
+        for name, value in rows:
+            typer.echo(f"{name:<{width}}  {value}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in rows:
+        table.add_row(name, value)
+    Console().print(table)
+
+
+def say(text: str) -> None:
+    """Print on stdout."""
+    typer.echo(text)
+
+
+def say_notes(notes: Sequence[str], quiet: bool) -> None:
+    """What was done to the data, on stderr."""
+    if not quiet:
+        for note in notes:
+            typer.echo(f"note: {note}", err=True)

@@ -1,0 +1,213 @@
+"""`otdist distance A B`: the distance between two files, its bracket, a record and a picture."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from otdist._progress import progress
+from otdist.cli import _common
+from otdist.cli._common import ExitCode, errors_without_traceback, fail, show, to_json, usage
+from otdist.io import Samples
+
+
+class Solver(enum.StrEnum):
+    """Names on the command line."""
+
+    exact = "exact"
+    sinkhorn = "sinkhorn"
+    sliced = "sliced"
+
+
+_BELONGS = {
+    "eps": (Solver.sinkhorn,),
+    "n_projections": (Solver.sliced,),
+    "max": (Solver.sliced,),
+    "rtol": (Solver.exact,),
+    "max_seconds": (Solver.exact,),
+}
+"""The solvers that an option belongs to; given with another one it is a usage error."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One result in the words that the table and the record use.
+
+    Attributes:
+        quantity: What `distance` is: W_p, SW_p or max-SW_p.
+        result: The object that the library returned.
+        lower: Certified: W_p is not below it.
+        upper: Certified: W_p is not above it.
+        figures: What only this solver has to tell.
+    """
+
+    quantity: str
+    result: Any
+    lower: float
+    upper: float
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Wasserstein distance W_p between two files of samples, with a certified bracket."""
+
+    a: Annotated[str, Argument(metavar="A", help="Samples: .npy .npz:key .csv .parquet .pt")]
+    b: Annotated[str, Argument(metavar="B", help="Samples of the same dimension.")]
+    p: Annotated[float, Option("--p", help="Exponent, at least 1.")] = 1.0
+    weights_a: Annotated[str | None, Option(help="File of A's weights, one a row.")] = None
+    weights_b: Annotated[str | None, Option(help="File of B's weights, one a row.")] = None
+    solver: Annotated[Solver, Option(help="How to compute.")] = Solver.exact
+    eps: Annotated[float | None, Option(help="Sinkhorn: strength, in cost units.")] = None
+    n_projections: Annotated[int | None, Option(help="Sliced: number of directions.")] = None
+    max: Annotated[bool, Option("--max", help="Sliced: the direction of most distance.")] = False
+    rtol: Annotated[float | None, Option(help="Exact: relative accuracy that suffices.")] = None
+    max_seconds: Annotated[float | None, Option(help="Exact: stop with what is proved.")] = None
+    seed: Annotated[int, Option(help="Of directions, and of points left out of pictures.")] = 0
+    fail_above: Annotated[float | None, Option(help="Exit with 1 above this distance.")] = None
+    json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
+    output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
+    plot: Annotated[Path | None, Option(help="Draw the transport: .png .svg .pdf")] = None
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress and no notes.")] = False
+
+    def run(self) -> None:
+        """Read, solve, tell; the exit code is the last word."""
+        options = self._solver_options()
+        _common.check_target("--plot", self.plot, _common.PICTURES)
+        _common.check_target("--output", self.output)
+        with errors_without_traceback():
+            x, y, a, b = _common.read_pair(self.a, self.b, self.weights_a, self.weights_b)
+            _common.say_notes([*x.notes, *y.notes], self.quiet)
+            with progress(f"W_{self.p:g}, {self.solver}", quiet=self.quiet):
+                answer = self._solve(x, y, options, {"a": a, "b": b, "p": self.p})
+                content = self._record(answer, x, y)
+            if self.plot is not None:
+                self._draw(self.plot, answer, x, y, {"a": a, "b": b})
+        if self.output is not None:
+            self.output.write_text(to_json(content) + "\n", encoding="utf-8")
+        if self.json:
+            _common.say(to_json(content))
+        else:
+            show(f"{self.a}  →  {self.b}", _rows(content))
+        self._leave(content)
+
+    def _solver_options(self) -> dict[str, Any]:
+        """The options of the solver that were given.
+
+        Raises:
+            BadParameter: an option that belongs to another solver.
+        """
+        values = {name: getattr(self, name) for name in _BELONGS}
+        given = {name: v for name, v in values.items() if v is not None and v is not False}
+        for name in given:
+            if self.solver not in _BELONGS[name]:
+                whose = " or ".join(_BELONGS[name])
+                option = f"--{name.replace('_', '-')}"
+                raise usage(option, f"belongs to --solver {whose}, not to {self.solver}")
+        return given
+
+    def _solve(
+        self, x: Samples, y: Samples, options: dict[str, Any], call: dict[str, Any]
+    ) -> Answer:
+        """Run the solver; `call` are the arguments that all of them take."""
+        import otdist
+
+        if self.solver is Solver.sliced:
+            solve = otdist.sliced_wasserstein
+            if options.pop("max", False):
+                solve = otdist.max_sliced_wasserstein
+            result = solve(x.points, y.points, seed=self.seed, **options, **call)
+            bracket = result.bracket
+            figures = {"stderr": result.stderr, "n_projections": len(result.directions)}
+            name = f"{'max-' if self.max else ''}SW_{self.p:g}"
+            return Answer(name, result, bracket.lower, bracket.upper, figures)
+        accuracy = {"rtol": options.pop("rtol")} if "rtol" in options else {}
+        try:
+            method = {Solver.exact: otdist.Exact, Solver.sinkhorn: otdist.Sinkhorn}[self.solver]
+            chosen = method(**options) if options or self.solver is Solver.sinkhorn else None
+        except ValueError as error:
+            raise fail(error, ExitCode.USAGE) from None
+        result = otdist.wasserstein(x.points, y.points, solver=chosen, **accuracy, **call)
+        return Answer(f"W_{self.p:g}", result, result.lower, result.upper, result.details)
+
+    def _record(self, answer: Answer, x: Samples, y: Samples) -> dict[str, Any]:
+        result = answer.result
+        return _common.record(
+            "distance",
+            (x, y),
+            quantity=answer.quantity,
+            p=self.p,
+            distance=float(result.distance),
+            cost=float(result.cost),
+            lower=answer.lower,
+            upper=answer.upper,
+            converged=getattr(result, "converged", True),
+            message=getattr(result, "message", ""),
+            solver=getattr(result, "solver", "sliced"),
+            iterations=getattr(result, "iterations", 0),
+            seconds=result.seconds,
+            seed=self.seed,
+            **answer.figures,
+        )
+
+    def _draw(
+        self, path: Path, answer: Answer, x: Samples, y: Samples, weights: dict[str, Any]
+    ) -> None:
+        """The plan; for slices, which have none, both samples along the farthest direction."""
+        import numpy as np
+
+        from otdist.drawing import plot_transport
+
+        points, plan, columns = (x.points, y.points), None, x.columns
+        if self.solver is Solver.sliced:
+            direction = answer.result.directions[int(np.argmax(answer.result.slices))]
+            points = (x.points @ direction, y.points @ direction)
+            columns = ("coordinate along the direction of the largest distance",)
+        elif x.d > 1:
+            plan = answer.result.plan
+        title = (
+            f"{answer.quantity} = {float(answer.result.distance):.5g},  "
+            f"W_{self.p:g} certified within [{answer.lower:.5g}, {answer.upper:.5g}]"
+        )
+        names = (Path(x.path).name, Path(y.path).name)
+        figure = plot_transport(
+            *points, plan, **weights, names=names, columns=columns, title=title, seed=self.seed
+        )
+        figure.savefig(path, dpi=150)
+
+    def _leave(self, content: dict[str, Any]) -> None:
+        """The exit code: not converged comes before the gate, as such a figure decides nothing."""
+        if not content["converged"]:
+            raise fail(content["message"], ExitCode.NOT_CONVERGED)
+        if self.fail_above is not None and content["distance"] > self.fail_above:
+            what = f"{content['quantity']} = {content['distance']:.6g} is above"
+            raise fail(f"{what} {self.fail_above:g}", ExitCode.GATE_FAILED)
+
+
+_LABELS = {
+    "stderr": "standard error",
+    "n_projections": "directions",
+    "eps": "eps",
+    "iterations": "iterations",
+    "marginal_error": "marginal error",
+}
+
+
+def _rows(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """The table: the number first, then what proves it, then how it was found."""
+    quantity, p = content["quantity"], content["p"]
+    rows = [
+        (quantity, f"{content['distance']:.10g}"),
+        (f"{quantity}^{p:g}", f"{content['cost']:.10g}"),
+        (f"W_{p:g} certified within", f"[{content['lower']:.10g}, {content['upper']:.10g}]"),
+        ("solver", f"{content['solver']}, {content['seconds']:.2f} s"),
+    ]
+    rows += [(label, f"{content[key]:.6g}") for key, label in _LABELS.items() if content.get(key)]
+    rows += [(s["path"], f"{s['n']} × {s['d']}, {s['dtype']}") for s in content["inputs"]]
+    if content["message"]:
+        rows.append(("status", content["message"]))
+    return rows

@@ -1,0 +1,87 @@
+"""The blocks of code in README and docs run as written, and print what the page says they print.
+
+Blocks of one page share a namespace, from top to bottom. A ```text block right after a ```python
+block is its output; figures of time ("0.31 s") may differ, everything else may not. Blocks with >>>
+are doctests. A line <!-- not run: reason --> before a block leaves it out.
+"""
+
+import contextlib
+import doctest
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(
+    r"(?P<skip><!-- not run: [^\n]+ -->\n\n?)?"
+    r"^(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```\n"
+    r"(?:\n*(?P=indent)```text\n(?P<output>.*?)^(?P=indent)```$)?",
+    re.MULTILINE | re.DOTALL,
+)
+TIME = re.compile(r"\d+(\.\d+)?(e-?\d+)? (s|ms)\b")
+
+
+def dedented(text: str, indent: str) -> str:
+    return re.sub(f"^{indent}", "", text, flags=re.MULTILINE)
+
+
+def normal(text: str) -> str:
+    lines = (line.rstrip() for line in TIME.sub("T", text).strip().splitlines())
+    return "\n".join(lines)
+
+
+def run_page(path: Path) -> int:
+    """Run the blocks of a page; the number that ran."""
+    text, names, count = path.read_text(encoding="utf-8"), {"__name__": "__page__"}, 0
+    for block in BLOCK.finditer(text):
+        if block["skip"]:
+            continue
+        count += 1
+        code = dedented(block["code"], block["indent"])
+        line = text[: block.start("code")].count("\n")
+        if ">>> " in code:
+            test = doctest.DocTestParser().get_doctest(code, names, path.name, str(path), line)
+            runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS, verbose=False)
+            failures = io.StringIO()
+            runner.run(test, out=failures.write, clear_globs=False)
+            assert runner.failures == 0, failures.getvalue()
+            names = test.globs
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile("\n" * line + code, str(path), "exec"), names)
+        if block["output"] is not None:
+            assert normal(printed.getvalue()) == normal(dedented(block["output"], block["indent"]))
+    return count
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_on_the_page_runs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_page(path)
+
+
+def test_a_wrong_output_is_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(1 + 1)\n```\n\n```text\n3\n```\n")
+    with pytest.raises(AssertionError):
+        run_page(page)
+    page.write_text("```python\nprint('2 in 0.5 s')\n```\n```text\n2 in 0.7 s\n```\n")
+    assert run_page(page) == 1
+    page.write_text("```python\n>>> 1 + 1\n3\n```\n")
+    with pytest.raises(AssertionError):
+        run_page(page)
+    page.write_text("<!-- not run: needs a GPU -->\n```python\n1 / 0\n```\n")
+    assert run_page(page) == 0
+
+
+def test_internal_links_of_the_readme_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text) + re.findall(
+        r'(?:src|srcset)="([^"]+)"', text
+    ):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
