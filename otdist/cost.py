@@ -1,8 +1,5 @@
 r"""The ground cost c(x, y) = ‖x − y‖^p in blocks of rows: the one room where O(n·m) work happens.
 
-Everything here is a reduction over pairs that never holds an n × m array: a block of rows lives in
-cache on the CPU (or in a chunk on the GPU) for as long as it takes to reduce it.
-
 Two ways of computing a distance, and when each is used:
 
 * *Expansion*, ‖x‖² + ‖y‖² − 2⟨x, y⟩: one matrix product; loses digits of order u·(‖x‖² + ‖y‖²),
@@ -13,169 +10,22 @@ The soft-min at p = 2 uses the expansion, because its error stays far below any 
 that feeds a certificate ends in direct differences: for few dimensions throughout (as fast as the
 product there), otherwise for every pair within the expansion's slack of the minimum.
 Points are expected centred (`measure.Measure` does so): the slack is relative to their norms.
-
-Speed on two cores, n = m = 4,000, d = 3, float32 (``python -m benchmarks.entropic --passes``):
-`exp` falls back to a path ten times slower where results underflow; `exp2` does not, so that no
-clamp is needed: 10 ms a soft-min, against 15 ms for one product and one clamped `exp`.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-LOG2E = 1.0 / math.log(2.0)
+from otdist._blocks import LOG2E, Cost, block_entries, log2_sum_exp2
 
-_CPU_BLOCK = 2**19  # entries: flat optimum from 2^18 to 2^20 with a quiet and with a busy neighbour
-_GPU_BLOCK = 2**26
+__all__ = ["Cost", "MatrixCost", "PointCost"]
+
 _DIRECT_DIMENSION = 12  # up to here float64 differences cost no more than the product
 _WIDE_DIMENSION = 64  # up to here a float64 product costs little more than a float32 one
 _NEAR = 1e-3  # pairs closer than this share of the squared norms are recomputed by differences
-
-
-class Cost(ABC):
-    """Pairwise costs c_ij of n sources and m targets, reduced blockwise.
-
-    Attributes:
-        shape: (n, m).
-        p: Exponent of the distance; 1 for a given matrix.
-        dtype: Floating type of every value returned.
-        device: Where the work happens.
-    """
-
-    shape: tuple[int, int]
-    p: float
-    dtype: torch.dtype
-    device: torch.device
-
-    @property
-    @abstractmethod
-    def T(self) -> Cost:
-        """The transposed cost, shape (m, n)."""
-
-    @abstractmethod
-    def to(self, dtype: torch.dtype) -> Cost:
-        """The same cost in another precision."""
-
-    @abstractmethod
-    def rows(self, lo: int, hi: int) -> Tensor:
-        """Costs of sources lo … hi − 1, shape (hi − lo, m); the caller may overwrite them."""
-
-    @abstractmethod
-    def pairs(self, i: Tensor, j: Tensor) -> Tensor:
-        """Costs c[i_k, j_k] by direct differences, shape (k,)."""
-
-    @property
-    def slack(self) -> float:
-        """Bound on the error of `rows` where it exceeds the rounding of the result itself."""
-        return 0.0
-
-    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield (rows, costs (k, m)) over all rows; the block may be overwritten by the caller."""
-        for part in self._parts():
-            yield part, self.rows(part.start, part.stop)
-
-    def _parts(self) -> Iterator[slice]:
-        n, m = self.shape
-        size = _GPU_BLOCK if self.device.type == "cuda" else _CPU_BLOCK
-        step = max(1, size // max(m, 1))
-        for lo in range(0, n, step):
-            yield slice(lo, min(lo + step, n))
-
-    def softmin(self, h: Tensor, eps: float) -> Tensor:
-        """−eps · log Σ_j exp((h_j − c_ij)/eps), shape (n,).
-
-        Args:
-            h: Shape (m,), in cost units; put eps·log b_j inside for weights. −inf drops
-                a column.
-            eps: Temperature in cost units, positive.
-        """
-        out = torch.empty(self.shape[0], dtype=self.dtype, device=self.device)
-        unit = LOG2E / eps
-        h2 = h.to(self.dtype) * unit
-        for part, c in self.blocks():
-            torch.sub(h2, c, alpha=unit, out=c)
-            out[part] = _log2_sum_exp2(c)
-        return out.mul_(-1.0 / unit)
-
-    def ctransform(self, g: Tensor) -> tuple[Tensor, Tensor]:
-        """min_j c_ij − g_j and where it is attained, both of shape (n,); exact to rounding.
-
-        The c-transform makes any g feasible: f_i + g_j ≤ c_ij with f the values returned.
-        """
-        values = torch.empty(self.shape[0], dtype=self.dtype, device=self.device)
-        arg = torch.empty(self.shape[0], dtype=torch.int64, device=self.device)
-        g = g.to(self.dtype)
-        slack = self.slack
-        for part, c in self.blocks():
-            low, at = c.sub_(g).min(1)
-            if slack > 0:
-                low, at = self._settle(part.start, c <= low[:, None] + 2 * slack, g)
-            values[part], arg[part] = low, at
-        return values, arg
-
-    def _settle(self, lo: int, candidates: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-        """Minimum of c − g over the candidates of each row, by direct differences."""
-        i, j = candidates.nonzero(as_tuple=True)
-        reduced = self.pairs(i + lo, j) - g[j]
-        low = reduced.new_full((candidates.shape[0],), math.inf)
-        low.scatter_reduce_(0, i, reduced, "amin")
-        hit = reduced == low[i]
-        at = torch.zeros_like(low, dtype=torch.int64).scatter_(0, i[hit], j[hit])
-        return low, at
-
-    def nearest(self, g: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The k smallest c_ij − g_j of each row, ascending, and their columns: two (n, min(k, m)).
-
-        Values are by direct differences; the last place may go to a column within `slack` of it.
-        """
-        n, m = self.shape
-        k = min(k, m)
-        values = torch.empty(n, k, dtype=self.dtype, device=self.device)
-        columns = torch.empty(n, k, dtype=torch.int64, device=self.device)
-        g = g.to(self.dtype)
-        slack = self.slack
-        for part, c in self.blocks():
-            low, at = torch.topk(c.sub_(g), k, dim=1, largest=False)
-            if slack > 0:
-                i = torch.arange(part.start, part.stop, device=self.device).repeat_interleave(k)
-                low = (self.pairs(i, at.reshape(-1)) - g[at.reshape(-1)]).view_as(low)
-                low, order = low.sort(1)
-                at = at.gather(1, order)
-            values[part], columns[part] = low, at
-        return values, columns
-
-    def dense(self) -> Tensor:
-        """All costs, shape (n, m): the caller answers for the memory."""
-        out = torch.empty(self.shape, dtype=self.dtype, device=self.device)
-        for part, c in self.blocks():
-            out[part] = c
-        return out
-
-    def mean(self, a: Tensor, b: Tensor) -> Tensor:
-        """Σ_ij a_i b_j c_ij, the bilinear form of any two vectors; 0-d, in the wider dtype."""
-        dtype = torch.promote_types(self.dtype, a.dtype)
-        total = torch.zeros((), dtype=dtype, device=self.device)
-        weights = b.to(self.dtype)
-        for part, c in self.blocks():
-            total += a[part].to(dtype) @ torch.mv(c, weights).to(dtype)
-        return total
-
-    def plan_blocks(
-        self, f: Tensor, g: Tensor, eps: float
-    ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Yield (rows, costs, exp((f_i + g_j − c_ij)/eps)): a Sinkhorn plan row block by row block.
-
-        The weights belong inside f and g as eps·log a and eps·log b.
-        """
-        unit = LOG2E / eps
-        f2, g2 = f.to(self.dtype) * unit, g.to(self.dtype) * unit
-        for part, c in self.blocks():
-            yield part, c, torch.sub(g2, c, alpha=unit).add_(f2[part, None]).exp2_()
 
 
 class PointCost(Cost):
@@ -183,7 +33,7 @@ class PointCost(Cost):
 
     def __init__(self, x: Tensor, y: Tensor, p: float) -> None:
         self.x, self.y, self.p = x.detach(), y.detach(), float(p)
-        self.shape = (x.shape[0], y.shape[0])
+        self.shape, self.dimension = (x.shape[0], y.shape[0]), x.shape[1]
         self.dtype, self.device = x.dtype, x.device
         self._lifted: tuple[Tensor, Tensor] | None = None
 
@@ -199,13 +49,43 @@ class PointCost(Cost):
         )
 
     @property
+    def largest(self) -> float:
+        """The diagonal of the box around all points, to the power p."""
+        low = torch.minimum(self.x.amin(0), self.y.amin(0))
+        high = torch.maximum(self.x.amax(0), self.y.amax(0))
+        return float((high - low).double().norm()) ** self.p * (1 + 1e-12)
+
+    @property
+    def dimension(self) -> int:
+        """The number of coordinates."""
+        return self.dimension
+
+    def sub(self, i: Tensor, j: Tensor) -> PointCost:
+        """The cost between points x_i and y_j (index tensors)."""
+        return PointCost(self.x[i], self.y[j], self.p)
+
+    @property
+    def largest(self) -> float:
+        """(max ‖x‖ + max ‖y‖)^p."""
+        norm_x, norm_y = (float(z.double().norm(dim=1).max()) for z in (self.x, self.y))
+        try:
+            return ((norm_x + norm_y) * (1 + 1e-12)) ** self.p
+        except OverflowError:
+            return math.inf
+
+    @property
+    def rounding(self) -> float:
+        """Unit rounding of the largest cost."""
+        return torch.finfo(self.dtype).eps * self.largest
+
+    @property
     def _by_differences(self) -> bool:
-        return self.dtype == torch.float64 and self.x.shape[1] <= _DIRECT_DIMENSION
+        return self.dtype == torch.float64 and self.dimension <= _DIRECT_DIMENSION
 
     @property
     def _product_dtype(self) -> torch.dtype:
         """A float64 product rounds like differences at float32, and is cheap for few dimensions."""
-        return torch.float64 if self.x.shape[1] <= _WIDE_DIMENSION else self.dtype
+        return torch.float64 if self.dimension <= _WIDE_DIMENSION else self.dtype
 
     def _lift(self) -> tuple[Tensor, Tensor]:
         """(−2x, 1, ‖x‖²) and (y, ‖y‖², 1)ᵀ, whose product is the matrix of squared distances."""
@@ -251,7 +131,7 @@ class PointCost(Cost):
             return 0.0
         reach, half = self._reach(), self.p / 2
         unit = torch.finfo(self._product_dtype).eps
-        error = (self.x.shape[1] + 8) * unit * reach
+        error = (self.dimension + 8) * unit * reach
         if self.p >= 2:  # |s^(p/2) − t^(p/2)| ≤ (p/2)·max^(p/2 − 1)·|s − t|, with s, t ≤ 2·reach
             bound = half * (2 * reach) ** (half - 1) * error if reach > 0 else 0.0
         elif self._product_dtype == self.dtype:  # nearer pairs were repaired
@@ -270,8 +150,7 @@ class PointCost(Cost):
 
     def _squared_differences(self, i: Tensor, j: Tensor) -> Tensor:
         out = torch.empty(len(i), dtype=self.dtype, device=self.device)
-        size = _GPU_BLOCK if self.device.type == "cuda" else _CPU_BLOCK
-        step = max(1, size // self.x.shape[1])
+        step = max(1, block_entries(self.device) // self.dimension)
         for lo in range(0, len(i), step):
             difference = self.x[i[lo : lo + step]] - self.y[j[lo : lo + step]]
             torch.sum(difference.square_(), 1, out=out[lo : lo + step])
@@ -288,33 +167,43 @@ class PointCost(Cost):
         unit = LOG2E / eps
         norm = self.x.square().sum(1)
         left = torch.cat([self.x, torch.ones_like(self.x[:, :1])], 1)
-        column = (h.to(self.dtype) - self.y.square().sum(1)) * unit
+        column = ((h - self.y.to(h.dtype).square().sum(1)) * unit).to(self.dtype)
         right = torch.cat([self.y * (2 * unit), column[:, None]], 1).T.contiguous()
         out = torch.empty_like(norm)
         for part in self._parts():
-            out[part] = _log2_sum_exp2(torch.mm(left[part], right))
+            out[part] = log2_sum_exp2(torch.mm(left[part], right))
         return norm - out / unit
 
     def mean(self, a: Tensor, b: Tensor) -> Tensor:
         """Σ_ij a_i b_j c_ij; in O((n + m) d) at p = 2, around the means."""
         if self.p != 2:
             return super().mean(a, b)
-        dtype = torch.promote_types(self.dtype, a.dtype)
-        a, b, x, y = a.to(dtype), b.to(dtype), self.x.to(dtype), self.y.to(dtype)
+        a, b, x, y = a.double(), b.double(), self.x.double(), self.y.double()
         mass_a, mass_b = a.sum(), b.sum()
-        tiny = torch.finfo(dtype).tiny
+        tiny = torch.finfo(torch.float64).tiny
         centre_x, centre_y = a @ x / mass_a.clamp(min=tiny), b @ y / mass_b.clamp(min=tiny)
         spread_x = a @ (x - centre_x).square().sum(1)
         spread_y = b @ (y - centre_y).square().sum(1)
         between = (centre_x - centre_y).square().sum() * mass_a * mass_b
         return spread_x * mass_b + spread_y * mass_a + between
 
+    def force(self, part: slice, c: Tensor, plan: Tensor) -> Tensor:
+        """Σ_j P_ij ∇_x ‖x_i − y_j‖^p for a block of rows, shape (k, d); overwrites plan.
+
+        The slope p·‖x − y‖^(p−2) is c^((p−2)/p) up to p; coinciding points contribute 0, a
+        subgradient at p = 1.
+        """
+        if self.p != 2:
+            plan.mul_(torch.where(c > 0, c.pow((self.p - 2) / self.p), 0.0))
+        pull = plan.sum(1, keepdim=True) * self.x[part] - plan @ self.y
+        return pull.mul_(self.p)
+
 
 class MatrixCost(Cost):
     """A given matrix of costs, shape (n, m), finite."""
 
     def __init__(self, matrix: Tensor) -> None:
-        self.matrix, self.p = matrix.detach(), 1.0
+        self.matrix, self.p, self.dimension = matrix.detach(), 1.0, 1
         self.shape = (matrix.shape[0], matrix.shape[1])
         self.dtype, self.device = matrix.dtype, matrix.device
 
@@ -327,6 +216,25 @@ class MatrixCost(Cost):
         """The same costs in another precision."""
         return self if dtype == self.dtype else MatrixCost(self.matrix.to(dtype))
 
+    @property
+    def largest(self) -> float:
+        """The largest entry in absolute value."""
+        return float(self.matrix.abs().max())
+
+    def sub(self, i: Tensor, j: Tensor) -> MatrixCost:
+        """The sub-matrix of rows i and columns j (index tensors)."""
+        return MatrixCost(self.matrix[i[:, None], j])
+
+    @property
+    def largest(self) -> float:
+        """The largest entry."""
+        return float(self.matrix.max())
+
+    @property
+    def rounding(self) -> float:
+        """Unit rounding of the largest entry."""
+        return torch.finfo(self.dtype).eps * self.largest
+
     def rows(self, lo: int, hi: int) -> Tensor:
         """A copy of rows lo … hi − 1."""
         return self.matrix[lo:hi].clone(memory_format=torch.contiguous_format)
@@ -334,9 +242,3 @@ class MatrixCost(Cost):
     def pairs(self, i: Tensor, j: Tensor) -> Tensor:
         """Entries at index pairs, shape (k,)."""
         return self.matrix[i, j]
-
-
-def _log2_sum_exp2(exponents: Tensor) -> Tensor:
-    """log₂ Σ_j 2^(s_ij) of each row, shape (k,); overwrites its input."""
-    top = exponents.amax(1)
-    return exponents.sub_(top[:, None]).exp2_().sum(1).log2_().add_(top)
