@@ -14,6 +14,7 @@ from otdist.wgan.functional import (
     generator_loss,
     hinge_critic_loss,
 )
+from otdist.wgan.heldout import Evaluation
 from otdist.wgan.histogram import WassersteinDivergence
 from otdist.wgan.losses import (
     WassersteinGANLoss,
@@ -23,13 +24,18 @@ from otdist.wgan.losses import (
     create_wgan_losses,
 )
 from otdist.wgan.penalties import clip_weights, compute_gradient_penalty, gradient_penalty
+from otdist.wgan.run import TrainingDiverged
+from otdist.wgan.trainer import WGANTrainer
 
 __all__ = [
+    "Evaluation",
     "MLPCritic",
     "MLPGenerator",
     "SNWGANCritic",
+    "TrainingDiverged",
     "WGANCritic",
     "WGANGenerator",
+    "WGANTrainer",
     "WassersteinDivergence",
     "WassersteinGANLoss",
     "WassersteinGradientPenaltyLoss",

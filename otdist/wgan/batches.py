@@ -1,0 +1,176 @@
+"""Real batches for the trainer: sampled by itself where it can, else taken from an iterable.
+
+Tensors, arrays and map-style datasets are shuffled anew in each epoch by a permutation that
+depends on (seed, epoch) alone, so the number of batches drawn so far is all the state there is: a
+resumed run draws what the interrupted one would have drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
+
+
+class Source(Protocol):
+    """An iterator of real batches that knows how far it is."""
+
+    drawn: int
+    """Batches drawn so far."""
+    resumable: bool
+    """Whether setting `drawn` continues where another source of the same data stopped."""
+
+    def __iter__(self) -> Iterator[Tensor]: ...
+
+    def __next__(self) -> Tensor: ...
+
+    def rows(self, count: int) -> Tensor | None:
+        """Some real rows, always the same ones; None where rows cannot be picked."""
+        ...
+
+
+def source_of(data: Any, *, batch_size: int, epochs: int | None, seed: int) -> Source:
+    """The source that fits the data.
+
+    Args:
+        data: A tensor or array (n, …), a map-style dataset, or an iterable of batches such as a
+            DataLoader or a list of tensors. Where a sample or batch is a tuple, its first entry
+            is taken.
+        batch_size: For data that is sampled here.
+        epochs: Passes until the source ends; None: never.
+        seed: Decides the order.
+    """
+    if isinstance(data, IterableDataset):
+        raise ValueError("an IterableDataset yields single samples: wrap it in a DataLoader")
+    if isinstance(data, np.ndarray):
+        data = torch.from_numpy(data)
+    indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    if isinstance(data, Tensor | Dataset) or (indexed and not hasattr(data, "__iter__")):
+        return Sampled(data, batch_size, epochs, seed)
+    if isinstance(data, Iterable):
+        return Streamed(data, epochs)
+    raise TypeError(
+        "data must be a tensor, an array, a map-style dataset or an iterable of batches: "
+        f"got {type(data).__name__}"
+    )
+
+
+class Sampled:
+    """Batches of rows of a tensor or of a map-style dataset; incomplete batches are left out.
+
+    >>> source = Sampled(torch.arange(5.0), batch_size=2, epochs=1, seed=0)
+    >>> [len(batch) for batch in source]
+    [2, 2]
+    """
+
+    resumable = True
+
+    def __init__(self, data: Any, batch_size: int, epochs: int | None, seed: int) -> None:
+        if len(data) == 0:
+            raise ValueError("data must hold at least one sample")
+        if isinstance(data, Tensor):
+            check_real(data, "data")
+        self.data, self.batch_size = data, min(batch_size, len(data))
+        self.per_epoch = len(data) // self.batch_size
+        self.epochs, self.seed, self.drawn = epochs, seed, 0
+        self._order: tuple[int, Tensor] | None = None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self
+
+    def __next__(self) -> Tensor:
+        epoch, position = divmod(self.drawn, self.per_epoch)
+        if self.epochs is not None and epoch >= self.epochs:
+            raise StopIteration
+        start = position * self.batch_size
+        index = self._permutation(epoch)[start : start + self.batch_size]
+        self.drawn += 1
+        return self._rows(index)
+
+    def rows(self, count: int) -> Tensor:
+        """The first rows of a permutation that no epoch uses."""
+        return self._rows(self._shuffled(-1)[:count])
+
+    def _rows(self, index: Tensor) -> Tensor:
+        if isinstance(self.data, Tensor):
+            return self.data[index.to(self.data.device)]
+        rows = torch.stack([torch.as_tensor(first(self.data[i])) for i in index.tolist()])
+        check_real(rows, "a batch of data")
+        return rows
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if self._order is None or self._order[0] != epoch:
+            self._order = (epoch, self._shuffled(epoch))
+        return self._order[1]
+
+    def _shuffled(self, epoch: int) -> Tensor:
+        state = np.random.SeedSequence((self.seed, epoch + 1)).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+        return torch.randperm(len(self.data), generator=generator)
+
+
+class Streamed:
+    """Batches of an iterable, which is started anew for each epoch."""
+
+    resumable = False
+
+    def __init__(self, data: Iterable[Any], epochs: int | None) -> None:
+        self.data, self.epochs, self.drawn = data, epochs, 0
+        self._passes = 0
+        self._current: Iterator[Any] | None = None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self
+
+    def __next__(self) -> Tensor:
+        batch = None if self._current is None else next(self._current, None)
+        if batch is None:
+            batch = self._next_pass()
+        self.drawn += 1
+        batch = torch.as_tensor(first(batch))
+        check_real(batch, "a batch of data")
+        return batch
+
+    def _next_pass(self) -> Any:
+        """The first batch of a new pass over the data."""
+        if self.epochs is not None and self._passes >= self.epochs:
+            raise StopIteration
+        self._passes += 1
+        self._current = iter(self.data)
+        batch = next(self._current, None)
+        if batch is None:
+            raise ValueError(
+                f"the data gave no batch in pass {self._passes}: an iterator can be read once "
+                "only, so pass a list, a DataLoader or a tensor, or ask for one epoch"
+            )
+        return batch
+
+    def rows(self, count: int) -> None:
+        """None: rows of a stream cannot be picked."""
+        return None
+
+
+def first(item: Any) -> Any:
+    """The sample itself where a dataset returns (sample, label, …)."""
+    if isinstance(item, tuple | list) and item and not isinstance(item[0], float | int):
+        return item[0]
+    if isinstance(item, dict):
+        raise TypeError(f"a sample must be a tensor or a tuple that starts with one: got {item!r}")
+    return item
+
+
+def check_real(x: Tensor, name: str) -> None:
+    """Raise unless x is a finite floating-point batch."""
+    if x.dim() == 0 or not x.is_floating_point():
+        raise ValueError(
+            f"{name} must hold floating-point samples (scale images to [-1, 1]): "
+            f"got {x.dtype}, shape {tuple(x.shape)}"
+        )
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError(
+            f"{name} must be finite: found {int((~torch.isfinite(x)).sum())} NaN or inf"
+        )
