@@ -1,7 +1,7 @@
 r"""Cost: what can be asked of n × m pairwise costs, reduced in blocks of rows.
 
-A block lives in cache on the CPU (or in a chunk on the GPU) for as long as it takes to reduce it, so
-that no n × m array is ever held. `cost.py` says how the entries of a block come about.
+A block lives in cache on the CPU (or in a chunk on the GPU) for as long as it takes to reduce it:
+no n × m array is ever held. `cost.py` says how the entries of a block come about.
 
 Speed on two cores, n = m = 4,000, d = 3, float32 (``python -m benchmarks.entropic passes``):
 `exp` falls back to a path ten times slower where results underflow; `exp2` does not, so that no
@@ -62,11 +62,6 @@ class Cost(ABC):
     def largest(self) -> float:
         """An upper bound on every c_ij, in O((n + m) d) for points."""
 
-    @property
-    def dimension(self) -> int:
-        """How many terms one cost sums up; 1 for a given matrix."""
-        return 1
-
     @abstractmethod
     def sub(self, i: Tensor, j: Tensor) -> Cost:
         """The cost between sources i and targets j (index tensors)."""
@@ -75,11 +70,6 @@ class Cost(ABC):
     @abstractmethod
     def rounding(self) -> float:
         """Size of the rounding error inside a soft-min, in cost units; keep eps well above it."""
-
-    @property
-    @abstractmethod
-    def largest(self) -> float:
-        """No cost is above this (infinite where it overflows)."""
 
     @property
     def slack(self) -> float:

@@ -50,33 +50,23 @@ class PointCost(Cost):
 
     @property
     def largest(self) -> float:
-        """The diagonal of the box around all points, to the power p."""
-        low = torch.minimum(self.x.amin(0), self.y.amin(0))
-        high = torch.maximum(self.x.amax(0), self.y.amax(0))
-        return float((high - low).double().norm()) ** self.p * (1 + 1e-12)
-
-    @property
-    def dimension(self) -> int:
-        """The number of coordinates."""
-        return self.dimension
+        """The diagonal of the box around all points, to the power p (inf where it overflows)."""
+        low = torch.minimum(self.x.amin(0), self.y.amin(0)).double()
+        high = torch.maximum(self.x.amax(0), self.y.amax(0)).double()
+        try:
+            return float((high - low).norm()) ** self.p * (1 + 1e-12)
+        except OverflowError:
+            return math.inf
 
     def sub(self, i: Tensor, j: Tensor) -> PointCost:
         """The cost between points x_i and y_j (index tensors)."""
         return PointCost(self.x[i], self.y[j], self.p)
 
     @property
-    def largest(self) -> float:
-        """(max ‖x‖ + max ‖y‖)^p."""
-        norm_x, norm_y = (float(z.double().norm(dim=1).max()) for z in (self.x, self.y))
-        try:
-            return ((norm_x + norm_y) * (1 + 1e-12)) ** self.p
-        except OverflowError:
-            return math.inf
-
-    @property
     def rounding(self) -> float:
-        """Unit rounding of the largest cost."""
-        return torch.finfo(self.dtype).eps * self.largest
+        """Unit rounding of (max ‖x‖ + max ‖y‖)^p."""
+        reach = sum(float(z.norm(dim=1).max()) for z in (self.x, self.y))
+        return torch.finfo(self.dtype).eps * reach**self.p
 
     @property
     def _by_differences(self) -> bool:
@@ -224,11 +214,6 @@ class MatrixCost(Cost):
     def sub(self, i: Tensor, j: Tensor) -> MatrixCost:
         """The sub-matrix of rows i and columns j (index tensors)."""
         return MatrixCost(self.matrix[i[:, None], j])
-
-    @property
-    def largest(self) -> float:
-        """The largest entry."""
-        return float(self.matrix.max())
 
     @property
     def rounding(self) -> float:

@@ -4,18 +4,18 @@ With the plan P_ij = a_i b_j exp((f_i + g_j − c_ij)/eps), optimality is one fi
 
     f = T_b(g) := softmin_j(c_ij − g_j − eps·log b_j),      g = T_a(f),
 
-and Sinkhorn's algorithm repeats g ← T_a(T_b(g)): after the first half-step the rows of P sum to a, so
-what is left is the column error Σ_j b_j |exp((g_j − T_a(T_b(g))_j)/eps) − 1|, the L1 marginal error on
-which everything here stops. Four things make it fast (`python -m benchmarks.entropic --iterations`):
+and Sinkhorn's algorithm repeats g ← T_a(T_b(g)). After its first half-step the rows of P sum to a;
+what is left is the column error Σ_j b_j |exp((g_j − T_a(T_b(g))_j)/eps) − 1|, the L1 marginal error
+on which everything here stops. Four things make it fast (``python -m benchmarks.entropic``):
 
-1. *Coarse to fine*: eps falls from the mean cost to its target on a subsample of at most 1,024 points;
-   the soft-min extends those potentials to all points.
-2. *Anderson acceleration* (Anderson 1965; Walker, Ni 2011) of the fixed point, with a history of ten
-   steps and a restart when the error grows: 110 steps in place of 940 at eps = 3e-4 of the mean cost.
-3. *A stored kernel* where n·m fits a budget of 256 MB: exp((f + g − c)/eps) with the current potentials
-   absorbed (Schmitzer 2019), so that a half-step is one matrix-vector product.
-4. *Symmetric problems* (x against itself) by f ← (f + T(f))/2, which contracts by ½ near the solution
-   because the kernel is positive definite (p ≤ 2; Feydy et al. 2019).
+1. *Coarse to fine*: eps falls from the mean cost to its target on a subsample of at most 1,024
+   points; the soft-min extends those potentials to all points.
+2. *Anderson acceleration* (Anderson 1965; Walker, Ni 2011) of the fixed point, looking back ten
+   steps, with a restart when the error grows: 110 steps instead of 940 at 3e-4 of the mean cost.
+3. *A stored kernel* where n·m fits a budget of 256 MB: exp((f + g − c)/eps) with the current
+   potentials absorbed (Schmitzer 2019), so that a half-step is one matrix-vector product.
+4. *Symmetric problems* (x against itself) by f ← (f + T(f))/2, which contracts by ½ near the
+   solution because the kernel is positive definite (p ≤ 2; Feydy et al. 2019).
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class _StoredStep:
     """Steps through the kernel exp((f₀ + g₀ − c)/eps), re-absorbed when the potentials move away.
 
     The kernel is a density against a ⊗ b: its weighted rows sum to about one, so float32 holds it,
-    whatever eps, and scalings u = exp((f − f₀)/eps) carry a relative error of float32's, not of c/eps.
+    whatever eps, and scalings u = exp((f − f₀)/eps) lose float32's digits once, not c/eps times.
     """
 
     def __init__(
