@@ -24,7 +24,7 @@ _SERIAL = 1 << 15
 """Points of the part of a block that one thread works through at a time: up to this size torch
 starts no threads of its own inside, whose barriers cost more than they gain (a busy neighbour
 makes that tenfold)."""
-_FEWEST_ROWS = 4
+_FEWEST_ROWS = 16
 """Directions per block however many points there are: a product with fewer is memory-bound."""
 
 

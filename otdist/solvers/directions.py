@@ -1,0 +1,151 @@
+r"""Directions on the sphere for sliced distances, with a standard error that is right for each.
+
+All kinds are made of independent *replicates*; each replicate alone is an unbiased estimate of the
+average over the sphere, so that the spread between replicates is an honest error whatever
+dependence there is inside one:
+
+* ``"iid"``: every direction is a replicate of its own;
+* ``"orthogonal"``: a replicate is up to d orthonormal rows of a random rotation. Their slices repel
+  each other, which lowers the variance (Rowland et al. 2019, Orthogonal estimation of Wasserstein
+  distances), and full bases give the strongest lower bounds on W_p;
+* ``"qmc"``: a replicate is a randomised low-discrepancy set: equally spaced angles for d = 2, a
+  randomly rotated spiral for d = 3, a scrambled Sobol sequence mapped through the normal quantile
+  above (Nguyen, Bariletto, Ho 2024, Quasi-Monte Carlo for 3D sliced Wasserstein).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+KINDS = ("iid", "orthogonal", "qmc")
+REPLICATES = 16
+"""Fewest replicates where there are enough directions: with 16, the value lies within two standard
+errors in 93.6% of draws (Student's t); with 8 it would in 91.4%."""
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Unit rows and the replicate that each belongs to.
+
+    Attributes:
+        rows: (L, d) float64.
+        replicate: (L,) int64, ascending from 0.
+    """
+
+    rows: np.ndarray
+    replicate: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def extend(self, more: Directions) -> Directions:
+        """These directions and `more`, whose replicates are independent of these."""
+        shift = self.replicate[-1] + 1
+        return Directions(
+            np.concatenate([self.rows, more.rows]),
+            np.concatenate([self.replicate, more.replicate + shift]),
+        )
+
+
+def draw(kind: str, count: int, d: int, rng: np.random.Generator) -> Directions:
+    """`count` directions of one kind in d dimensions."""
+    check_kind(kind)
+    if d == 1:
+        return Directions(np.ones((count, 1)), np.arange(count))
+    if kind == "iid" or count < 2:
+        return Directions(_unit(rng.standard_normal((count, d))), np.arange(count))
+    number = min(count, REPLICATES)
+    if kind == "orthogonal":
+        number = max(number, math.ceil(count / d))
+    sizes = np.diff(np.linspace(0, count, number + 1).astype(int))
+    make = _orthonormal if kind == "orthogonal" else _low_discrepancy
+    rows = np.concatenate([make(int(size), d, rng) for size in sizes])
+    return Directions(rows, np.repeat(np.arange(number), sizes))
+
+
+def check_kind(kind: str) -> None:
+    """Raise unless `kind` names a kind of directions."""
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}: got {kind!r}")
+
+
+def given(rows: np.ndarray, d: int) -> Directions:
+    """A caller's directions, taken as independent draws.
+
+    Raises:
+        ValueError: not of shape (L, d), not finite, or not of unit length within 1e-6.
+    """
+    if rows.ndim != 2 or rows.shape[1] != d or len(rows) == 0:
+        raise ValueError(
+            f"directions must have shape (L, {d}), one row per direction: got shape {rows.shape}"
+        )
+    rows = rows.astype(np.float64)
+    if not np.isfinite(rows).all():
+        bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise ValueError(f"directions must be finite: found NaN or infinity, first at row {bad}")
+    lengths = np.linalg.norm(rows, axis=1)
+    worst = int(np.argmax(np.abs(lengths - 1)))
+    # Two digits short of float32, and half precision is not close to unit length anyway.
+    if abs(lengths[worst] - 1) > 1e-5:
+        raise ValueError(
+            f"directions must be unit rows: row {worst} has length {lengths[worst]:.6g}; "
+            "divide by np.linalg.norm(directions, axis=1, keepdims=True)"
+        )
+    return Directions(rows, np.arange(len(rows)))
+
+
+def standard_error(costs: np.ndarray, directions: Directions, p: float) -> float:
+    """Standard error of mean(costs) ** (1/p) by the spread of replicates and the delta method.
+
+    Replicate r with s_r of the L directions and mean cost m_r contributes
+    (s_r/L)² (m_r − m)², times R/(R − 1). NaN for a single replicate in d > 1.
+    """
+    mean = float(costs.mean())
+    if directions.rows.shape[1] == 1 or mean == 0:
+        return 0.0
+    sizes = np.bincount(directions.replicate)
+    number = len(sizes)
+    if number < 2:
+        return math.nan
+    means = np.bincount(directions.replicate, weights=costs) / sizes
+    share = sizes / sizes.sum()
+    variance = number / (number - 1) * float((share**2 * (means - mean) ** 2).sum())
+    return math.sqrt(variance) * mean ** (1.0 / p - 1.0) / p
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def rotation(d: int, rng: np.random.Generator, count: int | None = None) -> np.ndarray:
+    """`count` (or d) orthonormal rows, uniform: QR of a normal matrix, signs fixed by R."""
+    q, r = np.linalg.qr(rng.standard_normal((d, d if count is None else count)))
+    return (q * np.sign(np.diagonal(r))).T
+
+
+def _orthonormal(count: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    return rotation(d, rng, count)
+
+
+def _low_discrepancy(count: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    if d == 2:
+        # A slice is the same along θ and −θ: half a turn is the whole sphere.
+        angle = math.pi * (np.arange(count) + rng.random()) / count
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    if d == 3:
+        height = (np.arange(count) + 0.5) / count
+        turn = np.arange(count) * math.pi * (3 - math.sqrt(5))
+        radius = np.sqrt(1 - height**2)
+        spiral = np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)
+        return spiral @ rotation(3, rng)
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The balance properties of Sobol")
+        cube = qmc.Sobol(d, rng=rng).random(count)
+    return _unit(ndtri(np.clip(cube, 1e-12, 1 - 1e-12)))
