@@ -1,0 +1,180 @@
+r"""What all losses share: leading dimensions, reduction, precision, and samples of all ranks.
+
+**Precision.** Half precision is raised to float32 and autocast is off inside; the loss of
+half-precision samples is float32, which neither overflows at 65,504 nor keeps three digits only.
+
+**Global batch.** With a process group every rank computes the same loss, over the union of all
+ranks' samples. Let x_r be the samples of rank r, J_r their Jacobian in the parameters, and
+G_r = ∂L/∂x_r. The gradient of one process on the union is Σ_r J_rᵀ G_r. DistributedDataParallel
+*averages* J_rᵀ G_r over W ranks, so each rank's G_r is multiplied by W. No communication happens in
+the backward pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from otdist.measure import WEIGHT_TOLERANCE
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+class Batch(NamedTuple):
+    """Samples ready for a solver, with their graph.
+
+    Attributes:
+        x: (..., n, d), float32 or float64.
+        y: (..., m, d), the same leading dimensions.
+        a: (..., n) or (n,), float64, of sum one; None means uniform.
+        b: (..., m) or (m,), likewise.
+    """
+
+    x: Tensor
+    y: Tensor
+    a: Tensor | None
+    b: Tensor | None
+
+
+def prepare(
+    x: Tensor,
+    y: Tensor,
+    a: Tensor | None = None,
+    b: Tensor | None = None,
+    process_group: dist.ProcessGroup | None = None,
+) -> Batch:
+    """Check, raise to float32 where half, gather from all ranks, and centre.
+
+    Args:
+        x: (..., n, d).
+        y: (..., m, d).
+        a: (n,) or (..., n): of sum one, over the points of all ranks when there is a group.
+        b: (m,) or (..., m).
+        process_group: Ranks whose samples form one batch; numbers of points may differ, leading
+            dimensions may not. None means this process alone.
+
+    Raises:
+        TypeError: not tensors, or not floating point.
+        ValueError: dtypes, devices, dimensions or leading dimensions differ; no points; weights of
+            wrong length, negative, or not of sum one.
+    """
+    _check_samples(x, y)
+    work = torch.float64 if x.dtype == torch.float64 else torch.float32
+    x, y = x.to(work), y.to(work)
+    a, b = _check_length(a, "a", x), _check_length(b, "b", y)
+    if process_group is not None:
+        x, y = gather(x, -2, process_group), gather(y, -2, process_group)
+        a = None if a is None else gather(a, -1, process_group)
+        b = None if b is None else gather(b, -1, process_group)
+    # One shift for both samples changes no distance; far from the origin it saves digits.
+    centre = x.detach().mean(-2, keepdim=True)
+    return Batch(x - centre, y - centre, _normalised(a, "a"), _normalised(b, "b"))
+
+
+def check_reduction(reduction: str) -> str:
+    """`reduction`, or a ValueError that names the choices."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(
+            f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}: got {reduction!r}"
+        )
+    return reduction
+
+
+def reduce(values: Tensor, reduction: str) -> Tensor:
+    """One value per batch entry (...): averaged, summed, or as it is."""
+    if reduction == "none":
+        return values
+    return values.mean() if reduction == "mean" else values.sum()
+
+
+def gather(local: Tensor, dim: int, group: dist.ProcessGroup) -> Tensor:
+    """The union of all ranks' tensors along `dim`, in rank order; lengths may differ.
+
+    The gradient reaches this rank's part only, times the number of ranks (see the module).
+    """
+    lengths = [torch.zeros(1, dtype=torch.int64, device=local.device) for _ in range(group.size())]
+    dist.all_gather(lengths, torch.tensor([local.shape[dim]], device=local.device), group=group)
+    sizes = [int(length) for length in lengths]
+    return _Gather.apply(local, dim, sizes, group)  # pyright: ignore[reportReturnType]
+
+
+def from_first(value: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+    """The tensor of rank 0 of the group, on every rank (in place)."""
+    if group is not None:
+        dist.broadcast(value, src=dist.get_global_rank(group, 0), group=group)
+    return value
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, local: Tensor, dim: int, sizes: list[int], group: Any) -> Tensor:
+        rank = dist.get_rank(group)
+        ctx.part = (dim, sum(sizes[:rank]), sizes[rank], len(sizes))
+        # Backends gather tensors of one shape: pad to the longest, cut afterwards.
+        shape = list(local.shape)
+        shape[dim] = max(sizes)
+        padded = local.new_zeros(shape)
+        padded.narrow(dim, 0, sizes[rank]).copy_(local)
+        parts = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(parts, padded, group=group)
+        cut = [part.narrow(dim, 0, size) for part, size in zip(parts, sizes, strict=True)]
+        return torch.cat(cut, dim)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        dim, start, length, ranks = ctx.part
+        return grad.narrow(dim, start, length) * ranks, None, None, None
+
+
+def _check_samples(x: Tensor, y: Tensor) -> None:
+    for name, sample in (("x", x), ("y", y)):
+        if not isinstance(sample, Tensor):
+            raise TypeError(f"{name} must be a torch tensor: got {type(sample).__name__}")
+        if not sample.is_floating_point():
+            raise TypeError(f"{name} must be floating point: got {sample.dtype}")
+        if sample.ndim < 2 or 0 in sample.shape[-2:]:
+            raise ValueError(
+                f"{name} must have shape (..., n, d) with n, d ≥ 1: got {tuple(sample.shape)}"
+            )
+    if x.dtype != y.dtype or x.device != y.device:
+        raise ValueError(
+            f"x and y must share dtype and device: x is {x.dtype} on {x.device}, "
+            f"y is {y.dtype} on {y.device}"
+        )
+    if x.shape[-1] != y.shape[-1] or x.shape[:-2] != y.shape[:-2]:
+        raise ValueError(
+            "x and y must have the same leading dimensions and the same last one: "
+            f"x is {tuple(x.shape)}, y is {tuple(y.shape)}"
+        )
+
+
+def _check_length(weights: Tensor | None, name: str, sample: Tensor) -> Tensor | None:
+    if weights is None:
+        return None
+    if not isinstance(weights, Tensor):
+        raise TypeError(f"{name} must be a torch tensor: got {type(weights).__name__}")
+    if tuple(weights.shape) not in ((sample.shape[-2],), tuple(sample.shape[:-1])):
+        raise ValueError(
+            f"{name} must have shape {(sample.shape[-2],)} or {tuple(sample.shape[:-1])}: "
+            f"got {tuple(weights.shape)}"
+        )
+    return weights.to(device=sample.device, dtype=torch.float64)
+
+
+def _normalised(weights: Tensor | None, name: str) -> Tensor | None:
+    if weights is None:
+        return None
+    total = weights.sum(-1, keepdim=True)
+    with torch.no_grad():
+        if bool((weights < 0).any()):
+            raise ValueError(f"{name} must be non-negative: got {float(weights.min()):.6g}")
+        off = (total - 1).abs()
+        if not bool((off <= WEIGHT_TOLERANCE).all()):
+            raise ValueError(
+                f"{name} must sum to 1 within {WEIGHT_TOLERANCE:g}: got "
+                f"{float(total.flatten()[off.argmax()]):.9g}; pass {name} / {name}.sum()"
+            )
+    return weights / total
