@@ -1,0 +1,88 @@
+"""The process that does the work: one competitor alone (memory, failures), or all in turns (time).
+
+Time is measured in turns: each round calls every competitor once, in an order that is shuffled
+anew, so that a busy neighbour slows them all, and ratios are formed within a round. The first round
+warms up and is not counted.
+
+Run by `benchmarks.harness`, as `python -m benchmarks.worker REQUEST.json ANSWER.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks.case import Case, Inputs, Outcome
+from benchmarks.suites import load
+
+
+def main() -> None:
+    """Answer one request."""
+    with open(sys.argv[1], encoding="utf-8") as file:
+        request = json.load(file)
+    case = next(case for case in load(request["suite"]) if case.key == request["case"])
+    inputs = dict(case.make(request["seed"]), device=request["device"])
+    if request["task"] == "alone":
+        answer = alone(case, inputs, request["competitors"][0])
+    else:
+        answer = in_turns(case, inputs, request["competitors"], request["rounds"])
+    with open(sys.argv[2], "w", encoding="utf-8") as file:
+        json.dump(answer, file)
+
+
+def alone(case: Case, inputs: Inputs, name: str) -> dict[str, Any]:
+    """One call after preparation: outcome, seconds, and the memory that the call added.
+
+    The peak counts from after the imports and conversions, so that a library is not charged for its
+    size, only for what it needs to solve the problem.
+    """
+    call = case.competitors[name](inputs)
+    before = _peak_mb()
+    seconds, outcome = timed(call, inputs["device"])
+    return {
+        "outcome": asdict(outcome),
+        "seconds": seconds,
+        "peak_mb": max(0.0, _peak_mb() - before),
+        "truth": case.truth(inputs),
+    }
+
+
+def in_turns(case: Case, inputs: Inputs, names: list[str], rounds: int) -> dict[str, Any]:
+    """Seconds of each competitor in each round."""
+    calls = {name: case.competitors[name](inputs) for name in names}
+    shuffle = random.Random(0)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds + 1):
+        order = list(names)
+        shuffle.shuffle(order)
+        for name in order:
+            elapsed, _ = timed(calls[name], inputs["device"])
+            if turn:
+                seconds[name].append(elapsed)
+    return {"seconds": seconds}
+
+
+def timed(call: Callable[[], Outcome], device: str) -> tuple[float, Outcome]:
+    """Seconds of one call, waiting for the device."""
+    start = time.perf_counter()
+    outcome = call()
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize()
+    return time.perf_counter() - start, outcome
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+if __name__ == "__main__":
+    main()
