@@ -92,7 +92,7 @@ class Distance:
         if self.json:
             _common.say(to_json(content))
         else:
-            show(f"{self.a}  →  {self.b}", _rows(content))
+            show(f"{Path(self.a).name} → {Path(self.b).name}", _rows(content))
         self._leave(content)
 
     def _solver_options(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Distance:
             return Answer(name, result, bracket.lower, bracket.upper, figures)
         accuracy = {"rtol": options.pop("rtol")} if "rtol" in options else {}
         try:
-            method = {Solver.exact: otdist.Exact, Solver.sinkhorn: otdist.Sinkhorn}[self.solver]
+            method = otdist.Exact if self.solver is Solver.exact else otdist.Sinkhorn
             chosen = method(**options) if options or self.solver is Solver.sinkhorn else None
         except ValueError as error:
             raise fail(error, ExitCode.USAGE) from None
@@ -202,12 +202,12 @@ def _rows(content: dict[str, Any]) -> list[tuple[str, str]]:
     quantity, p = content["quantity"], content["p"]
     rows = [
         (quantity, f"{content['distance']:.10g}"),
-        (f"{quantity}^{p:g}", f"{content['cost']:.10g}"),
         (f"W_{p:g} certified within", f"[{content['lower']:.10g}, {content['upper']:.10g}]"),
         ("solver", f"{content['solver']}, {content['seconds']:.2f} s"),
     ]
     rows += [(label, f"{content[key]:.6g}") for key, label in _LABELS.items() if content.get(key)]
-    rows += [(s["path"], f"{s['n']} × {s['d']}, {s['dtype']}") for s in content["inputs"]]
+    for name, side in zip("AB", content["inputs"], strict=True):
+        rows.append((name, f"{side['n']} × {side['d']} {side['dtype']}, {side['path']}"))
     if content["message"]:
         rows.append(("status", content["message"]))
     return rows

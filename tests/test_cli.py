@@ -1,0 +1,207 @@
+"""The command: right numbers, stable records, exit codes, and no traceback for a user's errors."""
+
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import otdist
+from otdist import problems
+from otdist.cli import app
+
+ROUNDING = 1e-9
+
+KEYS = {
+    "schema_version", "command", "inputs", "p", "distance", "cost", "lower", "upper", "converged",
+    "message", "solver", "seconds", "seed", "versions",
+}  # fmt: skip
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Files with a translation by a vector of length √3."""
+    problem = problems.translation(n=40, d=3, shift=1.0)
+    np.save(tmp_path / "a.npy", problem.x)
+    np.savetxt(tmp_path / "b.csv", problem.y, delimiter=",", fmt="%.17g")
+    return str(tmp_path / "a.npy"), str(tmp_path / "b.csv")
+
+
+def call(*arguments, code=0):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def told(*arguments, code=0):
+    return json.loads(call(*arguments, "--json", code=code).stdout)
+
+
+def test_record_has_the_promised_keys_and_the_right_number(pair):
+    content = told("distance", *pair, "--p", "2", "--seed", "7")
+    assert content.keys() >= KEYS
+    assert content["schema_version"] == 1
+    assert content["command"] == "distance"
+    assert content["inputs"] == [
+        {"path": pair[0], "n": 40, "d": 3, "dtype": "float64"},
+        {"path": pair[1], "n": 40, "d": 3, "dtype": "float64"},
+    ]
+    assert content["p"] == 2
+    assert content["seed"] == 7
+    assert content["converged"] is True
+    assert content["distance"] == pytest.approx(math.sqrt(3), rel=ROUNDING)
+    assert content["cost"] == pytest.approx(3, rel=ROUNDING)
+    assert content["lower"] <= math.sqrt(3) * (1 + 1e-12)
+    assert content["upper"] >= math.sqrt(3) * (1 - 1e-12)
+    assert {"otdist", "numpy", "torch", "python"} <= content["versions"].keys()
+
+
+def test_command_agrees_with_the_function(pair, tmp_path):
+    x, y = np.load(pair[0]), np.loadtxt(pair[1], delimiter=",")
+    a = np.linspace(0, 1, 40)
+    a /= a.sum()
+    np.save(tmp_path / "weights.npy", a)
+    content = told("distance", *pair, "--weights-a", tmp_path / "weights.npy")
+    assert content["distance"] == otdist.wasserstein(x, y, a=a).distance
+
+
+def test_plain_output_is_aligned_text_and_can_be_piped(pair):
+    text = call("distance", *pair, "--p", "2").stdout
+    assert "\nW_2                   1.732050808\n" in text
+    assert "certified within" in text
+    assert not set("│┃━╭") & set(text)
+
+
+def test_output_file_holds_the_record(pair, tmp_path):
+    call("distance", *pair, "--output", tmp_path / "record.json")
+    assert json.loads((tmp_path / "record.json").read_text()).keys() >= KEYS
+
+
+@pytest.mark.parametrize("limit, code", [(2.0, 0), (1.0, 1)])
+def test_gate(pair, limit, code):
+    result = call("distance", *pair, "--fail-above", limit, code=code)
+    assert ("is above 1" in result.stderr) == (code == 1)
+
+
+def test_notes_go_to_stderr_unless_quiet(tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros((3, 2, 2)))
+    arguments = ("distance", tmp_path / "images.npy", tmp_path / "images.npy")
+    assert "flattened to 4" in call(*arguments).stderr
+    assert call(*arguments, "-q").stderr == ""
+    assert "flattened to 4" in told(*arguments, "-q")["notes"][0]
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_plot_is_written(tmp_path, d, suffix):
+    pytest.importorskip("matplotlib")
+    problem = problems.convex_gradient(n=30, d=d)
+    np.save(tmp_path / "x.npy", problem.x)
+    np.save(tmp_path / "y.npy", problem.y)
+    picture = tmp_path / f"plan.{suffix}"
+    call("distance", tmp_path / "x.npy", tmp_path / "y.npy", "--plot", picture)
+    assert picture.stat().st_size > 2000
+    if suffix == "svg":
+        assert picture.read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--eps", "0.1"], "belongs to --solver sinkhorn"),
+        (["--solver", "sinkhorn", "--max"], "belongs to --solver sliced"),
+        (["--solver", "sliced", "--rtol", "0.1"], "belongs to --solver exact"),
+        (["--solver", "magic"], "magic"),
+        (["--p", "two"], "--p"),
+        (["--plot", "plan.docx"], "must end in one of"),
+        (["--plot", "nowhere/plan.png"], "no directory"),
+        (["--output", "nowhere/record.json"], "no directory"),
+        (["--frobnicate"], "frobnicate"),
+    ],
+)
+def test_usage_errors(pair, arguments, words):
+    result = call("distance", *pair, *arguments, code=2)
+    assert words in " ".join(result.stderr.replace("│", " ").split())
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (np.array([[1.0, np.nan]]), "nan at row 0"),
+        (np.array([["a", "b"]]), "must be numbers"),
+        (np.zeros((0, 3)), "no samples"),
+        (np.zeros((4, 2)), "differ in dimension"),
+    ],
+)
+def test_bad_data_names_the_file(pair, tmp_path, content, words):
+    np.save(tmp_path / "bad.npy", content)
+    result = call("distance", tmp_path / "bad.npy", pair[1], code=3)
+    assert "bad.npy" in result.stderr
+    assert words in result.stderr
+    assert result.stdout == ""
+
+
+def test_other_bad_data(pair, tmp_path):
+    assert "no such file" in call("distance", "missing.npy", pair[1], code=3).stderr
+    assert "p must be" in call("distance", *pair, "--p", "0.5", code=3).stderr
+    np.save(tmp_path / "weights.npy", np.full(40, 1.0))
+    stderr = call("distance", *pair, "--weights-b", tmp_path / "weights.npy", code=3).stderr
+    assert "weights.npy: weights must sum to 1" in stderr
+
+
+def test_not_converged_is_an_exit_code(pair, monkeypatch):
+    real = otdist.wasserstein
+
+    def unfinished(*arguments, **options):
+        result = real(*arguments, **options)
+        state = {"converged": False, "message": "stopped early; allow more time"}
+        vars(result).update(state)
+        return result
+
+    monkeypatch.setattr(otdist, "wasserstein", unfinished, raising=False)
+    result = call("distance", *pair, "--fail-above", "0.1", code=4)
+    assert "stopped early; allow more time" in result.stderr
+    assert "W_1" in result.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--max"]])
+def test_sliced(pair, options):
+    content = told("distance", *pair, "--solver", "sliced", "--n-projections", "64", *options)
+    assert content["lower"] <= math.sqrt(3) <= content["upper"] * (1 + 1e-9)
+    assert content["distance"] <= math.sqrt(3) * (1 + 1e-9)
+    assert content["quantity"] == ("max-SW_1" if options else "SW_1")
+
+
+def test_sinkhorn(pair):
+    content = told("distance", *pair, "--solver", "sinkhorn", "--eps", "0.05")
+    assert content["lower"] <= math.sqrt(3) <= content["upper"]
+    assert content["distance"] == pytest.approx(math.sqrt(3), rel=0.1)
+
+
+def run(*arguments):
+    command = [sys.executable, "-c", "from otdist.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_version_and_help_do_not_import_torch():
+    assert run("--version").stdout == f"otdist {otdist.__version__}\n"
+    script = "import sys; from otdist.cli import app; app(['--help'], standalone_mode=False);"
+    script += "print('torch' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "Exit codes: 0 fine" in output.stdout
+    assert output.stdout.endswith("False\n")
+
+
+def test_a_real_process_exits_with_the_code_and_without_a_traceback(tmp_path):
+    (tmp_path / "bad.csv").write_text("u,v\n1,Rome\n")
+    done = run("distance", str(tmp_path / "bad.csv"), str(tmp_path / "bad.csv"))
+    assert done.returncode == 3
+    assert done.stderr.startswith("otdist: ")
+    assert "column 'v' is not numeric: 'Rome' in row 0 (line 2)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert run().returncode == 2
