@@ -23,7 +23,7 @@ BLUE, GREY = "#2f6db3", "#7a7a7a"
 def candidates(seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """A half of the digits, and what it is compared with, arrays of shape (898, 64)."""
     rng = np.random.default_rng(seed)
-    digits = rng.permutation(load_digits().data / 16)
+    digits = rng.permutation(np.asarray(load_digits(return_X_y=True)[0]) / 16)
     half, other = digits[:898], digits[898:1796]
     fit = rng.multivariate_normal(half.mean(axis=0), np.cov(half.T), size=len(half))
     return half, {
@@ -38,28 +38,23 @@ def draw(samples: dict[str, np.ndarray], found: dict[str, otdist.OTResult], path
     """A row of images for each candidate, and its distance as a bar."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained", facecolor="white")
-    images, bars = figure.subplots(1, 2, width_ratios=(5, 4))
-    rows = [np.hstack(sample[:10].reshape(-1, 8, 8)) for sample in samples.values()]
-    gap = np.zeros((2, rows[0].shape[1]))
-    stacked = np.vstack([line for row in rows for line in (row, gap)][:-1])
-    images.imshow(stacked, cmap="gray_r", vmin=0, vmax=1)
-    centres = 3.5 + 10 * np.arange(len(rows))
-    images.set_yticks(centres, list(samples), fontsize=9)
-    images.set_xticks([])
-    images.tick_params(length=0)
-    images.spines[:].set_visible(False)
-    values = [float(result.distance) for result in found.values()]
-    bars.barh(centres, values, height=6, color=[GREY, *[BLUE] * (len(values) - 1)])
-    for centre, result in zip(centres, found.values(), strict=True):
-        text = f" {result.distance:.4f}"
-        bars.text(result.distance, centre, text, va="center", fontsize=9)
-    bars.axvline(values[0], color=GREY, linewidth=0.8, linestyle=":")
-    bars.set_xlim(0, 1.2 * max(values))
-    bars.set_ylim(images.get_ylim())
-    bars.set_yticks([])
-    bars.set_xlabel("exact $W_1$ to the first half of the digits")
-    bars.spines[["top", "right"]].set_visible(False)
+    figure = Figure(figsize=(9, 3.2), layout="constrained", facecolor="white")
+    rows = figure.subplots(len(samples), 2, width_ratios=(3, 2), squeeze=False)
+    floor, *_, farthest = (float(result.distance) for result in found.values())
+    for (images, bar), (name, sample) in zip(rows, samples.items(), strict=True):
+        row = np.pad(sample[:12].reshape(-1, 8, 8), ((0, 0), (0, 0), (1, 1)))
+        images.imshow(np.hstack(list(row)), cmap="gray_r", vmin=0, vmax=1)
+        images.set_xticks([])
+        images.set_yticks([3.5], [name], fontsize=9)
+        images.tick_params(length=0)
+        images.spines[:].set_visible(False)
+        distance = float(found[name].distance)
+        bar.barh(0, distance, height=0.6, color=GREY if distance == floor else BLUE)
+        bar.text(distance, 0, f" {distance:.4f}", va="center", fontsize=9)
+        bar.axvline(floor, color=GREY, linewidth=0.9, linestyle=":")
+        bar.set(xlim=(0, 1.25 * farthest), ylim=(-0.5, 0.5), yticks=[], xticks=[])
+        bar.spines[["top", "right", "bottom"]].set_visible(False)
+    rows[0, 1].set_title("exact $W_1$ to the first half of the digits", fontsize=9)
     figure.savefig(path, dpi=150)
 
 
