@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from otdist.distances import wasserstein
 from otdist.neural.layers import lipschitz_bound
+from otdist.solvers.sliced import sliced_wasserstein
 from otdist.wgan.batches import Source, check_real
 
 
@@ -59,8 +61,6 @@ class Evaluation:
             the critic's constant and gap / bound, a certified lower bound of w1, where the
             critic's layers are known.
         """
-        from otdist.distances import sliced_wasserstein, wasserstein
-
         rows = min(self.size, len(self.held_out))
         other = source.rows(rows)
         if other is None or len(other) < 2:
