@@ -1,0 +1,137 @@
+r"""Energy distance and MMD: differences of mean kernels, in blocks of rows.
+
+Both are E k(x, x') + E k(y, y') − 2 E k(x, y). The energy distance has k = −‖x − y‖, whose means
+and forces come from the cost engine. The kernels of MMD are functions of products of points; they
+run in float64 under autograd, block by block, each block recomputed in the backward pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from otdist._blocks import block_entries
+from otdist.cost import PointCost
+from otdist.gradient import attach
+from otdist.measure import Pair
+
+Kernel = Callable[[Tensor, Tensor], Tensor]
+Diagonal = Callable[[Tensor], Tensor]
+
+_MEDIAN_POINTS = 1000
+
+
+def energy(pair: Pair) -> Tensor:
+    """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖ in scaled units; 0-d, float64, first-order graph."""
+    x, y = pair.x, pair.y
+    a, b = x.weights.detach(), y.weights.detach()
+    between = PointCost(x.points, y.points, 1)
+    within_x, within_y = PointCost(x.points, x.points, 1), PointCost(y.points, y.points, 1)
+    to_y, to_x = between.apply(b), between.T.apply(a)
+    slope_a, slope_b = 2 * (to_y - within_x.apply(a)), 2 * (to_x - within_y.apply(b))
+    value = (slope_a @ a + slope_b @ b) / 2
+
+    def gradients() -> list[Tensor]:
+        pull_x = _pull(between, a, b) - _pull(within_x, a, a)
+        pull_y = _pull(between.T, b, a) - _pull(within_y, b, b)
+        return [2 * pull_x, 2 * pull_y, slope_a, slope_b]
+
+    inputs = [x.points, y.points, x.weights, y.weights]
+    return attach(value.clamp(min=0), inputs, gradients)
+
+
+def _pull(cost: PointCost, a: Tensor, b: Tensor) -> Tensor:
+    """a_i Σ_j b_j ∇_x c(x_i, y_j), shape (n, d)."""
+    out = torch.empty_like(cost.x)
+    row = b.to(cost.dtype)
+    for part, c in cost.blocks():
+        out[part] = cost.force(part, c, row.expand(c.shape).clone())
+    return out * a.to(cost.dtype)[:, None]
+
+
+def mmd_squared(pair: Pair, kernel: str, bandwidth: float | None, *, unbiased: bool) -> Tensor:
+    """MMD² of the named kernel; 0-d, float64, with a graph.
+
+    Raises:
+        ValueError: unknown kernel, bandwidth not positive or not wanted, a weight of one for U.
+    """
+    function, diagonal = _kernel(pair, kernel, bandwidth)
+    x, y = pair.x.points.double(), pair.y.points.double()
+    a, b = pair.x.weights, pair.y.weights
+    within_x, within_y = _mean(function, x, x, a, a), _mean(function, y, y, b, b)
+    if unbiased:
+        within_x = _without_diagonal(within_x, diagonal(x), a, "x")
+        within_y = _without_diagonal(within_y, diagonal(y), b, "y")
+    return within_x + within_y - 2 * _mean(function, x, y, a, b)
+
+
+def _kernel(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Kernel, Diagonal]:
+    """k(x, y) of two blocks of scaled points, (k, m), and k(x_i, x_i) of one, (k,)."""
+    if kernel == "polynomial":
+        if bandwidth is not None:
+            raise ValueError("bandwidth must be None for the polynomial kernel, which has none")
+        centre, scale = pair.centre.double(), pair.scale
+        d = pair.x.points.shape[1]
+        return (
+            lambda x, y: ((x * scale + centre) @ (y * scale + centre).T / d + 1) ** 3,
+            lambda x: ((x * scale + centre).square().sum(1) / d + 1) ** 3,
+        )
+    if kernel not in ("gaussian", "laplacian"):
+        raise ValueError(f'kernel must be "gaussian", "laplacian" or "polynomial": got {kernel!r}')
+    if bandwidth is not None and not (math.isfinite(bandwidth) and bandwidth > 0):
+        raise ValueError(f"bandwidth must be positive and finite: got {bandwidth}")
+    width = _median_distance(pair) if bandwidth is None else bandwidth / pair.scale
+    if kernel == "gaussian":
+        return lambda x, y: torch.exp(_squared(x, y) / (-2 * width**2)), _ones
+    return lambda x, y: torch.exp(_length(_squared(x, y)) / -width), _ones
+
+
+def _ones(x: Tensor) -> Tensor:
+    return torch.ones_like(x[:, 0])
+
+
+def _squared(x: Tensor, y: Tensor) -> Tensor:
+    norms = x.square().sum(1, keepdim=True) + y.square().sum(1)
+    return (norms - 2 * x @ y.T).clamp(min=0)
+
+
+def _length(squared: Tensor) -> Tensor:
+    """The root, with gradient 0 where points coincide up to rounding."""
+    apart = squared > 1e-14
+    return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
+
+
+def _median_distance(pair: Pair) -> float:
+    """Median distance between distinct points of the pooled sample, scaled; 1 when none."""
+    parts = [z.points.detach()[:: -(-len(z) // _MEDIAN_POINTS)] for z in (pair.x, pair.y)]
+    distances = torch.pdist(torch.cat(parts).double())
+    apart = distances[distances > 0]
+    return float(apart.median()) if len(apart) else 1.0
+
+
+def _mean(kernel: Kernel, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Σ a_i b_j k(x_i, y_j), one block of rows at a time in the forward and the backward pass."""
+
+    def block(rows: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return a @ (kernel(rows, y) @ b)
+
+    step = max(1, block_entries(x.device) // len(y))
+    total = x.new_zeros(())
+    for lo in range(0, len(x), step):
+        part = slice(lo, lo + step)
+        value = checkpoint(block, x[part], y, a[part], b, use_reentrant=False)
+        assert isinstance(value, Tensor)
+        total = total + value
+    return total
+
+
+def _without_diagonal(mean: Tensor, diagonal: Tensor, a: Tensor, name: str) -> Tensor:
+    """Σ_{i≠j} a_i a_j k(x_i, x_j) / (1 − Σ a_i²)."""
+    rest = 1 - a.square().sum()
+    if float(rest.detach()) <= 1e-12:
+        raise ValueError(f'{name} must hold at least two points with weight for statistic="U"')
+    return (mean - (a.square() * diagonal).sum()) / rest
