@@ -9,6 +9,7 @@ import typer
 from otdist import __version__
 from otdist.cli._common import as_function
 from otdist.cli.distance import Distance
+from otdist.cli.train import Train
 
 app = typer.Typer(
     name="otdist",
@@ -37,6 +38,7 @@ def _options(
 
 
 app.command("distance")(as_function(Distance))
+app.command("train")(as_function(Train))
 
 
 def main() -> None:

@@ -1,0 +1,123 @@
+"""Pictures of a run: its log as curves, its samples as a grid of images or as points.
+
+Figures are built without pyplot, so that neither a display nor global state is touched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from otdist._extras import require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PANELS = (
+    ("distances to held-out data", ("w1", "w1_floor", "sliced", "sliced_floor", "w1_lower")),
+    ("critic's gap", ("gap", "gap_held_out")),
+    ("losses", ("critic_loss", "generator_loss", "penalty")),
+    ("mean scores", ("score_real", "score_fake")),
+)
+
+
+def plot_log(records: Sequence[dict[str, Any]], *, gap_means: str = "") -> Figure:
+    """The log of a run as curves over steps.
+
+    Args:
+        records: As `WGANTrainer.train` returns them.
+        gap_means: What the gap is worth, `settings.gap_means`; the title of its panel.
+
+    Returns:
+        A matplotlib figure; `savefig` writes it.
+
+    Raises:
+        ImportError: without matplotlib, naming the extra `plot`.
+    """
+    if not records:
+        raise ValueError("there is nothing to draw: the log has no record yet")
+    known = {key for record in records for key in record}
+    panels = [(title, [k for k in keys if k in known]) for title, keys in _PANELS]
+    panels = [(title, keys) for title, keys in panels if keys]
+    figure = require("matplotlib.figure", extra="plot").Figure(
+        figsize=(5 * len(panels), 3.6), layout="constrained"
+    )
+    for position, (title, keys) in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), position)
+        for key in keys:
+            points = [(r["step"], r[key]) for r in records if key in r]
+            style = "--" if key.endswith("_floor") else "-"
+            axes.plot(*zip(*points, strict=True), style, label=key, linewidth=1.2)
+        axes.set_title(
+            gap_means if gap_means and title == "critic's gap" else title, fontsize="small"
+        )
+        axes.set_xlabel("generator steps")
+        axes.legend(fontsize="x-small")
+    return figure
+
+
+def plot_samples(samples: Tensor, *, real: Tensor | None = None, columns: int = 10) -> Figure:
+    """Samples as they are seen: images in a grid, points of the plane as points.
+
+    Args:
+        samples: Shape (n, height, width), (n, 1 or 3, height, width), or (n, 2).
+        real: Real points (m, 2), drawn behind the samples.
+        columns: Of the grid.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: samples of another shape.
+        ImportError: without matplotlib, naming the extra `plot`.
+    """
+    figure = require("matplotlib.figure", extra="plot").Figure(layout="constrained")
+    samples = samples.detach().cpu().float()
+    if samples.dim() == 2 and samples.shape[1] == 2:
+        axes = figure.add_subplot(aspect="equal")
+        if real is not None:
+            axes.plot(*real.detach().cpu().T, ".", color="#7a7a7a", markersize=2, label="real")
+        axes.plot(*samples.T, ".", color="#d9662b", markersize=2, label="generated")
+        axes.legend(fontsize="x-small")
+        return figure
+    if samples.dim() == 3:
+        samples = samples[:, None]
+    if samples.dim() != 4 or samples.shape[1] not in (1, 3):
+        raise ValueError(
+            "samples must have shape (n, height, width), (n, 1 or 3, height, width) or (n, 2): "
+            f"got {tuple(samples.shape)}"
+        )
+    figure.set_size_inches(columns * 0.6, math.ceil(len(samples) / columns) * 0.6)
+    axes = figure.add_subplot()
+    axes.imshow(_grid(samples, columns), cmap="gray", interpolation="nearest")
+    axes.set_axis_off()
+    return figure
+
+
+def save_pictures(
+    folder: Path, records: Sequence[dict[str, Any]], samples: Tensor, gap_means: str
+) -> list[Path]:
+    """Write log.png and, for images and points of the plane, samples.png; the paths."""
+    written = [folder / "log.png"]
+    plot_log(records, gap_means=gap_means).savefig(written[0], dpi=120)
+    if samples.dim() > 2 or samples.shape[1] == 2:
+        written.append(folder / "samples.png")
+        plot_samples(samples).savefig(written[1], dpi=120)
+    return written
+
+
+def _grid(images: Tensor, columns: int) -> Any:
+    """One image of all, scaled to [0, 1] together, with a margin of one pixel."""
+    low, high = images.min(), images.max()
+    images = (images - low) / (high - low).clamp_min(1e-12)
+    n, channels, height, width = images.shape
+    rows = math.ceil(n / columns)
+    canvas = images.new_ones(channels, rows * (height + 1) - 1, columns * (width + 1) - 1)
+    for k, image in enumerate(images):
+        top, left = (k // columns) * (height + 1), (k % columns) * (width + 1)
+        canvas[:, top : top + height, left : left + width] = image
+    return canvas.permute(1, 2, 0).squeeze(-1).numpy()

@@ -1,0 +1,56 @@
+"""Pictures show what the log and the samples hold."""
+
+import numpy as np
+import pytest
+import torch
+
+from otdist.wgan import plots
+
+pytest.importorskip("matplotlib")
+
+RECORDS = [
+    {"step": k, "gap": 1 / k, "critic_loss": -1 / k, "generator_loss": 0.0, "penalty": 0.1}
+    for k in range(1, 5)
+]
+
+
+def test_log_has_a_panel_for_what_was_logged():
+    figure = plots.plot_log([*RECORDS, {"step": 5, "gap": 0.1, "w1": 2.0}], gap_means="a score")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["distances to held-out data", "a score", "losses"]
+    (line,) = figure.axes[0].lines
+    assert line.get_xydata().tolist() == [[5.0, 2.0]]
+    assert len(plots.plot_log(RECORDS).axes) == 2
+
+
+def test_nothing_to_draw_is_said():
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plots.plot_log([])
+
+
+def test_grid_places_images_in_reading_order():
+    images = torch.arange(3.0)[:, None, None].expand(3, 2, 2)
+    (picture,) = plots.plot_samples(images, columns=2).axes[0].images
+    drawn = np.asarray(picture.get_array())
+    expected = [[0, 0, 1, 0.5, 0.5], [0, 0, 1, 0.5, 0.5], [1] * 5, [1] * 5, [1] * 5]
+    np.testing.assert_allclose(drawn, expected)
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 4, 4), (5, 1, 4, 4), (5, 4, 4), (5, 2)])
+def test_shapes(shape, tmp_path):
+    figure = plots.plot_samples(torch.randn(shape), columns=3)
+    figure.savefig(tmp_path / "samples.png")
+    assert (tmp_path / "samples.png").stat().st_size > 0
+
+
+def test_other_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"got \(5, 7\)"):
+        plots.plot_samples(torch.zeros(5, 7))
+
+
+def test_pictures_of_tabular_runs_are_of_the_log_only(tmp_path):
+    assert [p.name for p in plots.save_pictures(tmp_path, RECORDS, torch.zeros(4, 7), "")] == [
+        "log.png"
+    ]
+    names = [p.name for p in plots.save_pictures(tmp_path, RECORDS, torch.zeros(4, 2), "")]
+    assert names == ["log.png", "samples.png"]
