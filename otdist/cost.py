@@ -157,7 +157,7 @@ class PointCost(Cost):
         unit = LOG2E / eps
         norm = self.x.square().sum(1)
         left = torch.cat([self.x, torch.ones_like(self.x[:, :1])], 1)
-        column = ((h - self.y.to(h.dtype).square().sum(1)) * unit).to(self.dtype)
+        column = ((h.double() - self.y.double().square().sum(1)) * unit).to(self.dtype)
         right = torch.cat([self.y * (2 * unit), column[:, None]], 1).T.contiguous()
         out = torch.empty_like(norm)
         for part in self._parts():

@@ -1,13 +1,13 @@
 r"""Sinkhorn as a solver of the unregularised problem: a feasible plan and a certified bracket.
 
 `entropic` gives potentials and with them P_ij = a_i b_j exp((f_i + g_j − c_ij)/eps), whose columns
-are exact once g = T_a(f). Its rows are rounded after Altschuler, Weed and Rigollet (2017, algorithm
-2), block by block in O(n + m) memory:
+are exact once g = T_a(f). Its rows are rounded (Altschuler, Weed, Rigollet 2017, algorithm 2),
+block by block in O(n + m) memory:
 
     P'_ij = min(a_i / r_i, 1) P_ij,   r = P 1,      P'' = P' + e_a e_bᵀ / ‖e_a‖₁,
 
-with the marginals that P' lacks, e_a = a − P'1 ≥ 0 and e_b = b − P'ᵀ1 ≥ 0. P'' is feasible; its cost
-is the upper bound. The lower bound is the dual value of the c-transformed potentials. Both are
+with the marginals that P' lacks, e_a = a − P'1 ≥ 0 and e_b = b − P'ᵀ1 ≥ 0. P'' is feasible; its
+cost is the upper bound. The lower bound is the dual value of the c-transformed potentials. Both are
 computed in float64. A plan that is not converged rounds all the same: the bracket is always valid,
 and closes as eps falls.
 """
