@@ -33,40 +33,61 @@ class Staircase:
     mass: Tensor
 
 
-def uniform_staircase(n: int, m: int, device: torch.device) -> Staircase:
-    """The staircase of uniform weights, by integers: breakpoints k/n and l/m are k·m and l·n."""
-    ends = torch.arange(1, n, device=device) * m
-    # Before breakpoint k of x come k − 1 of its own and those of y with l·n < k·m.
-    place = torch.arange(n - 1, device=device) + (ends - 1).div(n, rounding_mode="floor")
-    from_x = torch.zeros(n + m - 2, dtype=torch.bool, device=device)
+def uniform_staircase(n: int, m: int, device: torch.device, part: range | None = None) -> Staircase:
+    """The staircase of uniform weights, by integers: breakpoints k/n and l/m are k·m and l·n.
+
+    With a `part` of the rows, only their cells; cols then count from part.start · m // n.
+    """
+    part = range(n) if part is None else part
+    start = part.start * m // n
+    ends = torch.arange(part.start + 1, part.stop, device=device) * m
+    # Before breakpoint k of x come those of x since the start, and those of y with l·n < k·m.
+    place = torch.arange(len(part) - 1, device=device)
+    place += (ends - 1).div(n, rounding_mode="floor") - start
+    from_x = ends.new_zeros(len(part) - 1 + (part.stop * m - 1) // n - start, dtype=torch.bool)
     from_x[place] = True
     rows, cols = _counts(from_x)
-    time = torch.where(from_x, rows[1:] * m, cols[1:] * n)
-    first, last = time.new_zeros(1), time.new_full((1,), n * m)
+    time = torch.where(from_x, (rows[1:] + part.start) * m, (cols[1:] + start) * n)
+    first, last = time.new_full((1,), part.start * m), time.new_full((1,), part.stop * m)
     mass = torch.cat([first, time, last]).diff().double() / (n * m)
     return Staircase(rows, cols, mass)
 
 
 def staircase(a: Tensor | None, b: Tensor | None, n: int, m: int) -> Staircase:
-    """The staircase of weights a (..., n), b (..., m) in sorted order; None means uniform.
-
-    Both lists of breakpoints are merged by one sort of integers: the bits of floats in [0, 1]
-    order like integers, and the last bit says which list a breakpoint came from.
-    """
+    """The staircase of weights a (..., n), b (..., m) in sorted order; None means uniform."""
     like = a if a is not None else b
     assert like is not None, "uniform weights have their own staircase"
-    ends_a, ends_b = _breakpoints(a, n, like), _breakpoints(b, m, like)
-    bits_a, bits_b = ends_a.detach().view(torch.int64) & ~1, ends_b.detach().view(torch.int64) | 1
-    keys = torch.cat([bits_a, bits_b], -1)
+    return merge(breakpoints(a, n, like), breakpoints(b, m, like), n + m)
+
+
+def merge(
+    ends_a: Tensor, ends_b: Tensor, size: int, first: float = 0.0, last: float = 1.0
+) -> Staircase:
+    """The staircase of given inner breakpoints, ascending from `first` to `last`.
+
+    Both lists are merged by one sort of integers: the bits of floats in [0, 1] order like integers,
+    and the last bit says which list a breakpoint came from. `size` is that of the whole problem,
+    which the rounding of the breakpoints goes with.
+    """
+    bits_a, bits_b = even(ends_a.detach()).view(torch.int64), even(ends_b.detach())
+    keys = torch.cat([bits_a, bits_b.view(torch.int64) | 1], -1)
     sort_(keys, runs=True)
     from_y = (keys & 1).bool()
     rows, cols = _counts(~from_y)
-    time = _level((keys & ~1).view(torch.float64), from_y, n + m)
+    inner = (keys & ~1).view(torch.float64)
+    edge = inner.new_zeros((*inner.shape[:-1], 1))
+    time = torch.cat([edge + first, inner, edge + last], -1)
+    time = _level(time, torch.nn.functional.pad(from_y, (1, 1)), size)
     if ends_a.requires_grad or ends_b.requires_grad:
         graph = _choose(from_y, ends_b, cols[..., 1:] - 1, ends_a, rows[..., 1:] - 1)
-        time = graph + (time - graph).detach()
-    first = time.new_zeros((*time.shape[:-1], 1))
-    return Staircase(rows, cols, torch.cat([first, time, first + 1], -1).diff(dim=-1))
+        inner = graph + (time[..., 1:-1] - graph).detach()
+        time = torch.cat([time[..., :1], inner, time[..., -1:]], -1)
+    return Staircase(rows, cols, time.diff(dim=-1))
+
+
+def even(ends: Tensor) -> Tensor:
+    """The breakpoints with their last bit cleared, which `merge` uses: a change of one rounding."""
+    return (ends.contiguous().view(torch.int64) & ~1).view(torch.float64)
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
@@ -81,7 +102,7 @@ def _counts(from_x: Tensor) -> tuple[Tensor, Tensor]:
     return rows, torch.arange(rows.shape[-1], device=rows.device) - rows
 
 
-def _breakpoints(weights: Tensor | None, n: int, like: Tensor) -> Tensor:
+def breakpoints(weights: Tensor | None, n: int, like: Tensor) -> Tensor:
     """The n − 1 inner breakpoints of the cumulative weights, with the leading axes of `like`."""
     if weights is None:
         ends = torch.arange(1, n, device=like.device, dtype=torch.float64) / n

@@ -17,12 +17,14 @@ weights. Walking through the merged breakpoints visits n + m − 1 cells (i, j) 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from otdist.result import Arcs
+from otdist.solvers import _long_line
 from otdist.solvers._sorting import argsort, sort, sort_
 from otdist.solvers._staircase import Staircase, staircase, take, uniform_staircase
 
@@ -46,6 +48,8 @@ def cost(
     where optimal potentials are not unique the gradient in the weights is a subgradient.
     Cost: O((n + m) log(n + m)) for each pair of samples.
     """
+    if _is_long(x, y, a, b):
+        return _long_line.cost(x, y, _double(a), _double(b), partial(power, p=p))
     if a is None and b is None:
         xs, ys = _sorted(x, y)
         return _uniform_cost(xs, ys, p, None, owned=not (xs.requires_grad or ys.requires_grad))
@@ -158,6 +162,21 @@ def power(gaps: Tensor, p: float) -> Tensor:
     if p == 2:
         return gaps * gaps
     return gaps.abs() if p == 1 else gaps.abs().pow(p)
+
+
+def _is_long(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> bool:
+    """Whether `_long_line` applies: one big pair on the CPU, no graph, more than a sort to do."""
+    tensors = [t for t in (x, y, a, b) if t is not None]
+    return (
+        all(t.ndim == 1 and t.device.type == "cpu" for t in tensors)
+        and len(x) + len(y) >= _long_line.LONG
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+        and (len(tensors) > 2 or len(x) != len(y))
+    )
+
+
+def _double(weights: Tensor | None) -> Tensor | None:
+    return None if weights is None else weights.double()
 
 
 def _sorted(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

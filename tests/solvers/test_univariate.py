@@ -91,6 +91,23 @@ def test_potentials_of_large_samples_are_feasible_for_all_pairs(p):
     assert value == pytest.approx(float(univariate.cost(tx, ty, p, ta)), rel=1e-9, abs=1e-15)
 
 
+@pytest.mark.parametrize("n,m", [(60, 60), (60, 41), (7, 60), (1, 9)])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("part", [1, 5, 64])
+def test_a_long_line_in_parts_equals_the_whole(monkeypatch, n, m, weighted, part):
+    rng = np.random.default_rng(n + m)
+    x, y = rng.normal(size=n).round(1), rng.normal(size=m).round(1)
+    a, b = (None, None)
+    if weighted:
+        a, b = (rng.choice([0, 0.1, 0.2, 0.3], size=k) + 1e-3 for k in (n, m))
+        a, b = a / a.sum(), b / b.sum()
+    args = (*tensors(x, y), 2.5, *tensors(a, b))
+    whole = float(univariate.cost(*args))
+    monkeypatch.setattr("otdist.solvers._long_line.LONG", 0)
+    monkeypatch.setattr("otdist.solvers._long_line._PART", part)
+    assert float(univariate.cost(*args)) == pytest.approx(whole, rel=1e-13, abs=1e-16)
+
+
 def test_equal_measures_in_another_order_are_at_distance_zero():
     rng = np.random.default_rng(2)
     x = rng.integers(0, 5, 3000).astype(float)
