@@ -1,0 +1,32 @@
+"""The tutorials run, in their short mode, and draw their pictures."""
+
+import importlib.util
+import warnings
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
+SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if not path.name.startswith("_"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_tutorial(path, tmp_path):
+    pytest.importorskip("matplotlib")
+    spec = importlib.util.spec_from_file_location(f"tutorial_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        module.main(tmp_path, short=True)
+    pictures = [file for file in tmp_path.iterdir() if file.suffix in (".png", ".jpg", ".svg")]
+    assert pictures
+    assert all(picture.stat().st_size > 5000 for picture in pictures)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_tutorial_has_a_page_that_shows_its_pictures(path):
+    page = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert f'--8<-- "docs/tutorials/{path.name}"' in page
+    assert "](../assets/" in page
