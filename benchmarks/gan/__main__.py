@@ -20,7 +20,7 @@ from benchmarks.gan import digits, segments, speed, table, toys
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "gan.json"
-FIGURES = ROOT / "docs" / "figures"
+FIGURES = ROOT / "docs" / "assets"
 EXPERIMENTS = ("ring", "grid", "swiss", "digits", "segments", "speed", "pictures", "table")
 KEY = ("experiment", "critic", "seed", "theta", "ratio_of", "width")
 

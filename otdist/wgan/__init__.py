@@ -24,6 +24,7 @@ from otdist.wgan.losses import (
     create_wgan_losses,
 )
 from otdist.wgan.penalties import clip_weights, compute_gradient_penalty, gradient_penalty
+from otdist.wgan.plots import plot_log, plot_samples
 from otdist.wgan.run import TrainingDiverged
 from otdist.wgan.trainer import WGANTrainer
 
@@ -50,4 +51,6 @@ __all__ = [
     "generator_loss",
     "gradient_penalty",
     "hinge_critic_loss",
+    "plot_log",
+    "plot_samples",
 ]

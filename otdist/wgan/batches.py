@@ -21,12 +21,14 @@ class Source(Protocol):
 
     drawn: int
     """Batches drawn so far."""
-    resumable: bool
-    """Whether setting `drawn` continues where another source of the same data stopped."""
 
     def __iter__(self) -> Iterator[Tensor]: ...
 
     def __next__(self) -> Tensor: ...
+
+    def continue_from(self, drawn: int, *, extend: bool) -> None:
+        """Go on after so many batches, if the source can; `extend`: epochs count from there."""
+        ...
 
     def rows(self, count: int) -> Tensor | None:
         """Some real rows, always the same ones; None where rows cannot be picked."""
@@ -67,8 +69,6 @@ class Sampled:
     [2, 2]
     """
 
-    resumable = True
-
     def __init__(self, data: Any, batch_size: int, epochs: int | None, seed: int) -> None:
         if len(data) == 0:
             raise ValueError("data must hold at least one sample")
@@ -90,6 +90,12 @@ class Sampled:
         index = self._permutation(epoch)[start : start + self.batch_size]
         self.drawn += 1
         return self._rows(index)
+
+    def continue_from(self, drawn: int, *, extend: bool) -> None:
+        """Draw what comes after so many batches."""
+        self.drawn = drawn
+        if extend and self.epochs is not None:
+            self.epochs += drawn // self.per_epoch
 
     def rows(self, count: int) -> Tensor:
         """The first rows of a permutation that no epoch uses."""
@@ -115,8 +121,6 @@ class Sampled:
 
 class Streamed:
     """Batches of an iterable, which is started anew for each epoch."""
-
-    resumable = False
 
     def __init__(self, data: Iterable[Any], epochs: int | None) -> None:
         self.data, self.epochs, self.drawn = data, epochs, 0
@@ -148,6 +152,9 @@ class Streamed:
                 "only, so pass a list, a DataLoader or a tensor, or ask for one epoch"
             )
         return batch
+
+    def continue_from(self, drawn: int, *, extend: bool) -> None:
+        """Nothing: the data start anew."""
 
     def rows(self, count: int) -> None:
         """None: rows of a stream cannot be picked."""

@@ -56,7 +56,7 @@ def run(
             if len(batches) < per_step:
                 break
             values = trainer.train_step(batches)
-            step = trainer.step
+            step, trainer.drawn = trainer.step, source.drawn
             evaluate = evaluation is not None and step % evaluation.every == 0
             if step % schedule.log_every == 0 or step == schedule.steps or evaluate:
                 record = _record(step, values, folder)
@@ -66,14 +66,14 @@ def run(
                 folder.log.write(record)
                 say(f"step {step}, gap {record['gap']:.4g}")
             if step % schedule.checkpoint_every == 0:
-                _keep(trainer, source, folder)
+                _keep(trainer, folder)
     if trainer.step == 0:
         raise ValueError(
             f"the data holds fewer than the n_critic={per_step} batches of one step: "
             "lower batch_size or n_critic, or ask for more epochs"
         )
     if trainer.step > first:
-        _keep(trainer, source, folder)
+        _keep(trainer, folder)
 
 
 def _record(step: int, values: dict[str, Tensor], folder: RunFolder) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _record(step: int, values: dict[str, Tensor], folder: RunFolder) -> dict[str
     return record
 
 
-def _keep(trainer: WGANTrainer, source: Source, folder: RunFolder) -> None:
+def _keep(trainer: WGANTrainer, folder: RunFolder) -> None:
     """Write a checkpoint, of finite parameters only."""
     for name, network in (("generator", trainer.generator), ("critic", trainer.critic)):
         for key, value in network.state_dict().items():
@@ -98,4 +98,4 @@ def _keep(trainer: WGANTrainer, source: Source, folder: RunFolder) -> None:
                     f"{key} of the {name} is not finite at step {trainer.step}: lower lr or raise "
                     f"lambda_gp. {folder.last_good()}"
                 )
-    folder.save(trainer.state(source.drawn))
+    folder.save(trainer.state())

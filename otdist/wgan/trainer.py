@@ -93,7 +93,7 @@ class WGANTrainer:
         seed = self.settings.seed
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         self.random = torch.Generator(self.device).manual_seed(self.seed)
-        self.step = 0
+        self.step = self.drawn = 0
 
     def train(
         self,
@@ -137,13 +137,13 @@ class WGANTrainer:
         schedule = Schedule(steps, log_every, checkpoint_every)
         folder = RunFolder.open(out, resume=resume)
         with self._own_randomness():
-            drawn = self.restore(folder.load(self.device)) if resume else 0
+            if resume:
+                self.restore(folder.load(self.device))
             limit = None if steps is not None else epochs
             source = source_of(
                 dataset, batch_size=self.settings.batch_size, epochs=limit, seed=self.seed
             )
-            if source.resumable:
-                source.drawn = drawn
+            source.continue_from(self.drawn, extend=not resume)
             folder.start(self.step, {**asdict(self.settings), "gap_means": self.settings.gap_means})
             run(self, source, folder, schedule, evaluation)
         return folder.log.records
@@ -274,16 +274,12 @@ class WGANTrainer:
                     torch.cuda.manual_seed(self.seed + self.step)
             yield
 
-    def state(self, drawn: int = 0) -> dict[str, Any]:
-        """All that a later trainer with equal settings needs to continue.
-
-        Args:
-            drawn: Batches drawn from the data so far.
-        """
+    def state(self) -> dict[str, Any]:
+        """All that a later trainer with equal settings needs to continue."""
         on_gpu = self.device.type == "cuda"
         return {
             "step": self.step,
-            "drawn": drawn,
+            "drawn": self.drawn,
             "settings": asdict(self.settings),
             "seed": self.seed,
             "generator": self.generator.state_dict(),
@@ -296,8 +292,8 @@ class WGANTrainer:
             "cuda_random": torch.cuda.get_rng_state(self.device) if on_gpu else None,
         }
 
-    def restore(self, state: dict[str, Any]) -> int:
-        """Take over a state; returns the batches that were drawn.
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a state.
 
         Raises:
             ValueError: it was made with other settings.
@@ -311,12 +307,11 @@ class WGANTrainer:
             getattr(self, name).load_state_dict(state[name])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.step, self.seed = state["step"], state["seed"]
+        self.step, self.drawn, self.seed = state["step"], state["drawn"], state["seed"]
         self.random.set_state(state["random"].cpu())
         torch.set_rng_state(state["torch_random"].cpu())
         if state["cuda_random"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_random"].cpu(), self.device)
-        return state["drawn"]
 
 
 @contextlib.contextmanager

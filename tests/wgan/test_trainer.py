@@ -385,3 +385,13 @@ def test_trains_on_a_gpu():
     trainer = build(device="cuda", amp=True, ema=0.9)
     trainer.train(DATA, epochs=2)
     assert trainer.sample(2).device.type == "cuda"
+
+
+def test_a_second_call_goes_on_with_new_epochs():
+    spy = Spy()
+    trainer = build(critic=spy, n_critic=5)
+    trainer.train(DATA, epochs=1)
+    trainer.train(DATA, epochs=2)
+    assert trainer.step == 6
+    first, *others = torch.cat(real_batches(spy)).chunk(3)
+    assert not any(torch.equal(first, other) for other in others)

@@ -1,0 +1,86 @@
+"""Domain adaptation: a classifier of digits meets a camera with another exposure.
+
+The source has labels: half of scikit-learn's digits. The target has none: the other half, brighter,
+with little contrast, and noise. A classifier trained on the source alone fails there. Drawing the
+*features* of both domains together with a sliced Wasserstein loss repairs most of it without one
+target label (Shen et al. 2018 do so with a critic). Exact W_1 between the features tells how far
+they still lie apart.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+import otdist
+from otdist.losses import SlicedWassersteinLoss
+
+
+def domains() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Source images and labels; target images and labels, the latter only to score."""
+    images, labels = load_digits(return_X_y=True)
+    x, y = torch.tensor(images / 16, dtype=torch.float32), torch.tensor(labels)
+    random = torch.Generator().manual_seed(0)
+    order = torch.randperm(len(x), generator=random)
+    source, target = order[:898], order[898:]
+    noise = torch.randn(len(target), 64, generator=random)
+    return x[source], y[source], 0.45 + 0.3 * x[target] + 0.05 * noise, y[target]
+
+
+def train(weight: float, steps: int) -> tuple[float, float, float]:
+    """Train with so much alignment: accuracy on source and target, W_1 of features over spread."""
+    x, y, other, other_labels = domains()
+    torch.manual_seed(0)
+    features = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 16))
+    classifier = nn.Sequential(nn.ReLU(), nn.Linear(16, 10))
+    align = SlicedWassersteinLoss(p=2, n_projections=64)
+    parameters = [*features.parameters(), *classifier.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=2e-3)
+    for _ in range(steps):
+        rows, others = torch.randint(len(x), (128,)), torch.randint(len(other), (128,))
+        code, other_code = features(x[rows]), features(other[others])
+        loss = nn.functional.cross_entropy(classifier(code), y[rows])
+        loss = loss + weight * align(code, other_code)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        code, other_code = features(x), features(other)
+        on_source, on_target = (
+            float((classifier(c).argmax(1) == labels).float().mean())
+            for c, labels in ((code, y), (other_code, other_labels))
+        )
+    apart = otdist.wasserstein(code[:400], other_code[:400]).distance
+    return on_source, on_target, float(apart / code.std())
+
+
+def main(folder: Path, short: bool = False) -> None:
+    """Sweep the weight of the alignment."""
+    weights = (0.0, 1.0) if short else (0.0, 0.01, 0.1, 1.0, 10.0)
+    print("weight   source   target   W_1 of features / spread")
+    rows = []
+    for weight in weights:
+        row = train(weight, 150 if short else 600)
+        rows.append(row)
+        print(f"{weight:6g}   {row[0]:6.3f}   {row[1]:6.3f}   {row[2]:10.2f}")
+    alone, aligned = rows[0], rows[weights.index(1.0)]
+    assert aligned[1] > alone[1] + 0.2, "alignment should lift the accuracy on the target"
+    assert aligned[2] < alone[2]
+
+    figure = Figure(figsize=(5, 3.2), layout="constrained", facecolor="white")
+    axes = figure.subplots()
+    ticks = range(len(weights))
+    for k, (name, colour) in enumerate((("source", "#7a7a7a"), ("target", "#d9662b"))):
+        axes.plot(ticks, [row[k] for row in rows], "o-", color=colour, label=f"accuracy, {name}")
+    axes.set_xticks(ticks, [f"{weight:g}" for weight in weights])
+    axes.set(xlabel="weight of the sliced loss between features", ylim=(0, 1.05))
+    axes.legend(frameon=False, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(folder / "domain-adaptation.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main(Path("docs/assets"), short="--short" in sys.argv)
