@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from benchmarks import memory
 from benchmarks.case import Case, Inputs, Outcome
 from benchmarks.suites import load
 
@@ -43,12 +43,12 @@ def alone(case: Case, inputs: Inputs, name: str) -> dict[str, Any]:
     size, only for what it needs to solve the problem.
     """
     call = case.competitors[name](inputs)
-    before = _peak_mb()
+    meter = memory.meter(inputs["device"])
     seconds, outcome = timed(call, inputs["device"])
     return {
         "outcome": asdict(outcome),
         "seconds": seconds,
-        "peak_mb": max(0.0, _peak_mb() - before),
+        "peak_mb": meter(),
         "truth": case.truth(inputs),
     }
 
@@ -77,11 +77,6 @@ def timed(call: Callable[[], Outcome], device: str) -> tuple[float, Outcome]:
 
         torch.cuda.synchronize()
     return time.perf_counter() - start, outcome
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 if __name__ == "__main__":
