@@ -1,0 +1,206 @@
+r"""Exact transport: the closed form on the line, a linear programme in any other dimension.
+
+.. math::  W_p^p = \min_{P \ge 0,\; P1 = a,\; P^\top 1 = b} \sum_{ij} P_{ij} c_{ij}
+               = \max_{f_i + g_j \le c_{ij}} \sum_i a_i f_i + \sum_j b_j g_j .
+
+A solver's plan and dual variables are evidence, not the answer: the bracket comes from
+`certificate`, which recomputes both sides from the points. Points of zero weight take no part in
+the programme; their potentials follow by c-transform, feasible like all others.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import warnings
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from otdist._progress import progress
+from otdist.certificate import UNIT, bracket
+from otdist.measure import Pair
+from otdist.result import Arcs, ConvergenceWarning, OTResult
+from otdist.solvers import _network_simplex, columns, univariate
+from otdist.solvers._answer import answer, prove
+from otdist.solvers._merge import Merged, coincident, deal, merge, restrict
+from otdist.task import Task
+
+DENSE_BYTES = 24
+"""Memory of the dense simplex per pair: cost, plan, and the solver's own arrays."""
+
+
+DENSE_PAIRS = 600 * 600
+"""Up to so many pairs the simplex on the full matrix is faster (``python -m benchmarks.exact``)."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Exact optimal transport, proved by its dual.
+
+    Closed form on the line; otherwise the network simplex, on the full matrix when that is small
+    and by column generation without a matrix above (`columns`), which any of the options also
+    stops.
+
+    Attributes:
+        max_seconds: Stop after this time with the best bracket so far, `converged=False` and a
+            `ConvergenceWarning`; None runs to the end. So does an interrupt (Ctrl-C).
+        progress: Show bracket, arcs and round on stderr, when that is a terminal.
+
+    >>> import otdist
+    >>> otdist.wasserstein([[0.0, 0.0]], [[3.0, 4.0]], solver=otdist.Exact()).distance
+    5.0
+    """
+
+    max_seconds: float | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ValueError(f"max_seconds must be positive or None: got {self.max_seconds!r}")
+
+    def solve(self, task: Task, *, rtol: float = 0.0, start: OTResult | None = None) -> OTResult:
+        """Solve one task.
+
+        Args:
+            task: What to solve.
+            rtol: Stop once the bracket proves this relative accuracy of the distance.
+            start: An earlier result of a nearby problem of the same sizes; its potentials replace
+                the entropic start.
+        """
+        begin = time.perf_counter()
+        if task.pair is not None and task.cost.dimension == 1:
+            return _on_the_line(task, task.pair, begin)
+        x, y = (
+            merge(points, weights.detach())
+            for points, weights in zip(coincident(task.cost), (task.a, task.b), strict=True)
+        )
+        if len(x.first) * len(y.first) <= DENSE_PAIRS:
+            return _dense(task, x, y, begin)
+        return self._columns(task, x, y, rtol, start, begin)
+
+    def _columns(
+        self, task: Task, x: Merged, y: Merged, rtol: float, start: OTResult | None, begin: float
+    ) -> OTResult:
+        """Column generation between merged points."""
+        g = None if start is None else _potential(task, start)[y.first]
+        with progress("exact transport", quiet=not self.progress) as say:
+            limits = columns.Limits(
+                rtol=(1 + rtol) ** task.p - 1,
+                deadline=math.inf if self.max_seconds is None else begin + self.max_seconds,
+                report=say,
+            )
+            found = columns.solve(restrict(task.cost, x, y), x.weights, y.weights, limits, g)
+        a, b = task.a.detach(), task.b.detach()
+        proof = prove(task, deal(found.arcs, x, a, y, b), _everywhere(found.g, y))
+        converged = found.optimal or (rtol > 0 and proof.bracket.proves(rtol))
+        if not converged:
+            warnings.warn(found.message, ConvergenceWarning, stacklevel=4)
+        return answer(
+            task, proof, solver="exact", message=found.message, begin=begin,
+            converged=converged, iterations=found.rounds,
+        )  # fmt: skip
+
+
+def _potential(task: Task, start: OTResult) -> Tensor:
+    """The potential g of an earlier result in the scaled units of a task."""
+    g = torch.as_tensor(start.potentials[1]).to(task.b.device, torch.float64)
+    if start.p != task.p or not bool(torch.isfinite(g).all()):
+        raise ValueError(
+            f"start must be a result at p = {task.p:g} with finite potentials: got p = {start.p:g}"
+        )
+    return g / task.scale**task.p
+
+
+def _everywhere(g: Tensor, y: Merged) -> Tensor:
+    """The potential of merged targets at all original targets; −inf where there is no mass."""
+    return torch.where(y.group >= 0, g[y.group.clamp(min=0)], -math.inf)
+
+
+def _on_the_line(task: Task, pair: Pair, begin: float) -> OTResult:
+    """The closed form: sort and match quantiles."""
+    x, y = pair.x.points[:, 0].double(), pair.y.points[:, 0].double()
+    a = None if pair.x.uniform else pair.x.weights
+    b = None if pair.y.uniform else pair.y.weights
+    cost = univariate.cost(x, y, task.p, a, b)
+    value = float(cost)
+    slack = (16 + 2 * task.p) * UNIT * value
+    if value > 0 and not (
+        a is None and b is None
+    ):  # cumulative weights carry rounding of their own
+        slack += 4 * UNIT * (len(x) + len(y)) ** 0.5 * task.cost.largest
+    proof = bracket(value - slack, value + slack, task.p, task.scale)
+    args = (x.detach(), y.detach())
+    weights = (None if a is None else a.detach(), None if b is None else b.detach())
+    detached = task.detached()
+    return OTResult(
+        distance=task.kind.number(task.distance(cost)),
+        cost=task.kind.number(task.in_cost_units(cost)),
+        p=task.p,
+        lower=proof.lower,
+        upper=proof.upper,
+        solver="closed form",
+        converged=True,
+        message="exact: sorted quantiles",
+        iterations=0,
+        seconds=time.perf_counter() - begin,
+        _potentials=partial(_line_potentials, detached, *args, *weights),
+        _plan=partial(_line_plan, detached, *args, *weights),
+    )
+
+
+def _line_potentials(task: Task, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None):
+    f, g = univariate.potentials(x, y, task.p, a, b)
+    return task.kind.array(task.in_cost_units(f)), task.kind.array(task.in_cost_units(g))
+
+
+def _line_plan(task: Task, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None):
+    return univariate.plan(x, y, a, b).sparse(task.kind)
+
+
+def _dense(task: Task, x: Merged, y: Merged, begin: float) -> OTResult:
+    """The full linear programme on the matrix between merged points."""
+    cost = restrict(task.cost, x, y).to(torch.float64)
+    _check_memory(*cost.shape)
+    flow = _network_simplex.solve_dense(
+        x.weights.cpu().numpy(), y.weights.cpu().numpy(), cost.dense().contiguous().cpu().numpy()
+    )
+    rows, cols, mass, g = (
+        torch.from_numpy(part).to(task.a.device)
+        for part in (flow.rows, flow.cols, flow.mass, flow.g)
+    )
+    a, b = task.a.detach(), task.b.detach()
+    arcs = deal(Arcs(rows, cols, mass, cost.shape), x, a, y, b)
+    proof = prove(task, arcs, _everywhere(g, y))
+    return answer(
+        task, proof, solver="exact", message="exact: optimal plan and dual agree", begin=begin
+    )
+
+
+def _check_memory(n: int, m: int) -> None:
+    """Refuse a matrix that would not fit, before anything is allocated."""
+    needed, free = DENSE_BYTES * n * m, _available_memory()
+    if needed > free:
+        raise MemoryError(
+            f"exact transport of {n:,} by {m:,} points needs about {needed / 1e9:.1f} GB in dense "
+            f"form and {free / 1e9:.1f} GB are free: use fewer points, or an approximate solver "
+            "(Sinkhorn, Sliced), whose bracket contains the exact distance"
+        )
+
+
+def _available_memory() -> float:
+    """Bytes that can be allocated without swapping; infinite where the system does not say."""
+    try:
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024.0
+    except OSError:
+        pass
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
