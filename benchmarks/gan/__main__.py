@@ -30,7 +30,7 @@ def rows(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     short = options.short
     if name in toys.TOYS:
         for seed in options.seeds:
-            yield toys.run(name, seed, 50 if short else options.steps or 4000)
+            yield toys.run(name, seed, 50 if short else options.steps)
     elif name == "digits":
         for critic in options.critics:
             for seed in options.seeds:

@@ -54,11 +54,11 @@ def run(width: int, batch: int, rounds: int) -> list[dict[str, Any]]:
             trainer.train_critic_step(real)
 
     def bare() -> None:
-        for _ in range(5):
+        for _ in range(2):
             trainer.train_step(parts)
 
     def full() -> None:
-        whole.train(data, steps=whole.step + 5)
+        whole.train(data, steps=whole.step + 2)
 
     rows = []
     for name, ours, theirs in (

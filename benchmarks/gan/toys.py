@@ -28,6 +28,7 @@ class Toy:
     name: str
     centres: np.ndarray | None
     sigma: float
+    steps: int
 
     def draw(self, n: int, seed: int) -> np.ndarray:
         """Points, shape (n, 2)."""
@@ -60,15 +61,16 @@ def _grid() -> np.ndarray:
 
 
 TOYS = {
-    "ring": Toy("ring", _ring(), 0.02 / 1.414),
-    "grid": Toy("grid", _grid(), 0.05 / 2.828),
-    "swiss": Toy("swiss", None, 0.0),
+    "ring": Toy("ring", _ring(), 0.02 / 1.414, 2000),
+    "grid": Toy("grid", _grid(), 0.05 / 2.828, 2000),
+    "swiss": Toy("swiss", None, 0.0, 4000),
 }
 
 
-def run(name: str, seed: int, steps: int) -> dict[str, Any]:
+def run(name: str, seed: int, steps: int | None = None) -> dict[str, Any]:
     """Train on one distribution; the row of the table."""
     toy = TOYS[name]
+    steps = toy.steps if steps is None else steps
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         generator = wgan.MLPGenerator(2, 2, (128,) * 3, bounded=False)
