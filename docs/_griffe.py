@@ -1,35 +1,41 @@
-"""Docstrings carry mathematics as `.. math::` and :math:`…`; the site wants TeX delimiters."""
+"""Docstrings are written for `help()`; the site wants TeX delimiters and fenced examples."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from typing import Any
 
 import griffe
 
-BLOCK = re.compile(r"^( *)\.\. math::(.*\n(?:\1 +\S.*\n|\n(?=\1 +\S))*)", re.MULTILINE)
+MATH = re.compile(r"^( *)\.\. math::(.*\n(?:\1 +\S.*\n|\n(?=\1 +\S))*)", re.MULTILINE)
 ROLE = re.compile(r":math:`([^`]+)`")
+EXAMPLE = re.compile(r"^( *)>>> .*\n(?:\1\S.*\n|\1 +\S.*\n)*", re.MULTILINE)
 
 
-def to_tex(text: str) -> str:
-    r"""Replace both forms.
+def to_markdown(text: str) -> str:
+    r"""Replace `.. math::` blocks, :math:`…` roles and doctests.
 
-    >>> to_tex("A cost :math:`|x|^p` is")
-    'A cost \\(|x|^p\\) is'
+    >>> to_markdown("A cost :math:`|x|^p`.\n")
+    'A cost \\(|x|^p\\).\n'
     """
 
-    def block(match: re.Match[str]) -> str:
-        indent = match[1]
+    def formula(match: re.Match[str]) -> str:
         body = " ".join(line.strip() for line in match[2].strip().splitlines())
-        return f"\n{indent}\\[{body}\\]\n\n"
+        return f"\n{match[1]}\\[{body}\\]\n\n"
 
-    return ROLE.sub(r"\\(\1\\)", BLOCK.sub(block, text + "\n"))
+    def example(match: re.Match[str]) -> str:
+        code = textwrap.dedent(match[0])
+        return textwrap.indent(f"\n```pycon\n{code}```\n", match[1])
+
+    text = text if text.endswith("\n") else text + "\n"
+    return EXAMPLE.sub(example, ROLE.sub(r"\\(\1\\)", MATH.sub(formula, text)))
 
 
-class Mathematics(griffe.Extension):
+class Docstrings(griffe.Extension):
     """Rewrites docstrings when they are loaded."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Rewrite one docstring."""
         if obj.docstring:
-            obj.docstring.value = to_tex(obj.docstring.value)
+            obj.docstring.value = to_markdown(obj.docstring.value)
