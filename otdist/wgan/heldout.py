@@ -25,7 +25,7 @@ class Evaluation:
     """Distances between generated and held-out samples, every so many steps.
 
     Args:
-        held_out: Real samples that training does not see, shape (n, …).
+        held_out: Real samples that training does not see, shape (n, …); a tensor or an array.
         every: Generator steps between two evaluations.
         size: Rows used, at most; exact transport of 500 + 500 rows takes a fraction of a second.
 
@@ -38,7 +38,8 @@ class Evaluation:
     size: int = 500
 
     def __post_init__(self) -> None:
-        """Check the options."""
+        """Check the options; arrays become tensors."""
+        object.__setattr__(self, "held_out", torch.as_tensor(self.held_out))
         check_real(self.held_out, "held_out")
         if self.every < 1 or self.size < 2 or len(self.held_out) < 4:
             raise ValueError("every must be at least 1, size 2, and held_out needs 4 rows")

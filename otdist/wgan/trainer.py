@@ -81,7 +81,9 @@ class WGANTrainer:
             latent_dim, use_gp, lambda_gp, n_critic, lr, betas, clip_value, **options
         )
         _check_critic(critic, self.settings)
-        where = next(generator.parameters())
+        where = next(generator.parameters(), None)
+        if where is None:
+            raise ValueError("the generator has no parameters to train")
         self.device = torch.device(self.settings.device or where.device)
         self.dtype = where.dtype
         self.generator, self.critic = generator.to(self.device), critic.to(self.device)
