@@ -79,6 +79,8 @@ def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Proo
     """
     x, y = pair.x.points.double(), pair.y.points.double()
     samples = Samples(x[None], y[None], *_weights(pair))
+    if x.shape[1] == 1:
+        rows, replicate = rows[:1], replicate[:1]
     sets = _sets(replicate, x.shape[1])
     directions = torch.from_numpy(np.ascontiguousarray(rows)).to(x.device)
     basis = principal_axes(x, y, pair)

@@ -35,8 +35,15 @@ def in_threads(tasks: Sequence[Callable[[], None]], size: int) -> None:
         for task in tasks:
             task()
         return
+    inference = torch.is_inference_mode_enabled()
+
+    def work(task: Callable[[], None]) -> None:
+        # Grad and inference modes belong to a thread: a new one starts without the caller's.
+        with torch.inference_mode(inference), torch.no_grad():
+            task()
+
     with ThreadPoolExecutor(threads, initializer=_mark) as pool:
-        for done in [pool.submit(task) for task in tasks]:
+        for done in [pool.submit(work, task) for task in tasks]:
             done.result()
 
 
@@ -91,7 +98,7 @@ def argsort(*tensors: Tensor) -> list[Tensor]:
     if any(t.device.type != "cpu" for t in tensors):
         return [torch.argsort(t.detach(), dim=-1) for t in tensors]
     keys = [t.detach().contiguous() for t in tensors]
-    orders = [torch.empty(t.shape, dtype=torch.int64) for t in keys]
+    orders = [torch.empty_like(t, dtype=torch.int64) for t in keys]
 
     def task(key: np.ndarray, order: np.ndarray) -> Callable[[], None]:
         return lambda: _argsort_rows(key, order)

@@ -88,7 +88,7 @@ def sliced_wasserstein(
         raise ValueError("stderr_rtol adds directions of its own: leave out directions")
     rng = np.random.default_rng(seed)
     chosen = choose(directions, n_projections, d, rng)
-    if stderr_rtol is not None:
+    if stderr_rtol is not None and d > 1:
         kind = directions or "orthogonal"
         chosen = _enough(pair, p, chosen, partial(families.draw, kind, d=d, rng=rng), stderr_rtol)
     return evaluate(pair, p, chosen, started)
@@ -164,7 +164,10 @@ def _enough(pair: measure.Pair, p: float, chosen: Directions, draw: Any, rtol: f
 def evaluate(pair: measure.Pair, p: float, chosen: Directions, started: float) -> SlicedResult:
     """SW_p over the chosen directions, with its graph."""
     x, y, a, b = samples_of(pair)
-    mean, costs = mean_slice_cost(x, y, torch.from_numpy(chosen.rows).to(x), p, a, b)
+    # On the line all slices are the same.
+    rows = chosen.rows[:1] if x.shape[1] == 1 else chosen.rows
+    mean, costs = mean_slice_cost(x, y, torch.from_numpy(rows).to(x), p, a, b)
+    costs = costs.expand(len(chosen))
     units = of_pair(pair, p)
     spread = families.standard_error(costs.detach().double().cpu().numpy(), chosen, p)
     kept = detached(pair)

@@ -146,6 +146,14 @@ def test_autocast_does_not_lower_precision():
         assert SlicedWassersteinLoss()(x, y, directions=rows) == plain
 
 
+def test_works_in_inference_mode_with_threads():
+    x, y = (t.detach() for t in clouds(n=400, m=300))
+    rows = unit_rows(200, 3)
+    plain = SlicedWassersteinLoss()(x, y, directions=rows)
+    with torch.inference_mode():
+        assert SlicedWassersteinLoss()(x.clone(), y.clone(), directions=rows) == plain
+
+
 def test_float32_far_from_the_origin_keeps_its_digits():
     x, y = (t.detach() for t in clouds(n=200, m=200))
     far_x, far_y = (x + 1000).float(), (y + 1000).float()
