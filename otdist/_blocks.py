@@ -3,7 +3,7 @@ r"""Cost: what can be asked of n × m pairwise costs, reduced in blocks of rows.
 A block lives in cache on the CPU (or in a chunk on the GPU) for as long as it takes to reduce it:
 no n × m array is ever held. `cost.py` says how the entries of a block come about.
 
-Speed on two cores, n = m = 4,000, d = 3, float32 (``python -m benchmarks.entropic passes``):
+Speed on two cores, n = m = 4,000, d = 3, float32 (``python -m benchmarks --suite entropic``):
 `exp` falls back to a path ten times slower where results underflow; `exp2` does not, so that no
 clamp is needed: 10 ms a soft-min, against 15 ms for one product and one clamped `exp`.
 """
@@ -16,6 +16,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+
+from otdist._threads import each
 
 LOG2E = 1.0 / math.log(2.0)
 
@@ -78,10 +80,11 @@ class Cost(ABC):
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield (rows, costs (k, m)) over all rows; the block may be overwritten by the caller."""
-        for part in self._parts():
+        for part in self.parts():
             yield part, self.rows(part.start, part.stop)
 
-    def _parts(self) -> Iterator[slice]:
+    def parts(self) -> Iterator[slice]:
+        """Yield the rows of one block after another."""
         n, m = self.shape
         step = max(1, block_entries(self.device) // m)
         for lo in range(0, n, step):
@@ -98,9 +101,13 @@ class Cost(ABC):
         out = torch.empty(self.shape[0], dtype=self.dtype, device=self.device)
         unit = LOG2E / eps
         h2 = h.to(self.dtype) * unit
-        for part, c in self.blocks():
+
+        def block(part: slice) -> None:
+            c = self.rows(part.start, part.stop)
             torch.sub(h2, c, alpha=unit, out=c)
             out[part] = log2_sum_exp2(c)
+
+        each(self.parts(), block, self.device)
         return out.mul_(-1.0 / unit)
 
     def ctransform(self, g: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,11 +119,15 @@ class Cost(ABC):
         arg = torch.empty(self.shape[0], dtype=torch.int64, device=self.device)
         g = g.to(self.dtype)
         slack = self.slack
-        for part, c in self.blocks():
-            low, at = c.sub_(g).min(1)
+
+        def block(part: slice) -> None:
+            c = self.rows(part.start, part.stop).sub_(g)
+            low, at = c.min(1)
             if slack > 0:
                 low, at = self._settle(part.start, c <= low[:, None] + 2 * slack, g)
             values[part], arg[part] = low, at
+
+        each(self.parts(), block, self.device)
         return values, arg
 
     def _settle(self, lo: int, candidates: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,14 +151,18 @@ class Cost(ABC):
         columns = torch.empty(n, k, dtype=torch.int64, device=self.device)
         g = g.to(self.dtype)
         slack = self.slack
-        for part, c in self.blocks():
-            low, at = torch.topk(c.sub_(g), k, dim=1, largest=False)
+
+        def block(part: slice) -> None:
+            c = self.rows(part.start, part.stop).sub_(g)
+            low, at = torch.topk(c, k, dim=1, largest=False)
             if slack > 0:
                 i = torch.arange(part.start, part.stop, device=self.device).repeat_interleave(k)
                 low = (self.pairs(i, at.reshape(-1)) - g[at.reshape(-1)]).view_as(low)
                 low, order = low.sort(1)
                 at = at.gather(1, order)
             values[part], columns[part] = low, at
+
+        each(self.parts(), block, self.device)
         return values, columns
 
     def dense(self) -> Tensor:
@@ -176,10 +191,22 @@ class Cost(ABC):
 
         The weights belong inside f and g as eps·log a and eps·log b.
         """
+        for part in self.parts():
+            c = self.rows(part.start, part.stop)
+            yield part, c, self._plan(c, part, f, g, eps)
+
+    def kernel(self, f: Tensor, g: Tensor, eps: float, out: Tensor) -> None:
+        """Write exp((f_i + g_j − c_ij)/eps) into `out`, shape (n, m), of any floating type."""
+
+        def block(part: slice) -> None:
+            out[part] = self._plan(self.rows(part.start, part.stop), part, f, g, eps)
+
+        each(self.parts(), block, self.device)
+
+    def _plan(self, c: Tensor, part: slice, f: Tensor, g: Tensor, eps: float) -> Tensor:
         unit = LOG2E / eps
-        f2, g2 = f.to(self.dtype) * unit, g.to(self.dtype) * unit
-        for part, c in self.blocks():
-            yield part, c, torch.sub(g2, c, alpha=unit).add_(f2[part, None]).exp2_()
+        f2, g2 = f[part].to(self.dtype) * unit, g.to(self.dtype) * unit
+        return torch.sub(g2, c, alpha=unit).add_(f2[:, None]).exp2_()
 
 
 def block_entries(device: torch.device) -> int:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from otdist._blocks import LOG2E, Cost, block_entries, log2_sum_exp2
+from otdist._threads import each, scratch
 
 __all__ = ["Cost", "MatrixCost", "PointCost"]
 
@@ -160,8 +161,12 @@ class PointCost(Cost):
         column = ((h.double() - self.y.double().square().sum(1)) * unit).to(self.dtype)
         right = torch.cat([self.y * (2 * unit), column[:, None]], 1).T.contiguous()
         out = torch.empty_like(norm)
-        for part in self._parts():
-            out[part] = log2_sum_exp2(torch.mm(left[part], right))
+
+        def block(part: slice) -> None:
+            scores = scratch(part.stop - part.start, right)
+            out[part] = log2_sum_exp2(torch.mm(left[part], right, out=scores))
+
+        each(self.parts(), block, self.device)
         return norm - out / unit
 
     def mean(self, a: Tensor, b: Tensor) -> Tensor:
