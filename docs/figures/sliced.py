@@ -60,6 +60,8 @@ def main(path: Path) -> None:
             axis.loglog(COUNTS, np.maximum(values, 1e-6), "o-", ms=3, label=kind)
         axis.set_title(f"d = {d}", fontsize=10)
         axis.set_xlabel("directions")
+        axis.set_xticks(COUNTS[::2], [str(count) for count in COUNTS[::2]])
+        axis.minorticks_off()
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("relative error (RMS)")
     axes[0].set_ylim(1e-6, 0.3)

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist import measure
+from otdist.measure import Pair, check_p
+from otdist.measure import pair as paired
 from otdist.result import SlicedResult
 from otdist.solvers import directions as families
 from otdist.solvers._slice_bounds import detached, principal_axes
@@ -73,7 +74,7 @@ def max_sliced_wasserstein(
     (5.0, [[-0.6, -0.8]])
     """
     started = time.perf_counter()
-    pair, p = measure.pair(x, y, a, b), measure.check_p(p)
+    pair, p = paired(x, y, a, b), check_p(p)
     check_count(n_starts, "n_starts")
     check_count(max_iter, "max_iter")
     px, py, wa, wb = samples_of(detached(pair))
@@ -86,7 +87,7 @@ def max_sliced_wasserstein(
 
 
 def _starts(
-    pair: measure.Pair, samples: Samples, p: float, number: int, rng: np.random.Generator
+    pair: Pair, samples: Samples, p: float, number: int, rng: np.random.Generator
 ) -> Tensor:
     """The best `number` of the moment directions and random ones, (number, d)."""
     d = samples.x.shape[-1]

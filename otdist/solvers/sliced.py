@@ -18,10 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist import gradient, measure
 from otdist._arrays import as_tensor
 from otdist._progress import progress
 from otdist.certificate import bracket
+from otdist.gradient import attach, plan_gradients, root
+from otdist.measure import Pair, check_p
+from otdist.measure import pair as paired
 from otdist.result import Arcs, ConvergenceWarning, OTResult, SlicedResult
 from otdist.solvers import directions as families
 from otdist.solvers import univariate
@@ -80,7 +82,7 @@ def sliced_wasserstein(
     3.0
     """
     started = time.perf_counter()
-    pair, p = measure.pair(x, y, a, b), measure.check_p(p)
+    pair, p = paired(x, y, a, b), check_p(p)
     d = pair.x.points.shape[1]
     check_rtol(stderr_rtol)
     fixed = directions is not None and not isinstance(directions, str)
@@ -122,14 +124,14 @@ def check_rtol(rtol: float | None) -> None:
         raise ValueError(f"stderr_rtol must be positive: got {rtol}")
 
 
-def samples_of(pair: measure.Pair) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+def samples_of(pair: Pair) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Points and weights with their graph; None for uniform weights, which have fast paths."""
     a = None if pair.x.uniform else pair.x.weights
     b = None if pair.y.uniform else pair.y.weights
     return pair.x.points, pair.y.points, a, b
 
 
-def _enough(pair: measure.Pair, p: float, chosen: Directions, draw: Any, rtol: float) -> Directions:
+def _enough(pair: Pair, p: float, chosen: Directions, draw: Any, rtol: float) -> Directions:
     """`chosen`, extended by independent replicates until the relative error is below `rtol`."""
     x, y, a, b = samples_of(detached(pair))
     samples = of_batch(x, y, a, b)
@@ -161,7 +163,7 @@ def _enough(pair: measure.Pair, p: float, chosen: Directions, draw: Any, rtol: f
         chosen = chosen.extend(more)
 
 
-def evaluate(pair: measure.Pair, p: float, chosen: Directions, started: float) -> SlicedResult:
+def evaluate(pair: Pair, p: float, chosen: Directions, started: float) -> SlicedResult:
     """SW_p over the chosen directions, with its graph."""
     x, y, a, b = samples_of(pair)
     # On the line all slices are the same.
@@ -176,7 +178,7 @@ def evaluate(pair: measure.Pair, p: float, chosen: Directions, started: float) -
         cost=pair.kind.number(units.in_cost_units(mean)),
         p=p,
         stderr=spread * pair.scale,
-        slices=pair.kind.array(gradient.root(costs, p) * pair.scale),
+        slices=pair.kind.array(root(costs, p) * pair.scale),
         directions=pair.kind.array(torch.from_numpy(chosen.rows).to(pair.kind.device)),
         seconds=time.perf_counter() - started,
         _bracket=partial(slice_bracket, kept, p, chosen.rows, chosen.replicate),
@@ -237,7 +239,7 @@ class Sliced:
         value = torch.tensor(proof.value, dtype=torch.float64, device=pair.kind.device)
         points = [pair.x.points, pair.y.points]
         forces = partial(_forces, kept, task.p, proof.arcs)
-        value = gradient.attach(value, points, forces)
+        value = attach(value, points, forces)
         return OTResult(
             distance=task.kind.number(task.distance(value)),
             cost=task.kind.number(task.in_cost_units(value)),
@@ -253,7 +255,7 @@ class Sliced:
             _plan=partial(proof.arcs.sparse, task.kind),
         )
 
-    def _check(self, task: Task, rtol: float, start: OTResult | None) -> measure.Pair:
+    def _check(self, task: Task, rtol: float, start: OTResult | None) -> Pair:
         if task.pair is None:
             raise ValueError("Sliced projects points: a cost matrix has none; use Exact()")
         if rtol:
@@ -269,12 +271,12 @@ class Sliced:
         return task.pair
 
 
-def _forces(pair: measure.Pair, p: float, arcs: Arcs) -> tuple[Tensor, Tensor]:
+def _forces(pair: Pair, p: float, arcs: Arcs) -> tuple[Tensor, Tensor]:
     """Gradient of the cost of the plan: exact, since the order along a line is locally fixed."""
-    return gradient.plan_gradients(pair.x.points, pair.y.points, p, arcs)
+    return plan_gradients(pair.x.points, pair.y.points, p, arcs)
 
 
-def _slice_potentials(p: float, pair: measure.Pair, direction: Tensor) -> tuple[Any, Any]:
+def _slice_potentials(p: float, pair: Pair, direction: Tensor) -> tuple[Any, Any]:
     """Potentials of the best slice: feasible, because a projection shortens every distance."""
     x, y, a, b = samples_of(pair)
     f, g = univariate.potentials(x.double() @ direction, y.double() @ direction, p, a, b)
