@@ -43,11 +43,12 @@ def plot_log(records: Sequence[dict[str, Any]], *, gap_means: str = "") -> Figur
     known = {key for record in records for key in record}
     panels = [(title, [k for k in keys if k in known]) for title, keys in _PANELS]
     panels = [(title, keys) for title, keys in panels if keys]
+    rows = math.ceil(len(panels) / 2)
     figure = require("matplotlib.figure", extra="plot").Figure(
-        figsize=(5 * len(panels), 3.6), layout="constrained"
+        figsize=(10, 3.2 * rows), layout="constrained"
     )
     for position, (title, keys) in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, len(panels), position)
+        axes = figure.add_subplot(rows, 2, position)
         for key in keys:
             points = [(r["step"], r[key]) for r in records if key in r]
             style = "--" if key.endswith("_floor") else "-"

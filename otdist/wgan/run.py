@@ -64,7 +64,8 @@ def run(
                 if evaluate and evaluation is not None:
                     record |= evaluation.measure(trainer.sample, trainer.critic, source)
                 folder.log.write(record)
-                say(f"step {step}, gap {record['gap']:.4g}")
+                of = "" if schedule.steps is None else f" of {schedule.steps}"
+                say(f"step {step}{of}, gap {record['gap']:.4g}")
             if step % schedule.checkpoint_every == 0:
                 _keep(trainer, folder)
     if trainer.step == 0:
