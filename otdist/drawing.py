@@ -108,6 +108,7 @@ def _line(figure: Figure, x: Array, y: Array, a: Array, b: Array, names: Names) 
     top.set_ylabel("density, and equal quantiles joined")
     top.legend(loc="best", frameon=False)
     grid = np.sort(np.concatenate([x, y]))
+    grid = grid[np.unique(np.linspace(0, len(grid) - 1, _MOST_POINTS).round().astype(int))]
     curves = [_cumulative(v, w, grid) for v, w in ((x, a), (y, b))]
     for curve, colour in zip(curves, (BLUE, ORANGE), strict=True):
         bottom.step(grid, curve, where="post", color=colour)

@@ -82,9 +82,8 @@ class Distance:
         with errors_without_traceback():
             x, y, a, b = _common.read_pair(self.a, self.b, self.weights_a, self.weights_b)
             _common.say_notes([*x.notes, *y.notes], self.quiet)
-            with progress(f"W_{self.p:g}, {self.solver}", quiet=self.quiet):
-                answer = self._solve(x, y, options, {"a": a, "b": b, "p": self.p})
-                content = self._record(answer, x, y)
+            answer = self._solve(x, y, options, {"a": a, "b": b, "p": self.p})
+            content = self._record(answer, x, y)
             if self.plot is not None:
                 self._draw(self.plot, answer, x, y, {"a": a, "b": b})
         if self.output is not None:
@@ -120,18 +119,25 @@ class Distance:
             solve = otdist.sliced_wasserstein
             if options.pop("max", False):
                 solve = otdist.max_sliced_wasserstein
-            result = solve(x.points, y.points, seed=self.seed, **options, **call)
-            bracket = result.bracket
+            with progress(f"{self.solver}, W_{self.p:g}", quiet=self.quiet) as say:
+                result = solve(x.points, y.points, seed=self.seed, **options, **call)
+                say("bracket")
+                bracket = result.bracket
             figures = {"stderr": result.stderr, "n_projections": len(result.directions)}
             name = f"{'max-' if self.max else ''}SW_{self.p:g}"
             return Answer(name, result, bracket.lower, bracket.upper, figures)
         accuracy = {"rtol": options.pop("rtol")} if "rtol" in options else {}
         try:
-            method = otdist.Exact if self.solver is Solver.exact else otdist.Sinkhorn
-            chosen = method(**options) if options or self.solver is Solver.sinkhorn else None
+            if self.solver is Solver.exact:
+                chosen = otdist.Exact(progress=not self.quiet, **options)
+            else:
+                chosen = otdist.Sinkhorn(**options)
         except ValueError as error:
             raise fail(error, ExitCode.USAGE) from None
-        result = otdist.wasserstein(x.points, y.points, solver=chosen, **accuracy, **call)
+        # Exact shows its rounds itself.
+        hidden = self.quiet or self.solver is Solver.exact
+        with progress(f"{self.solver}, W_{self.p:g}", quiet=hidden):
+            result = otdist.wasserstein(x.points, y.points, solver=chosen, **accuracy, **call)
         return Answer(f"W_{self.p:g}", result, result.lower, result.upper, result.details)
 
     def _record(self, answer: Answer, x: Samples, y: Samples) -> dict[str, Any]:
