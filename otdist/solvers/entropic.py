@@ -6,7 +6,7 @@ With the plan P_ij = a_i b_j exp((f_i + g_j − c_ij)/eps), optimality is one fi
 
 and Sinkhorn's algorithm repeats g ← T_a(T_b(g)). After its first half-step the rows of P sum to a;
 what is left is the column error Σ_j b_j |exp((g_j − T_a(T_b(g))_j)/eps) − 1|, the L1 marginal error
-on which everything here stops. Four things make it fast (``python -m benchmarks --suite entropic``):
+on which everything here stops. Four things make it fast (`python -m benchmarks --suite entropic`):
 
 1. *Coarse to fine*: eps falls from the mean cost to its target on a subsample of at most 1,024
    points; the soft-min extends those potentials to all points.
