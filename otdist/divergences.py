@@ -270,7 +270,7 @@ def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     """
     measures = pair(x, y, a, b)
     squared = kernels.energy(measures)
-    return measures.kind.number(root(squared, 2) * measures.scale**0.5)
+    return measures.kind.number(root(squared * measures.scale, 2))
 
 
 def mmd(
