@@ -46,11 +46,12 @@ class WGANTrainer:
         lr: Learning rate; None: Adam 1e-4, or RMSprop 5e-5 with clipping.
         betas: Of Adam.
         clip_value: Largest absolute weight when clipping.
-        **options: mode, the kind of penalty (see `compute_gradient_penalty`); batch_size=64, for
-        data that the trainer samples itself; device, by
-            default where the generator is; amp=False, forward passes in bfloat16 (the penalty
-            stays in float32); ema=None, decay of an average of the generator's weights, which
-            `sample` then uses; seed=0 (None: fresh).
+        **options: mode="gp", the kind of penalty, as in `compute_gradient_penalty`.
+            batch_size=64, for data that the trainer samples itself.
+            device, by default where the generator is.
+            amp=False, forward passes in bfloat16; the penalty stays in float32.
+            ema=None, decay of an average of the generator's weights, which `sample` then uses.
+            seed=0, of noise and of the order of the data; None: fresh.
 
     Raises:
         ValueError: a setting out of range, a critic with batch normalisation and a penalty, or a
