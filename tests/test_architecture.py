@@ -12,6 +12,7 @@ ROOMS = [
     "_extras",
     "_progress",
     "_arrays",
+    "_threads",
     "_blocks",
     "measure",
     "cost",
