@@ -115,6 +115,9 @@ def test_plot_is_written(tmp_path, d, suffix):
         (["--eps", "0.1"], "belongs to --solver sinkhorn"),
         (["--solver", "sinkhorn", "--max"], "belongs to --solver sliced"),
         (["--solver", "sliced", "--rtol", "0.1"], "belongs to --solver exact"),
+        (["--solver", "sliced", "--max", "--n-projections", "9"], "does not apply with --max"),
+        (["--solver", "sinkhorn", "--eps", "-1"], "eps"),
+        (["--max-seconds", "0"], "max_seconds"),
         (["--solver", "magic"], "magic"),
         (["--p", "two"], "--p"),
         (["--plot", "plan.docx"], "must end in one of"),
@@ -169,12 +172,14 @@ def test_not_converged_is_an_exit_code(pair, monkeypatch):
     assert "W_1" in result.stdout
 
 
-@pytest.mark.parametrize("options", [[], ["--max"]])
-def test_sliced(pair, options):
-    content = told("distance", *pair, "--solver", "sliced", "--n-projections", "64", *options)
+@pytest.mark.parametrize("options", [["--n-projections", "64"], ["--max"]])
+def test_sliced(pair, options, tmp_path):
+    picture = tmp_path / "slice.png"
+    content = told("distance", *pair, "--solver", "sliced", "--plot", picture, *options)
+    assert picture.exists()
     assert content["lower"] <= math.sqrt(3) <= content["upper"] * (1 + 1e-9)
     assert content["distance"] <= math.sqrt(3) * (1 + 1e-9)
-    assert content["quantity"] == ("max-SW_1" if options else "SW_1")
+    assert content["quantity"] == ("max-SW_1" if "--max" in options else "SW_1")
 
 
 def test_sinkhorn(pair):

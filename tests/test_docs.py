@@ -85,3 +85,13 @@ def test_internal_links_of_the_readme_exist():
     ):
         if "://" not in target:
             assert (ROOT / target).exists(), target
+
+
+def test_every_public_name_is_in_the_reference():
+    import otdist
+
+    text = "".join(
+        page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md")
+    )
+    rooms = re.findall(r"^::: otdist\.(\w+)", text, re.MULTILINE)
+    assert set(otdist.__all__) - {"__version__"} <= set(rooms)

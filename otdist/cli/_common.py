@@ -65,8 +65,8 @@ def fail(message: object, code: ExitCode) -> typer.Exit:
 def errors_without_traceback() -> Iterator[None]:
     """Errors about the data end the command with code 3, a missing extra with 2.
 
-    Inside, the library's own ValueError and TypeError are about the data, because options have been
-    checked before. Programming errors of other types keep their traceback.
+    Inside, the library's own ValueError is about the data: options have been checked before.
+    Programming errors of other types keep their traceback.
     """
     from otdist.result import ConvergenceWarning
 
@@ -76,7 +76,7 @@ def errors_without_traceback() -> Iterator[None]:
             yield
     except ImportError as error:
         raise fail(error, ExitCode.USAGE) from None
-    except (ValueError, TypeError, MemoryError) as error:
+    except (ValueError, MemoryError) as error:
         raise fail(error, ExitCode.BAD_DATA) from None
 
 

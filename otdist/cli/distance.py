@@ -107,6 +107,8 @@ class Distance:
                 whose = " or ".join(_BELONGS[name])
                 option = f"--{name.replace('_', '-')}"
                 raise usage(option, f"belongs to --solver {whose}, not to {self.solver}")
+        if "max" in given and "n_projections" in given:
+            raise usage("--n-projections", "does not apply with --max, which climbs from its own")
         return given
 
     def _solve(
