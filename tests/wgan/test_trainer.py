@@ -395,3 +395,19 @@ def test_a_second_call_goes_on_with_new_epochs():
     assert trainer.step == 6
     first, *others = torch.cat(real_batches(spy)).chunk(3)
     assert not any(torch.equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize("kind", ["penalised", "spectral"])
+def test_convolutional_networks_train(kind):
+    images = torch.rand(12, 3, 32, 32) * 2 - 1
+    if kind == "penalised":
+        critic, options = wgan.WGANCritic(3, 4), {}
+    else:
+        critic, options = wgan.SNWGANCritic(3, 4), {"use_gp": False, "clip_value": None}
+    trainer = WGANTrainer(
+        wgan.WGANGenerator(5, 3, 4), critic, 5, n_critic=2, batch_size=4, **options
+    )
+    records = trainer.train(images, epochs=2, log_every=1)
+    assert trainer.step == 3
+    assert all(math.isfinite(value) for value in records[-1].values())
+    assert trainer.sample(2).shape == (2, 3, 32, 32)
