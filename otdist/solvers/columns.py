@@ -6,7 +6,7 @@ every reduced cost c_ij − f_i − g_j ≥ 0, the plan on A is optimal for the 
 prove it. Otherwise the violating pairs join A, and the next round begins (Ford, Fulkerson 1958;
 Gilmore, Gomory 1961).
 
-    1. start      potentials from the entropic dual (`entropic`), or those of an earlier result
+    1. start      potentials from the entropic dual (`potentials`), or those of an earlier result
     2. arcs       the nearest pairs by reduced cost of every point, both sides (`pricing.nearest`)
     3. restrict   optimum on A with dual variables held in a box around the centre (`boxed`)
     4. price      all pairs at the new dual variables, which become the centre (`pricing.below`)
@@ -31,9 +31,10 @@ from torch import Tensor
 
 from otdist.cost import Cost, PointCost
 from otdist.result import Arcs
-from otdist.solvers import boxed, entropic
+from otdist.solvers import boxed
 from otdist.solvers._staircase import staircase
 from otdist.solvers.boxed import BoxedFlow, Supplies
+from otdist.solvers.potentials import entropic_start
 from otdist.solvers.pricing import Pricer
 
 _NEAREST = 12  # arcs per point at the start
@@ -43,9 +44,8 @@ _SHRINK = 8.0  # later boxes, in units of the worst violation
 _GROW = 8.0  # growth of the box of a point that dropped mass
 _LISTED = 16  # violating pairs per point that are worth listing one by one
 _ASTRAY = 1e-13  # dropped mass that is rounding
+_CLOSED = 1e-11  # relative gap that needs no further round
 _RESOLUTION = 1e-14  # relative resolution of the simplex per node
-_EPS = 3e-3  # entropic strength of the start, in units of the mean cost
-_STEPS = 4  # full entropic steps of the start
 
 
 @dataclass(frozen=True)
@@ -95,23 +95,12 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits, start: Tensor | None
     """
     run = _Run(cost, a, b, limits)
     try:
-        run.begin(_start(cost, a, b) if start is None else start.double())
+        run.begin(entropic_start(cost, a, b) if start is None else start.double())
         while not run.optimal and run.may_continue():
             run.round()
     except KeyboardInterrupt:
         run.message = "interrupted; the bracket is what was proved until then"
     return run.outcome()
-
-
-def _start(cost: Cost, a: Tensor, b: Tensor) -> Tensor:
-    """A potential g from a few steps of the entropic dual."""
-    single = cost.to(torch.float32)
-    eps = _EPS * float(single.mean(a, b).abs())
-    if not eps > 8 * single.rounding:
-        return torch.zeros_like(b)
-    g = entropic.coarse(single, a, b, eps)
-    dual = entropic.solve(single, a, b, eps, tol=1e-2, max_iter=_STEPS, start=g)
-    return dual.g if bool(torch.isfinite(dual.g).all()) else torch.zeros_like(b)
 
 
 class _Run:
@@ -158,10 +147,13 @@ class _Run:
         self.flow = flow
         self.rounds += 1
         size = max(float(reduced.max(initial=0.0)), float(self.s.max()), float(self.t.max()))
-        tolerance = _RESOLUTION * sum(self.pricer.shape) * size
         self.f, self.g = self.f + flow.u, self.g + flow.v
+        rounding = 8 * np.finfo(float).eps * float(np.abs(self.f).max() + np.abs(self.g).max())
+        tolerance = max(_RESOLUTION * sum(self.pricer.shape) * size, rounding)
         self._upper()
         worst = self._price(tolerance)
+        closed = tolerance == rounding or self.upper - self.lower <= _CLOSED * self.upper
+        self.optimal = worst <= tolerance and not self._dropped and closed
         self._resize(worst)
         self.limits.report(
             f"round {self.rounds}, cost in [{self.lower:.6g}, {self.upper:.6g}], "
@@ -183,7 +175,6 @@ class _Run:
         np.maximum.at(excess, rows, violation[bad])
         self._lower(self.f - excess, self.g)
         self._add(rows, cols, costs.cpu().numpy()[bad])
-        self.optimal = not bad.any() and not self._dropped
         return float(violation.max(initial=0.0))
 
     def _below(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -242,7 +233,7 @@ class _Run:
             self.s[drop_a] *= self.growth
             self.t[drop_b] *= self.growth
         else:
-            size = max(_SHRINK * worst, 1e-12 * float(np.abs(self.costs).max(initial=1e-300)))
+            size = max(_SHRINK * worst, 1e-12 * float(self.costs.max()), 1e-300)
             self.s, self.t = np.minimum(self.s, size), np.minimum(self.t, size)
 
     def _lower(self, f: np.ndarray, g: np.ndarray) -> None:

@@ -18,16 +18,14 @@ sizes.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from otdist._threads import each
 from otdist.cost import Cost, PointCost
 
 _BLOCK = 2**19  # entries of a block: two megabytes of float32, the second-level cache
@@ -64,25 +62,18 @@ class Pricer:
     def _sweep(self, work: Callable[[int, Tensor], _Part]) -> list[_Part]:
         """work(first row, block of costs) for all blocks, which it may overwrite, in order."""
         n, m = self.shape
-        on_cpu = self.cost.device.type == "cpu"
-        step = max(1, (_BLOCK if on_cpu else 64 * _BLOCK) // m)
-        local = threading.local()
+        step = max(1, (_BLOCK if self.cost.device.type == "cpu" else 64 * _BLOCK) // m)
+        done: dict[int, _Part] = {}
 
-        def part(lo: int) -> _Part:
-            hi = min(lo + step, n)
+        def part(rows: slice) -> None:
             if self._left is None:
-                return work(lo, self.cost.rows(lo, hi))
-            if not hasattr(local, "buffer"):
-                local.buffer = self._left.new_empty(min(step, n), m)
-            block = torch.mm(self._left[lo:hi], self._right, out=local.buffer[: hi - lo])
-            return work(lo, _power(block, self.cost.p))
+                block = self.cost.rows(rows.start, rows.stop)
+            else:
+                block = _power(torch.mm(self._left[rows], self._right), self.cost.p)
+            done[rows.start] = work(rows.start, block)
 
-        starts = range(0, n, step)
-        workers = min(torch.get_num_threads() if on_cpu else 1, len(starts))
-        if workers == 1:
-            return [part(lo) for lo in starts]
-        with _single_threaded(workers) as pool:
-            return list(pool.map(part, starts))
+        each([slice(lo, min(lo + step, n)) for lo in range(0, n, step)], part, self.cost.device)
+        return [done[lo] for lo in sorted(done)]
 
     def nearest(self, g: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """At least the k pairs of smallest c_ij − g_j in every row.
@@ -126,21 +117,6 @@ class Pricer:
 
         i, j = (torch.cat(part) for part in zip(*self._sweep(work), strict=True))
         return None if sum(found) > limit else (i, j)
-
-
-@contextmanager
-def _single_threaded(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads in which torch does not start threads of its own.
-
-    Many small operations that each end in a barrier of all threads collapse, ten times slower and
-    more, when another process holds one of the cores; independent threads only share what is left.
-    """
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            yield pool
-        finally:
-            torch.set_num_threads(threads)
 
 
 def _lift(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
