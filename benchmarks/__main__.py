@@ -36,11 +36,10 @@ def run(
         "rows": rows,
     }
     out.mkdir(parents=True, exist_ok=True)
-    text = report.markdown(content)
+    text = report.markdown(content, report.plots(rows, out))
     record = json.dumps(content, indent=1, allow_nan=False)
     (out / "results.json").write_text(record + "\n", encoding="utf-8")
     (out / "results.md").write_text(text, encoding="utf-8")
-    report.plots(rows, out)
     print(text)
 
 

@@ -14,8 +14,8 @@ COLOURS = {OURS: "#2f6db3"}
 OTHERS = ("#d9662b", "#4d9e64", "#8a5fb0", "#b5893a", "#7a7a7a", "#c0508a")
 
 
-def markdown(content: dict[str, Any]) -> str:
-    """A page: the machine, then a table for every suite."""
+def markdown(content: dict[str, Any], pictures: Sequence[Path] = ()) -> str:
+    """A page: the machine, then a table for every suite, and its pictures."""
     machine = content["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     lines = [
@@ -28,6 +28,8 @@ def markdown(content: dict[str, Any]) -> str:
     ]
     for suite, rows in groupby(content["rows"], key=lambda row: row["suite"]):
         lines += ["", f"### {suite.replace('_', ' ').capitalize()}", "", *table(list(rows))]
+        own = [picture.name for picture in pictures if picture.name.startswith(f"{suite}-")]
+        lines += [line for name in own for line in ("", f"![{Path(name).stem}]({name})")]
     return "\n".join(lines) + "\n"
 
 

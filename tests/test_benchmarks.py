@@ -102,6 +102,8 @@ def test_table_and_plots_are_made_from_rows(rows, tmp_path):
     assert [picture.name for picture in pictures] == [
         "tiny.naps-scaling.svg", "tiny.naps-accuracy.svg",
     ]  # fmt: skip
+    page = report.markdown({"machine": machine, "seed": 0, "rows": rows}, pictures)
+    assert "![tiny.naps-scaling](tiny.naps-scaling.svg)" in page
 
 
 def test_regressions_are_seen_through_paired_ratios(rows):
