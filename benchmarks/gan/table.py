@@ -30,14 +30,16 @@ def _toys(rows: Sequence[Row]) -> str:
         group = [r for r in rows if r["experiment"] == name]
         if group:
             modes = ", ".join(f"{r['modes']} of {r['of']}" for r in group if "modes" in r) or "—"
+            near = _mean(group, "near_a_mode") if "near_a_mode" in group[0] else "—"
             ratios = [r["w1"] / r["w1_floor"] for r in group]
             lines.append(
-                f"| {name} | {len(group)} | {modes} | {_mean(group, 'w1')} | "
+                f"| {name} | {len(group)} | {modes} | {near} | {_mean(group, 'w1')} | "
                 f"{_mean(group, 'w1_floor')} | {max(ratios):.2f} | {_mean(group, 'seconds', 0)} |"
             )
     head = (
-        "| points, GP | seeds | modes found, by seed | exact W_1 to held-out | floor | "
-        "worst ratio to the floor | seconds |\n|---|---|---|---|---|---|---|\n"
+        "| points, GP | seeds | modes found, by seed | samples within 3σ of a mode | "
+        "exact W_1 to held-out | floor | worst ratio to the floor | seconds |\n"
+        "|---|---|---|---|---|---|---|---|\n"
     )
     return head + "\n".join(lines) + "\n" if lines else ""
 
