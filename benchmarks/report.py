@@ -1,7 +1,12 @@
-"""Tables and plots from the rows of a result file; nothing in them is typed by hand."""
+"""Tables and plots from the rows of a result file; nothing in them is typed by hand.
+
+`python -m benchmarks.report results.json` prints the table that the README shows.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -31,6 +36,19 @@ def markdown(content: dict[str, Any], pictures: Sequence[Path] = ()) -> str:
         own = [picture.name for picture in pictures if picture.name.startswith(f"{suite}-")]
         lines += [line for name in own for line in ("", f"![{Path(name).stem}]({name})")]
     return "\n".join(lines) + "\n"
+
+
+def headline(rows: Sequence[Row]) -> list[str]:
+    """Lines of a table for the README: against the fastest other library on each problem."""
+    lines = ["| problem | fastest other library | otdist is |", "| --- | --- | --- |"]
+    for case, group in groupby(rows, key=lambda row: row["case"]):
+        answered = [row for row in group if row.get("ratio") and row["value"] is not None]
+        others = [row for row in answered if row["competitor"] != OURS]
+        if others:
+            best = min(others, key=lambda row: row["seconds"]["median"])
+            ratio = best["ratio"]["median"]
+            lines.append(f"| {case} | {best['competitor']} | {ratio:.2g} times as fast |")
+    return lines
 
 
 HEADER = ("problem", "competitor", "time", "ratio", "memory", "error", "bracket width", "status")
@@ -152,3 +170,7 @@ def _save(figure: Any, path: Path) -> Path:
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     figure.savefig(path, metadata={"Date": None})
     return path
+
+
+if __name__ == "__main__":
+    print("\n".join(headline(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["rows"])))

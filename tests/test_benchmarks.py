@@ -125,6 +125,18 @@ def test_regressions_are_seen_through_paired_ratios(rows):
     assert sentence.startswith("failed")
 
 
+def test_headline_is_against_the_fastest_other(rows):
+    (line,) = report.headline(rows)[2:]
+    assert "hungry" in line or "slow" in line
+    assert "times as fast" in line
+
+
+def test_readme_shows_the_measured_headline():
+    text = (ROOT / "docs" / "benchmarks" / "results.json").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(report.headline(json.loads(text)["rows"])) in readme
+
+
 def test_quartiles():
     assert quartiles([5.0]) == {"q25": 5.0, "median": 5.0, "q75": 5.0}
 
