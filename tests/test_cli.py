@@ -118,6 +118,10 @@ def test_plot_is_written(tmp_path, d, suffix):
         (["--solver", "sliced", "--max", "--n-projections", "9"], "does not apply with --max"),
         (["--solver", "sinkhorn", "--eps", "-1"], "eps"),
         (["--max-seconds", "0"], "max_seconds"),
+        (["--solver", "sliced", "--n-projections", "0"], "--n-projections"),
+        (["--seed", "-1"], "--seed"),
+        (["--rtol", "-0.1"], "--rtol"),
+        (["--fail-above", "nan"], "nothing is above NaN"),
         (["--solver", "magic"], "magic"),
         (["--p", "two"], "--p"),
         (["--plot", "plan.docx"], "must end in one of"),
@@ -189,7 +193,7 @@ def test_sinkhorn(pair):
 
 
 def run(*arguments):
-    command = [sys.executable, "-c", "from otdist.cli import main; main()", *arguments]
+    command = [sys.executable, "-m", "otdist", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

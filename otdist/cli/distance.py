@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,11 +64,11 @@ class Distance:
     weights_b: Annotated[str | None, Option(help="File of B's weights, one a row.")] = None
     solver: Annotated[Solver, Option(help="How to compute.")] = Solver.exact
     eps: Annotated[float | None, Option(help="Sinkhorn: strength, in cost units.")] = None
-    n_projections: Annotated[int | None, Option(help="Sliced: number of directions.")] = None
+    n_projections: Annotated[int | None, Option(min=1, help="Sliced: directions.")] = None
     max: Annotated[bool, Option("--max", help="Sliced: the direction of most distance.")] = False
-    rtol: Annotated[float | None, Option(help="Exact: relative accuracy that suffices.")] = None
+    rtol: Annotated[float | None, Option(min=0, help="Exact: accuracy that suffices.")] = None
     max_seconds: Annotated[float | None, Option(help="Exact: stop with what is proved.")] = None
-    seed: Annotated[int, Option(help="Of directions, and of points left out of pictures.")] = 0
+    seed: Annotated[int, Option(min=0, help="Of directions, and points left out of plots.")] = 0
     fail_above: Annotated[float | None, Option(help="Exit with 1 above this distance.")] = None
     json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
     output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
@@ -77,6 +78,8 @@ class Distance:
     def run(self) -> None:
         """Read, solve, tell; the exit code is the last word."""
         options = self._solver_options()
+        if self.fail_above is not None and math.isnan(self.fail_above):
+            raise usage("--fail-above", "must be a number: nothing is above NaN")
         _common.check_target("--plot", self.plot, _common.PICTURES)
         _common.check_target("--output", self.output)
         with errors_without_traceback():
