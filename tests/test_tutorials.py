@@ -30,3 +30,14 @@ def test_tutorial_has_a_page_that_shows_its_pictures(path):
     page = path.with_suffix(".md").read_text(encoding="utf-8")
     assert f'--8<-- "docs/tutorials/{path.name}"' in page
     assert "](../assets/" in page
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_home_page_holds(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = FOLDER.parent / "figures" / "bracket.py"
+    spec = importlib.util.spec_from_file_location("bracket", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main(tmp_path, short=True)  # asserts that every bracket contains the exact distance
+    assert (tmp_path / "bracket.png").stat().st_size > 5000

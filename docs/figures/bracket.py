@@ -17,11 +17,11 @@ SOLVERS = {
 }
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, short: bool = False) -> None:
     """Solve one problem five times and draw the brackets."""
     rng = np.random.default_rng(0)
-    x = rng.permutation(load_digits().data / 16)[:898]
-    y = rng.multivariate_normal(x.mean(axis=0), np.cov(x.T), size=900).clip(0, 1)
+    x = rng.permutation(load_digits().data / 16)[: 150 if short else 898]
+    y = rng.multivariate_normal(x.mean(axis=0), np.cov(x.T), size=len(x) + 2).clip(0, 1)
     mean = float(((x[:, None, :] - y[None, :100]) ** 2).sum(axis=-1).mean())
 
     figure = Figure(figsize=(8, 2.9), layout="constrained", facecolor="white")
