@@ -34,7 +34,7 @@ DENSE_BYTES = 24
 
 
 DENSE_PAIRS = 1200 * 1200
-"""Up to so many pairs the full matrix is faster: measured at 1,000 (p = 2) to 1,500 (d = 2, p = 1)."""
+"""Up to so many pairs the full matrix is faster: 1,000² at p = 2, 1,500² at d = 2 and p = 1."""
 
 
 @dataclass(frozen=True)
