@@ -1,3 +1,89 @@
-"""otdist: optimal-transport distances whose answers carry a proof."""
+"""otdist: optimal-transport distances whose answers carry a proof.
+
+Names are imported when first used, so that `import otdist` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otdist import losses, neural, problems, wgan
+    from otdist.distances import transport, wasserstein
+    from otdist.divergences import (
+        energy_distance,
+        entropic_cost,
+        gaussian_wasserstein,
+        mmd,
+        sinkhorn_divergence,
+        soft_ctransform,
+    )
+    from otdist.result import Bracket, ConvergenceWarning, DivergenceResult, OTResult, SlicedResult
+    from otdist.solvers.exact import Exact
+    from otdist.solvers.max_sliced import max_sliced_wasserstein
+    from otdist.solvers.sinkhorn import Sinkhorn
+    from otdist.solvers.sliced import Sliced, sliced_wasserstein
 
 __version__ = "0.1.0"
+
+_WHERE = {
+    "Bracket": "otdist.result",
+    "ConvergenceWarning": "otdist.result",
+    "DivergenceResult": "otdist.result",
+    "Exact": "otdist.solvers.exact",
+    "OTResult": "otdist.result",
+    "Sinkhorn": "otdist.solvers.sinkhorn",
+    "Sliced": "otdist.solvers.sliced",
+    "SlicedResult": "otdist.result",
+    "energy_distance": "otdist.divergences",
+    "entropic_cost": "otdist.divergences",
+    "gaussian_wasserstein": "otdist.divergences",
+    "max_sliced_wasserstein": "otdist.solvers.max_sliced",
+    "mmd": "otdist.divergences",
+    "sinkhorn_divergence": "otdist.divergences",
+    "sliced_wasserstein": "otdist.solvers.sliced",
+    "soft_ctransform": "otdist.divergences",
+    "transport": "otdist.distances",
+    "wasserstein": "otdist.distances",
+}
+_ROOMS = ("losses", "neural", "problems", "wgan")
+
+__all__ = [
+    "Bracket",
+    "ConvergenceWarning",
+    "DivergenceResult",
+    "Exact",
+    "OTResult",
+    "Sinkhorn",
+    "Sliced",
+    "SlicedResult",
+    "energy_distance",
+    "entropic_cost",
+    "gaussian_wasserstein",
+    "losses",
+    "max_sliced_wasserstein",
+    "mmd",
+    "neural",
+    "problems",
+    "sinkhorn_divergence",
+    "sliced_wasserstein",
+    "soft_ctransform",
+    "transport",
+    "wasserstein",
+    "wgan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"otdist.{name}")
+    if name in _WHERE:
+        value = getattr(import_module(_WHERE[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'otdist' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -126,7 +126,7 @@ def _on_the_line(task: Task, pair: Pair, begin: float) -> OTResult:
     a = None if pair.x.uniform else pair.x.weights
     b = None if pair.y.uniform else pair.y.weights
     cost = univariate.cost(x, y, task.p, a, b)
-    value = float(cost)
+    value = float(cost.detach())
     slack = (16 + 2 * task.p) * UNIT * value
     if value > 0 and not (
         a is None and b is None

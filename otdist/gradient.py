@@ -1,0 +1,84 @@
+r"""Gradients by the envelope theorem, written once.
+
+For a value defined by an optimum, V(θ) = min_P max_{f,g} L(P, f, g; θ), the derivative at the
+optimum is that of L with plan and potentials held fixed. For transport,
+
+.. math::  \partial V/\partial c_{ij} = P_{ij}, \quad \partial V/\partial a_i = f_i, \quad
+           \partial V/\partial x_i = \sum_j P_{ij} \nabla_x c(x_i, y_j) ,
+
+up to a constant in f that normalised weights remove. It is a first-order statement only: P and f
+depend on θ, so that differentiating it again would silently be wrong. Double backward raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from otdist.result import Arcs
+
+
+def attach(
+    value: Tensor, inputs: Sequence[Tensor], gradients: Callable[[], Sequence[Tensor]]
+) -> Tensor:
+    """`value` with a first-order gradient in `inputs`.
+
+    Args:
+        value: 0-d, solved without a graph.
+        inputs: Tensors that the value depends on.
+        gradients: Returns one gradient per input, in its shape; called in the backward pass.
+
+    Returns:
+        The same number; when an input requires a gradient, with a graph that can be differentiated
+        once (a second time raises RuntimeError).
+    """
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in inputs)):
+        return value
+    return _Envelope.apply(value, gradients, *inputs)  # pyright: ignore[reportReturnType]
+
+
+class _Envelope(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gradients: Callable, *inputs: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        ctx.likes = [(t.dtype, t.device) for t in inputs]
+        return value.detach().clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        out = [
+            (gradient * grad.to(gradient.dtype)).to(dtype=dtype, device=device) if needed else None
+            for gradient, (dtype, device), needed in zip(
+                ctx.gradients(), ctx.likes, ctx.needs_input_grad[2:], strict=True
+            )
+        ]
+        return (None, None, *out)
+
+
+def root(cost: Tensor, p: float) -> Tensor:
+    """cost^(1/p), with gradient 0 where the cost is 0 (a subgradient, instead of NaN)."""
+    if p == 1:
+        return cost
+    positive = cost > 0
+    safe = torch.where(positive, cost, torch.ones_like(cost))
+    return torch.where(positive, safe ** (1.0 / p), torch.zeros_like(cost))
+
+
+def plan_gradients(x: Tensor, y: Tensor, p: float, arcs: Arcs) -> tuple[Tensor, Tensor]:
+    """Σ_j P_ij ∇_x ‖x_i − y_j‖^p and its counterpart in y, shapes (n, d) and (m, d).
+
+    At p = 1 coinciding points contribute 0, a subgradient.
+    """
+    difference = x[arcs.rows] - y[arcs.cols]
+    length = difference.norm(dim=1)
+    apart = length > 0
+    safe = torch.where(apart, length, torch.ones_like(length))
+    slope = torch.where(apart, p * safe ** (p - 2.0), torch.zeros_like(length))
+    force = difference * (slope * arcs.mass.to(difference.dtype))[:, None]
+    zero_x, zero_y = torch.zeros_like(x), torch.zeros_like(y)
+    return zero_x.index_add_(0, arcs.rows, force), zero_y.index_add_(0, arcs.cols, -force)
