@@ -25,6 +25,10 @@ from otdist._arrays import Kind, as_tensor, enter
 WEIGHT_TOLERANCE = 1e-6
 """How far a sum of weights may be from one before it is refused."""
 
+_MODERATE = 8
+"""On the line, where two passes over the points cost as much as half the sorting, radii from 2⁻⁸
+to 2⁸ stay as they are: no power of theirs below the hundredth overflows."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -109,7 +113,7 @@ def weights(value: Any, name: str, of: str, sample: Tensor) -> Tensor:
     """
     n = len(sample)
     if value is None:
-        return torch.full((n,), 1.0 / n, dtype=torch.float64, device=sample.device)
+        return torch.tensor(1.0 / n, dtype=torch.float64, device=sample.device).expand(n)
     weight = as_tensor(value, name).to(torch.float64)
     if weight.shape != (n,):
         raise ValueError(f"{name} must hold one weight per point of {of}, shape ({n},): got "
@@ -163,7 +167,11 @@ def _points(raw: Tensor, name: str) -> Tensor:
 
 def _range(points: Tensor, name: str) -> tuple[Tensor, Tensor]:
     """Lowest and highest value of each coordinate, (d,) each; NaN or infinity raises."""
-    low, high = torch.aminmax(points.detach(), dim=0)
+    values = points.detach()
+    if values.shape[1] == 1:  # a reduction of everything runs four times faster than along rows
+        low, high = (bound[None] for bound in torch.aminmax(values))
+    else:
+        low, high = torch.aminmax(values, dim=0)
     if not bool((torch.isfinite(low) & torch.isfinite(high)).all()):
         raise ValueError(_not_finite(points.detach(), name, "row"))
     return low, high
@@ -174,9 +182,10 @@ def _frame(low: Tensor, high: Tensor) -> tuple[Tensor, float]:
     middle, half = low / 2 + high / 2, high / 2 - low / 2
     centre = torch.where(middle.abs() >= 2 * half, middle, torch.zeros_like(middle))
     radius = float(torch.maximum((high - centre).abs(), (low - centre).abs()).max())
-    if radius == 0:
+    exponent = math.frexp(radius)[1] - 1
+    if radius == 0 or (len(low) == 1 and abs(exponent) <= _MODERATE):
         return centre, 1.0
-    return centre, math.ldexp(1.0, math.frexp(radius)[1] - 1)
+    return centre, math.ldexp(1.0, exponent)
 
 
 def _apply(points: Tensor, centre: Tensor, scale: float) -> Tensor:

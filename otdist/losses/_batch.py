@@ -74,6 +74,19 @@ def prepare(
     return Batch(x - centre, y - centre, _normalised(a, "a"), _normalised(b, "b"))
 
 
+def entries(batch: Batch) -> list[tuple[Tensor, Tensor, Tensor | None, Tensor | None]]:
+    """Samples (n, d), (m, d) and weights of each batch entry, for solvers of one pair."""
+    leading = batch.x.shape[:-2]
+    x, y = batch.x.reshape(-1, *batch.x.shape[-2:]), batch.y.reshape(-1, *batch.y.shape[-2:])
+
+    def spread(weights: Tensor | None) -> list[Tensor | None]:
+        if weights is None:
+            return [None] * len(x)
+        return list(weights.expand(*leading, weights.shape[-1]).reshape(len(x), -1))
+
+    return list(zip(x, y, spread(batch.a), spread(batch.b), strict=True))
+
+
 def check_reduction(reduction: str) -> str:
     """`reduction`, or a ValueError that names the choices."""
     if reduction not in REDUCTIONS:

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from otdist.losses._batch import Batch, check_reduction, prepare, reduce
+from otdist.losses._batch import check_reduction, entries, prepare, reduce
 from otdist.measure import check_p, pair
 from otdist.result import ConvergenceWarning
 from otdist.solvers import divergence
@@ -92,7 +92,7 @@ class SinkhornLoss(nn.Module):
         """
         with torch.autocast(x.device.type if isinstance(x, Tensor) else "cpu", enabled=False):
             batch = prepare(x, y, a, b, self.process_group)
-            values = [self._one(*entry) for entry in _entries(batch)]
+            values = [self._one(*entry) for entry in entries(batch)]
             costs = torch.stack(values).view(batch.x.shape[:-2]).to(batch.x.dtype)
         return reduce(costs, self.reduction)
 
@@ -116,16 +116,3 @@ class SinkhornLoss(nn.Module):
         """The options, as `print` shows a module."""
         eps = "1% of the mean cost" if self.eps is None else f"{self.eps:g}"
         return f"p={self.p:g}, eps={eps}, debias={self.debias}, reduction={self.reduction!r}"
-
-
-def _entries(batch: Batch) -> list[tuple[Tensor, Tensor, Tensor | None, Tensor | None]]:
-    """The samples and weights of each batch entry."""
-    leading = batch.x.shape[:-2]
-    x, y = batch.x.reshape(-1, *batch.x.shape[-2:]), batch.y.reshape(-1, *batch.y.shape[-2:])
-
-    def spread(weights: Tensor | None) -> list[Tensor | None]:
-        if weights is None:
-            return [None] * len(x)
-        return list(weights.expand(*leading, weights.shape[-1]).reshape(len(x), -1))
-
-    return list(zip(x, y, spread(batch.a), spread(batch.b), strict=True))
