@@ -65,6 +65,7 @@ def solve_dense(
     Raises:
         SimplexError: the problem was found infeasible or unbounded.
     """
+    a, b, cost = (np.ascontiguousarray(part) for part in (a, b, cost))
     options = {} if start is None else {"potentials_init": start}
     plan, log = _pot().lp.emd(
         a, b, cost, numItermax=UNLIMITED, log=True, center_dual=False,
@@ -116,6 +117,7 @@ def _sparse_compiled(
 ) -> Flow:  # fmt: skip
     """The compiled routine of POT, with dual variables to begin from."""
     routine = _pot().lp.emd_wrap.emd_c_sparse
+    a, b, costs, f, g = (np.ascontiguousarray(part) for part in (a, b, costs, f, g))
     arcs = np.ascontiguousarray(rows, np.uint64), np.ascontiguousarray(cols, np.uint64)
     result = routine(a, b, *arcs, costs, UNLIMITED, alpha_init=f, beta_init=g)
     sources, targets, mass, _, alpha, beta, status = result

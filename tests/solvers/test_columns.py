@@ -201,6 +201,14 @@ def test_a_start_saves_the_entropic_steps_and_changes_nothing(monkeypatch):
     assert warm.cost == pytest.approx(cold.cost, rel=COST_RTOL)
 
 
+@pytest.mark.parametrize("pairs", [0, 10**9])
+def test_a_single_target(pairs, monkeypatch):
+    monkeypatch.setattr(exact, "DENSE_PAIRS", pairs)
+    x = np.random.default_rng(12).normal(size=(50, 3))
+    result = otdist.wasserstein(x, np.zeros((1, 3)))
+    assert result.distance == pytest.approx(np.linalg.norm(x, axis=1).mean(), rel=1e-12)
+
+
 def test_bad_options_name_themselves():
     with pytest.raises(ValueError, match="max_seconds must be positive"):
         otdist.Exact(max_seconds=0)
