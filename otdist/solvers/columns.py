@@ -42,6 +42,7 @@ _NEAREST = 12  # arcs per point at the start
 _MORE = 8  # arcs per point when more pairs violate than there are points
 _BOX = 6.0  # first box, in units of the spread of a point's nearest arcs
 _SHRINK = 8.0  # later boxes, in units of the worst violation
+_WIDEN = 32.0  # growth of all boxes where mass is dropped although no pair violates
 _GROW = 8.0  # growth of the box of a point that dropped mass
 _LISTED = 16  # violating pairs per point that are worth listing one by one
 _ASTRAY = 1e-13  # dropped mass that is rounding
@@ -234,7 +235,9 @@ class _Run:
         """Shrink the box with the violations, grow it where mass was dropped."""
         drop_a, drop_b = self.flow.dropped_a > 0, self.flow.dropped_b > 0
         if self._dropped:
-            self.s, self.t = 2 * self.s, 2 * self.t
+            wide = min(float(self.s.min()), float(self.t.min()))
+            factor = _WIDEN if worst < 0.1 * wide else 2.0  # nothing violates: the box is all
+            self.s, self.t = factor * self.s, factor * self.t
             self.s[drop_a] *= _GROW
             self.t[drop_b] *= _GROW
         else:
