@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,25 +22,51 @@ def run(
     threads: Annotated[int, typer.Option(help="Of every library.")] = Settings.threads,
     rounds: Annotated[int, typer.Option(help="Most rounds of a case.")] = Settings.rounds,
     timeout: Annotated[float, typer.Option(help="Seconds, one call.")] = Settings.timeout,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the cases in the folder.")] = False,
 ) -> None:
     """Run suites side by side; results.json, results.md and plots go to the folder."""
     chosen = names() if suite in ("quick", "all") else suite.split(",")
     quick = suite == "quick"
     settings = Settings(seed, device, threads, rounds, timeout=timeout, quick=quick)
-    rows = harness.run(chosen, settings, lambda text: print(text, file=sys.stderr, flush=True))
-    content = {
+    header = {
         "schema_version": 1,
         "suite": suite,
         "seed": seed,
         "machine": machine.describe(threads, device),
-        "rows": rows,
     }
     out.mkdir(parents=True, exist_ok=True)
-    text = report.markdown(content, report.plots(rows, out))
+    content = {**header, "rows": earlier(out, header) if resume else []}
+    done = {row["case"] for row in content["rows"]}
+    for name, rows in harness.run(chosen, settings, done):
+        print(name, file=sys.stderr, flush=True)
+        content["rows"] += rows
+        content["rows"].sort(key=lambda row: row["suite"])
+        write(content, out)  # after every case: an interrupted run keeps what it measured
+    print((out / "results.md").read_text(encoding="utf-8"))
+
+
+def earlier(out: Path, header: dict[str, Any]) -> list[harness.Row]:
+    """Rows of an interrupted run, if it was the same one.
+
+    Raises:
+        BadParameter: the folder holds results of another suite, seed, machine or of other versions.
+    """
+    path = out / "results.json"
+    if not path.exists():
+        return []
+    content = json.loads(path.read_text(encoding="utf-8"))
+    rows = content.pop("rows")
+    if content != header:
+        raise typer.BadParameter(f"{path} is of another run; choose another --out")
+    return rows
+
+
+def write(content: dict[str, Any], out: Path) -> None:
+    """The three forms of the results."""
     record = json.dumps(content, indent=1, allow_nan=False)
     (out / "results.json").write_text(record + "\n", encoding="utf-8")
+    text = report.markdown(content, report.plots(content["rows"], out))
     (out / "results.md").write_text(text, encoding="utf-8")
-    print(text)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,16 +56,20 @@ class Failed(Exception):
         self.status = status
 
 
-def run(suites: Iterable[str], settings: Settings, say: Callable[[str], None]) -> list[Row]:
-    """All rows of the suites, in their order."""
-    rows = []
+def run(
+    suites: Iterable[str], settings: Settings, done: Collection[str] = ()
+) -> Iterator[tuple[str, list[Row]]]:
+    """The rows of one case after the other, with a name that says how far the run is.
+
+    Args:
+        suites: Names.
+        settings: How to run.
+        done: Keys of cases to leave out.
+    """
     for suite in suites:
         for case in load(suite):
-            if settings.quick and not case.quick:
-                continue
-            say(f"{suite}: {case.key}")
-            rows += run_case(suite, case, settings)
-    return rows
+            if case.key not in done and (case.quick or not settings.quick):
+                yield f"{suite}: {case.key}", run_case(suite, case, settings)
 
 
 def run_case(suite: str, case: Case, settings: Settings) -> list[Row]:

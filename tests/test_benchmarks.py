@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from benchmarks import harness, report, suites
+from benchmarks.__main__ import earlier
 from benchmarks.case import OURS
 from benchmarks.compare import regressions
 from benchmarks.harness import Settings, quartiles
@@ -61,7 +63,9 @@ def rows(tmp_path_factory):
         patch.syspath_prepend(str(folder))
         patch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
         settings = Settings(threads=1, rounds=3, timeout=6.0, quick=True)
-        return harness.run(["tiny.naps"], settings, lambda text: None)
+        ((name, found),) = harness.run(["tiny.naps"], settings)
+        assert name == "tiny.naps: W_1 naps n=10 d=1 p=1"
+        return found
 
 
 def test_failures_and_timeouts_are_rows(rows):
@@ -87,6 +91,15 @@ def test_ratios_memory_and_errors(rows):
     assert ours["peak_mb"] < 50
     assert ours["seconds"]["q25"] <= ours["seconds"]["median"] <= ours["seconds"]["q75"]
     json.dumps(rows, allow_nan=False)
+
+
+def test_an_interrupted_run_is_resumed_only_as_the_same_run(rows, tmp_path):
+    header = {"schema_version": 1, "suite": "tiny.naps", "seed": 0, "machine": {"cpu": "c"}}
+    assert earlier(tmp_path, header) == []
+    (tmp_path / "results.json").write_text(json.dumps({**header, "rows": rows}))
+    assert earlier(tmp_path, header) == rows
+    with pytest.raises(typer.BadParameter, match="another run"):
+        earlier(tmp_path, {**header, "seed": 1})
 
 
 def test_table_and_plots_are_made_from_rows(rows, tmp_path):
