@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from otdist.result import Arcs
 
@@ -45,19 +44,45 @@ class _Envelope(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, gradients: Callable, *inputs: Tensor) -> Tensor:
         ctx.gradients = gradients
-        ctx.likes = [(t.dtype, t.device) for t in inputs]
+        ctx.save_for_backward(*inputs)
         return value.detach().clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        out = [
-            (gradient * grad.to(gradient.dtype)).to(dtype=dtype, device=device) if needed else None
-            for gradient, (dtype, device), needed in zip(
-                ctx.gradients(), ctx.likes, ctx.needs_input_grad[2:], strict=True
-            )
-        ]
-        return (None, None, *out)
+        inputs = ctx.saved_tensors
+        with torch.no_grad():
+            slopes = [
+                (gradient * grad.to(gradient.dtype)).to(like) if needed else None
+                for gradient, like, needed in zip(
+                    ctx.gradients(), inputs, ctx.needs_input_grad[2:], strict=True
+                )
+            ]
+        return (None, None, *(once(slope, grad, *inputs) for slope in slopes))
+
+
+def once(slope: Tensor | None, *origins: Tensor) -> Tensor | None:
+    """`slope` in a graph that raises when differentiated, in every tensor that it depends on.
+
+    Without `create_graph=True` in the backward pass, there is no such graph and this is free.
+    PyTorch's own `once_differentiable` lets a second derivative pass as zero when the incoming
+    gradient is a constant, as in ``loss + penalty(grad(loss))``.
+    """
+    if slope is None or not torch.is_grad_enabled():
+        return slope
+    return _Once.apply(slope, *origins)  # pyright: ignore[reportReturnType]
+
+
+class _Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, slope: Tensor, *origins: Tensor) -> Tensor:
+        return slope.view_as(slope)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise RuntimeError(
+            "this distance can be differentiated once only: plan and potentials depend on the "
+            "inputs too, so that a second derivative through them would be wrong"
+        )
 
 
 def root(cost: Tensor, p: float) -> Tensor:

@@ -1,0 +1,62 @@
+"""Results: one readable line, lazy parts, pickles."""
+
+from __future__ import annotations
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+
+import otdist
+from otdist import Bracket
+
+X, Y = np.random.default_rng(0).normal(size=(2, 30, 2))
+
+
+def test_repr_is_one_line() -> None:
+    line = repr(otdist.wasserstein(X, Y))
+    assert re.fullmatch(r"W_1 = [\d.]+  \[[\d.]+, [\d.]+\]  exact, [\d.]+ s", line)
+
+
+@pytest.mark.parametrize("sample", [(X, Y), (X[:, 0], Y[:, 0])], ids=["plane", "line"])
+def test_results_pickle_with_their_lazy_parts(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    result = otdist.wasserstein(*sample, p=2)
+    back = pickle.loads(pickle.dumps(result))
+    assert back.distance == result.distance
+    assert np.array_equal(back.potentials[0], result.potentials[0])
+    assert abs(back.plan - result.plan).sum() == 0
+
+
+def test_results_with_a_graph_pickle_without_it() -> None:
+    x = torch.tensor(X, requires_grad=True)
+    result = otdist.wasserstein(x, torch.tensor(Y))
+    back = pickle.loads(pickle.dumps(result))
+    assert not back.distance.requires_grad
+    assert back.distance == result.distance.detach()
+    assert result.distance.requires_grad
+
+
+def test_float_and_gap() -> None:
+    result = otdist.wasserstein(X, Y)
+    assert float(result) == result.distance
+    assert result.gap == result.upper - result.lower
+    assert result.bracket == Bracket(result.lower, result.upper)
+
+
+def test_plan_comes_in_the_kind_of_the_input() -> None:
+    assert scipy.sparse.issparse(otdist.wasserstein(X, Y).plan)
+    plan = otdist.wasserstein(torch.tensor(X), torch.tensor(Y)).plan
+    assert plan.is_sparse
+    torch.testing.assert_close(plan.to_dense().sum(1), torch.full((30,), 1 / 30).double())
+
+
+def test_bracket_proves_and_contains() -> None:
+    bracket = Bracket(0.99, 1.0)
+    assert bracket.proves(0.011)
+    assert not bracket.proves(0.01)
+    assert 0.995 in bracket
+    assert 1.1 not in bracket
+    assert Bracket(0.0, 0.0).proves(0.0)
