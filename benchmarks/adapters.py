@@ -34,6 +34,7 @@ def otdist_wasserstein(inputs: Inputs, **options: Any) -> Call:
     import otdist
 
     x, y, a, b = arrays(inputs, "x", "y", "a", "b")
+    otdist.wasserstein([[0.0, 0.0]], [[1.0, 1.0]])  # what is imported lazily is imported now
 
     def call() -> Outcome:
         result = otdist.wasserstein(x, y, a=a, b=b, p=inputs["p"], **options)
