@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from otdist.solvers.max_sliced import max_sliced_wasserstein
     from otdist.solvers.sinkhorn import Sinkhorn
     from otdist.solvers.sliced import Sliced, sliced_wasserstein
+    from otdist.transport_map import barycentric_map, extend_potential
 
 __version__ = "0.1.0"
 
@@ -36,8 +37,10 @@ _WHERE = {
     "Sinkhorn": "otdist.solvers.sinkhorn",
     "Sliced": "otdist.solvers.sliced",
     "SlicedResult": "otdist.result",
+    "barycentric_map": "otdist.transport_map",
     "energy_distance": "otdist.divergences",
     "entropic_cost": "otdist.divergences",
+    "extend_potential": "otdist.transport_map",
     "gaussian_wasserstein": "otdist.divergences",
     "max_sliced_wasserstein": "otdist.solvers.max_sliced",
     "mmd": "otdist.divergences",
@@ -58,8 +61,10 @@ __all__ = [
     "Sinkhorn",
     "Sliced",
     "SlicedResult",
+    "barycentric_map",
     "energy_distance",
     "entropic_cost",
+    "extend_potential",
     "gaussian_wasserstein",
     "losses",
     "max_sliced_wasserstein",

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from otdist.gradient import once
 from otdist.solvers import univariate
 from otdist.solvers._sorting import in_threads
 from otdist.solvers._staircase import Staircase, uniform_staircase
@@ -239,17 +240,18 @@ class _MeanSliceCost(torch.autograd.Function):
                 if weights is not None:
                     _centre(total, weights)
         ctx.gradients = totals
+        ctx.save_for_backward(*(t for t in (x, y, a, b) if t is not None))
         ctx.mark_non_differentiable(costs)
         return costs.double().mean(-1).to(x.dtype), costs
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor, _: Tensor):  # type: ignore[override]
-        scaled = [
-            None if g is None else g * upstream.to(g.dtype).reshape(-1, *[1] * (g.dim() - 1))
-            for g in ctx.gradients
-        ]
-        return *scaled, None, None
+        with torch.no_grad():
+            scaled = [
+                None if g is None else g * upstream.to(g.dtype).reshape(-1, *[1] * (g.dim() - 1))
+                for g in ctx.gradients
+            ]
+        return *(once(slope, upstream, *ctx.saved_tensors) for slope in scaled), None, None
 
 
 def _centre(potential: Tensor, weights: Tensor) -> None:
