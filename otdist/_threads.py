@@ -1,4 +1,4 @@
-"""Blocks shared out among threads, with single-threaded torch inside each.
+"""Blocks shared out among threads, with single-threaded torch inside each; small work in one.
 
 Torch's own threads meet at a barrier after every operation. When another process holds a core, each
 barrier waits for a time slice: a soft-min over 16 million pairs took 75 to 140 ms beside two busy
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -40,6 +41,28 @@ def each(parts: Iterable[slice], work: Callable[[slice], None], device: torch.de
 
     for _ in _pool(threads).map(one, listed):
         pass
+
+
+SMALL = 1 << 19
+"""Numbers of a problem below which the barriers of torch's threads cost more than they save."""
+
+
+@contextmanager
+def single_thread(numbers: int) -> Iterator[None]:
+    """Hold torch to one thread inside, for a problem of few `numbers`.
+
+    Even a reduction of a hundred numbers may wait for a second thread: exact transport of 300
+    points took 14 ms in one thread and 107 ms in two beside a busy neighbour.
+    """
+    threads = torch.get_num_threads()
+    if numbers > SMALL or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def scratch(rows: int, like: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import math
 from typing import Any, Protocol
 
 from otdist import measure, task
+from otdist._threads import single_thread
 from otdist.result import OTResult
 from otdist.solvers.exact import Exact
 
@@ -123,7 +124,8 @@ def _solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult |
         )
     if start is not None:
         _check_start(job, start)
-    return solver.solve(job, rtol=float(rtol), start=start)
+    with single_thread(job.numbers):
+        return solver.solve(job, rtol=float(rtol), start=start)
 
 
 def _check_start(job: task.Task, start: OTResult) -> None:

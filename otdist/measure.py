@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from otdist._arrays import Kind, as_tensor, enter
+from otdist._threads import single_thread
 
 WEIGHT_TOLERANCE = 1e-6
 """How far a sum of weights may be from one before it is refused."""
@@ -93,16 +94,17 @@ def pair(x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
             f"x and y must have the same dimension: x is {_shape(raw['x'])}, "
             f"y is {_shape(raw['y'])}"
         )
-    low_x, high_x = _range(px, "x")
-    low_y, high_y = _range(py, "y")
-    centre, scale = _frame(torch.minimum(low_x, low_y), torch.maximum(high_x, high_y))
-    return Pair(
-        Measure(_apply(px, centre, scale), weights(a, "a", "x", px), a is None),
-        Measure(_apply(py, centre, scale), weights(b, "b", "y", py), b is None),
-        kind,
-        scale,
-        centre,
-    )
+    with single_thread(px.numel() + py.numel()):
+        low_x, high_x = _range(px, "x")
+        low_y, high_y = _range(py, "y")
+        centre, scale = _frame(torch.minimum(low_x, low_y), torch.maximum(high_x, high_y))
+        return Pair(
+            Measure(_apply(px, centre, scale), weights(a, "a", "x", px), a is None),
+            Measure(_apply(py, centre, scale), weights(b, "b", "y", py), b is None),
+            kind,
+            scale,
+            centre,
+        )
 
 
 def weights(value: Any, name: str, of: str, sample: Tensor) -> Tensor:

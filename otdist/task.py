@@ -52,6 +52,12 @@ class Task:
         tensors = (self.matrix, self.a, self.b)
         return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers a solver meets: pairs, or points where they lie on the line."""
+        n, m = self.cost.shape
+        return n + m if self.pair is not None and self.cost.dimension == 1 else n * m
+
     def detached(self) -> Task:
         """The same task without any graph, for what is computed later."""
         pair, matrix = self.pair, self.matrix

@@ -6,6 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from otdist._threads import single_thread
 from otdist.losses._batch import check_reduction, entries, prepare, reduce
 from otdist.measure import check_p, pair
 from otdist.solvers.exact import Exact
@@ -72,7 +73,9 @@ class ExactLoss(nn.Module):
         return reduce(costs, self.reduction)
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
-        return Exact().solve(of_pair(pair(x, y, a, b), self.p)).cost
+        task = of_pair(pair(x, y, a, b), self.p)
+        with single_thread(task.numbers):
+            return Exact().solve(task).cost
 
     def extra_repr(self) -> str:
         """The options, as `print` shows a module."""

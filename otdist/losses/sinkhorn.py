@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from otdist._threads import single_thread
 from otdist.losses._batch import check_reduction, entries, prepare, reduce
 from otdist.measure import check_p, pair
 from otdist.result import ConvergenceWarning
@@ -99,14 +100,15 @@ class SinkhornLoss(nn.Module):
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
         measures = pair(x, y, a, b)
         task = of_pair(measures, self.p)
-        value = divergence.objective(
-            measures,
-            self.p,
-            scaled_eps(task, self.eps),
-            tol=self.tol,
-            max_iter=self.max_iter,
-            debias=self.debias,
-        )
+        with single_thread(task.numbers):
+            value = divergence.objective(
+                measures,
+                self.p,
+                scaled_eps(task, self.eps),
+                tol=self.tol,
+                max_iter=self.max_iter,
+                debias=self.debias,
+            )
         if not value.converged:
             message = not_converged(self.max_iter, value.error, self.tol)
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
