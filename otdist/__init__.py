@@ -19,6 +19,9 @@ if TYPE_CHECKING:
         sinkhorn_divergence,
         soft_ctransform,
     )
+    from otdist.inference.permutation import TestResult, two_sample_test
+    from otdist.neural.dual import NeuralDual
+    from otdist.neural.result import DualResult
     from otdist.result import Bracket, ConvergenceWarning, DivergenceResult, OTResult, SlicedResult
     from otdist.solvers.exact import Exact
     from otdist.solvers.max_sliced import max_sliced_wasserstein
@@ -32,11 +35,14 @@ _WHERE = {
     "Bracket": "otdist.result",
     "ConvergenceWarning": "otdist.result",
     "DivergenceResult": "otdist.result",
+    "DualResult": "otdist.neural.result",
     "Exact": "otdist.solvers.exact",
+    "NeuralDual": "otdist.neural.dual",
     "OTResult": "otdist.result",
     "Sinkhorn": "otdist.solvers.sinkhorn",
     "Sliced": "otdist.solvers.sliced",
     "SlicedResult": "otdist.result",
+    "TestResult": "otdist.inference.permutation",
     "barycentric_map": "otdist.transport_map",
     "energy_distance": "otdist.divergences",
     "entropic_cost": "otdist.divergences",
@@ -48,6 +54,7 @@ _WHERE = {
     "sliced_wasserstein": "otdist.solvers.sliced",
     "soft_ctransform": "otdist.divergences",
     "transport": "otdist.distances",
+    "two_sample_test": "otdist.inference.permutation",
     "wasserstein": "otdist.distances",
 }
 _ROOMS = ("losses", "neural", "problems", "wgan")
@@ -56,11 +63,14 @@ __all__ = [
     "Bracket",
     "ConvergenceWarning",
     "DivergenceResult",
+    "DualResult",
     "Exact",
+    "NeuralDual",
     "OTResult",
     "Sinkhorn",
     "Sliced",
     "SlicedResult",
+    "TestResult",
     "barycentric_map",
     "energy_distance",
     "entropic_cost",
@@ -75,6 +85,7 @@ __all__ = [
     "sliced_wasserstein",
     "soft_ctransform",
     "transport",
+    "two_sample_test",
     "wasserstein",
     "wgan",
 ]

@@ -1,0 +1,198 @@
+r"""Supply: where a critic's training batches, validation and test points come from.
+
+Three disjoint parts keep the claims honest: the critic is fitted on the first, chosen on the
+second, and what is reported comes from the third, which nothing else has seen. Given samples are
+dealt into the parts at random; samplers draw each part afresh, so memory holds one batch.
+
+All points are handed out in one `Frame`, centred and of unit spread, in which the built-in critics
+need no tuning. Lipschitz constants do not depend on the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otdist import measure
+from otdist.measure import Pair
+
+Sampler = Callable[[int, int], Any]
+"""(n, seed) → n independent points, shape (n, d) or (n,); another seed, other points."""
+
+HELD_OUT = 8192
+"""Points of either law that are drawn from samplers for validation, and again for the test."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Coordinates (points − centre) / scale.
+
+    Attributes:
+        centre: Shape (d,), float64.
+        scale: Positive.
+    """
+
+    centre: Tensor
+    scale: float
+
+    def enter(self, points: Tensor) -> Tensor:
+        """Points in the frame, float64."""
+        return (points.double() - self.centre) / self.scale
+
+    def leave(self, points: Tensor) -> Tensor:
+        """Points of the frame in the caller's units, in their own precision."""
+        return points * self.scale + self.centre.to(points.dtype)
+
+
+class Supply(Protocol):
+    """What training needs."""
+
+    frame: Frame
+    validation: Pair
+    test: Pair
+
+    @property
+    def whole(self) -> Pair | None:
+        """The given samples; None where they are streamed."""
+        ...
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """Training points (x, y) in the frame, float32, drawn with their weights."""
+        ...
+
+    def corner(self, most: int) -> Pair:
+        """At most so many training points of either side."""
+        ...
+
+
+class Given:
+    """Two weighted samples, dealt at random into training, validation and test.
+
+    Args:
+        whole: The samples.
+        splits: Shares of the three parts.
+        generator: Of the deal and of the batches.
+
+    Raises:
+        ValueError: a sample too small to be dealt.
+    """
+
+    def __init__(
+        self, whole: Pair, splits: tuple[float, float, float], generator: torch.Generator
+    ) -> None:
+        self.whole, self._generator = whole, generator
+        dealt = [
+            _deal(len(side), name, splits, generator)
+            for side, name in ((whole.x, "x"), (whole.y, "y"))
+        ]
+        parts = [_part(whole, i, j) for i, j in zip(*dealt, strict=True)]
+        self.train, self.validation, self.test = parts
+        self.frame = frame_of(self.train)
+        self._sides = [
+            (self.frame.enter(original(side, whole)).float(), side.weights, side.uniform)
+            for side in (self.train.x, self.train.y)
+        ]
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """Points drawn with replacement, as often as their weights ask."""
+        x, y = (self._draw(*side, size) for side in self._sides)
+        return x, y
+
+    def corner(self, most: int) -> Pair:
+        """The first training points, which are in random order."""
+        i, j = (torch.arange(min(len(s), most)) for s in (self.train.x, self.train.y))
+        return _part(self.train, i, j)
+
+    def _draw(self, points: Tensor, weights: Tensor, uniform: bool, size: int) -> Tensor:
+        if uniform:
+            index = torch.randint(len(points), (size,), generator=self._generator)
+        else:
+            index = torch.multinomial(weights.cpu(), size, True, generator=self._generator)
+        return points[index.to(points.device)]
+
+
+class Streamed:
+    """Two samplers: every batch is new, so that nothing is ever fitted twice.
+
+    Args:
+        x: Sampler of the first law.
+        y: Sampler of the second.
+        seed: From which the seeds of all draws follow.
+    """
+
+    whole = None
+
+    def __init__(self, x: Sampler, y: Sampler, seed: int) -> None:
+        self._samplers, self._seed, self._drawn = (x, y), seed, 0
+        self.validation, self.test = self._pair(HELD_OUT), self._pair(HELD_OUT)
+        self.frame = frame_of(self.validation)
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """Fresh points."""
+        drawn = self._pair(size)
+        x, y = (self.frame.enter(original(s, drawn)).float() for s in (drawn.x, drawn.y))
+        return x, y
+
+    def corner(self, most: int) -> Pair:
+        """Fresh points."""
+        return self._pair(most)
+
+    def _pair(self, size: int) -> Pair:
+        self._drawn += 1
+        state = np.random.SeedSequence([self._seed, self._drawn]).generate_state(2)
+        x, y = (s(size, int(k)) for s, k in zip(self._samplers, state, strict=True))
+        for name, points in (("x", x), ("y", y)):
+            if len(points) != size:
+                raise ValueError(f"sampler {name} must return {size} points: got {len(points)}")
+        return measure.pair(x, y)
+
+
+def original(side: measure.Measure, pair: Pair) -> Tensor:
+    """The points of one side in the caller's units, float64: the frame of a pair is exact."""
+    return side.points.detach().double() * pair.scale + pair.centre.double()
+
+
+def frame_of(pair: Pair) -> Frame:
+    """Centre and root-mean-square spread per coordinate of both samples together."""
+    points = torch.cat([pair.x.points, pair.y.points]).detach().double()
+    centre = points.mean(0)
+    spread = float((points - centre).square().mean().sqrt())
+    return Frame(
+        centre * pair.scale + pair.centre.double(), (spread if spread > 0 else 1.0) * pair.scale
+    )
+
+
+def _deal(
+    n: int, name: str, splits: tuple[float, float, float], generator: torch.Generator
+) -> list[Tensor]:
+    """Random indices of the three parts: two points at least to validate on and two to test."""
+    held = [max(2, round(share * n)) for share in splits[1:]]
+    if n - sum(held) < 1:
+        raise ValueError(
+            f"{name} must hold at least 5 points, and more for larger shares of validation and "
+            f"test: got {n} points for splits={splits}"
+        )
+    order = torch.randperm(n, generator=generator)
+    return list(order.split([n - sum(held), *held]))
+
+
+def _part(pair: Pair, i: Tensor, j: Tensor) -> Pair:
+    """The pair of x_i and y_j, weights renormalised."""
+    x, y = (
+        _rows(original(s, pair), s, k.to(s.points.device)) for s, k in ((pair.x, i), (pair.y, j))
+    )
+    return measure.pair(x[0], y[0], x[1], y[1])
+
+
+def _rows(points: Tensor, side: measure.Measure, index: Tensor) -> tuple[Tensor, Tensor | None]:
+    weights = side.weights.detach()[index]
+    if side.uniform:
+        return points[index], None
+    if not float(weights.sum()) > 0:
+        raise ValueError("all the weight is outside one of the parts: use larger or other splits")
+    return points[index], weights / weights.sum()
