@@ -319,7 +319,7 @@ class TestGradients:
         x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
         value = function(x, x.detach() + 1, p=2, eps=0.5).cost
         (grad,) = torch.autograd.grad(value, x, create_graph=True)
-        with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
+        with pytest.raises(RuntimeError, match="differentiated once only"):
             grad.sum().backward()
 
     def test_the_rounded_plan_refuses_and_names_what_to_use(self) -> None:
