@@ -117,6 +117,9 @@ def test_plot_is_written(tmp_path, d, suffix):
         (["--solver", "sliced", "--rtol", "0.1"], "belongs to --solver exact"),
         (["--solver", "sliced", "--max", "--n-projections", "9"], "does not apply with --max"),
         (["--solver", "sinkhorn", "--eps", "-1"], "eps"),
+        (["--steps", "9"], "belongs to --solver neural"),
+        (["--solver", "neural", "--p", "2"], "must be 1 with --solver neural"),
+        (["--solver", "neural", "--plot", "a.png"], "draws a plan"),
         (["--max-seconds", "0"], "max_seconds"),
         (["--solver", "sliced", "--n-projections", "0"], "--n-projections"),
         (["--seed", "-1"], "--seed"),
@@ -190,6 +193,19 @@ def test_sinkhorn(pair):
     content = told("distance", *pair, "--solver", "sinkhorn", "--eps", "0.05")
     assert content["lower"] <= math.sqrt(3) <= content["upper"]
     assert content["distance"] == pytest.approx(math.sqrt(3), rel=0.1)
+
+
+def test_neural(pair):
+    arguments = ("distance", *pair, "--solver", "neural", "--steps", "5")
+    content = told(*arguments)
+    assert content.keys() >= KEYS
+    assert content["solver"] == "neural"
+    assert content["exact"] == pytest.approx(math.sqrt(3), rel=ROUNDING)
+    assert content["lower"] <= math.sqrt(3) * (1 + 1e-12) <= content["upper"] * (1 + ROUNDING)
+    assert 0 < content["confidence_lower"] < content["distance"]
+    table = call(*arguments).stdout
+    assert "W_1 of the laws ≥ (95%)" in table
+    assert "exact W_1" in table
 
 
 def run(*arguments):

@@ -22,6 +22,7 @@ class Solver(enum.StrEnum):
     exact = "exact"
     sinkhorn = "sinkhorn"
     sliced = "sliced"
+    neural = "neural"
 
 
 _BELONGS = {
@@ -30,6 +31,7 @@ _BELONGS = {
     "max": (Solver.sliced,),
     "rtol": (Solver.exact,),
     "max_seconds": (Solver.exact,),
+    "steps": (Solver.neural,),
 }
 """The solvers that an option belongs to; given with another one it is a usage error."""
 
@@ -39,7 +41,7 @@ class Answer:
     """One result in the words that the table and the record use.
 
     Attributes:
-        quantity: What `distance` is: W_p, SW_p or max-SW_p.
+        quantity: What `distance` is: W_p, SW_p, max-SW_p, or a critic's estimate of W_1.
         result: The object that the library returned.
         lower: Certified: W_p is not below it.
         upper: Certified: W_p is not above it.
@@ -68,7 +70,10 @@ class Distance:
     max: Annotated[bool, Option("--max", help="Sliced: the direction of most distance.")] = False
     rtol: Annotated[float | None, Option(min=0, help="Exact: accuracy that suffices.")] = None
     max_seconds: Annotated[float | None, Option(help="Exact: stop with what is proved.")] = None
-    seed: Annotated[int, Option(min=0, help="Of directions, and points left out of plots.")] = 0
+    steps: Annotated[int | None, Option(min=1, help="Neural: steps, each critic.")] = None
+    seed: Annotated[
+        int, Option(min=0, help="Of directions, critics, and points left out of plots.")
+    ] = 0
     fail_above: Annotated[float | None, Option(help="Exit with 1 above this distance.")] = None
     json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
     output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
@@ -112,6 +117,11 @@ class Distance:
                 raise usage(option, f"belongs to --solver {whose}, not to {self.solver}")
         if "max" in given and "n_projections" in given:
             raise usage("--n-projections", "does not apply with --max, which climbs from its own")
+        if self.solver is Solver.neural:
+            if self.p != 1:
+                raise usage("--p", f"must be 1 with --solver neural: got {self.p:g}")
+            if self.plot is not None:
+                raise usage("--plot", "draws a plan, and --solver neural has none")
         return given
 
     def _solve(
@@ -131,6 +141,8 @@ class Distance:
             figures = {"stderr": result.stderr, "n_projections": len(result.directions)}
             name = f"{'max-' if self.max else ''}SW_{self.p:g}"
             return Answer(name, result, bracket.lower, bracket.upper, figures)
+        if self.solver is Solver.neural:
+            return self._critics(x, y, options, call)
         accuracy = {"rtol": options.pop("rtol")} if "rtol" in options else {}
         try:
             if self.solver is Solver.exact:
@@ -145,6 +157,24 @@ class Distance:
             result = otdist.wasserstein(x.points, y.points, solver=chosen, **accuracy, **call)
         return Answer(f"W_{self.p:g}", result, result.lower, result.upper, result.details)
 
+    def _critics(
+        self, x: Samples, y: Samples, options: dict[str, Any], call: dict[str, Any]
+    ) -> Answer:
+        """The best critic of the portfolio, and exact transport where it is affordable."""
+        import otdist
+
+        dual = otdist.NeuralDual(seed=self.seed, progress=not self.quiet, **options)
+        result = dual.fit(x.points, y.points, call["a"], call["b"])
+        with progress("bracket", quiet=self.quiet):
+            bracket = result.bracket
+        figures = {
+            "critic": result.name,
+            "confidence_lower": result.lower,
+            "lipschitz_bound": result.lipschitz_bound,
+            "exact": bracket.upper if result.upper_is_exact else None,
+        }
+        return Answer("W_1, held out", result, bracket.lower, bracket.upper, figures)
+
     def _record(self, answer: Answer, x: Samples, y: Samples) -> dict[str, Any]:
         result = answer.result
         return _common.record(
@@ -152,13 +182,13 @@ class Distance:
             (x, y),
             quantity=answer.quantity,
             p=self.p,
-            distance=float(result.distance),
-            cost=float(result.cost),
+            distance=float(result),
+            cost=float(getattr(result, "cost", result)),  # a critic's p is 1
             lower=answer.lower,
             upper=answer.upper,
             converged=getattr(result, "converged", True),
             message=getattr(result, "message", ""),
-            solver=getattr(result, "solver", "sliced"),
+            solver=getattr(result, "solver", self.solver.value),
             iterations=getattr(result, "iterations", 0),
             seconds=result.seconds,
             seed=self.seed,
@@ -205,6 +235,8 @@ _LABELS = {
     "eps": "eps",
     "iterations": "iterations",
     "marginal_error": "marginal error",
+    "exact": "exact W_1",
+    "confidence_lower": "W_1 of the laws ≥ (95%)",
 }
 
 

@@ -24,6 +24,7 @@ from torch.nn.utils import parametrizations
 
 from otdist import measure
 from otdist._progress import progress
+from otdist._threads import single_thread
 from otdist.neural._random import seeded
 from otdist.neural.critics import mcshane, relu_network, sorting_network
 from otdist.neural.lipschitz import lipschitz_bound
@@ -145,7 +146,8 @@ class NeuralDual:
         seed = torch.Generator().seed() % 2**63 if self.seed is None else self.seed
         generator = torch.Generator().manual_seed(seed)
         supply = self._supply((x, y), (a, b), generator, seed)
-        with seeded(seed, supply.frame.centre.device):
+        numbers = self.batch_size * len(supply.frame.centre)
+        with seeded(seed, supply.frame.centre.device), single_thread(numbers):
             found: dict[str, tuple[float, nn.Module]] = {}
             history: list[dict[str, Any]] = []
             with progress("neural dual", quiet=not self.progress) as say:

@@ -109,10 +109,15 @@ class DualResult:
         job = task.of_pair(self.samples, 1.0)
         f, _ = scores(self.critic, self.samples, self.frame)
         dual = lower_from_potentials(job.cost, job.a, job.b, f=f / self.samples.scale)
-        small = job.cost.shape[0] * job.cost.shape[1] <= EXACT_PAIRS
-        other = (Exact() if small else Sliced()).solve(job)
+        other = (Exact() if self.upper_is_exact else Sliced()).solve(job)
         lower = bracket(dual.cost, float("inf"), 1.0, job.scale).lower
         return Bracket(min(lower, other.upper), other.upper)
+
+    @property
+    def upper_is_exact(self) -> bool:
+        """Whether the upper end of `bracket` is the exact distance of the given samples."""
+        whole = self.samples
+        return whole is not None and len(whole.x) * len(whole.y) <= EXACT_PAIRS
 
     def compare_exact(self, max_n: int = 2000) -> Comparison:
         """The critic's gap and exact W_1 on at most `max_n` held-out points of either sample.
