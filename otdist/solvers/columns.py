@@ -7,7 +7,8 @@ prove it. Otherwise the violating pairs join A, and the next round begins (Ford,
 Gilmore, Gomory 1961).
 
     1. start      potentials from the entropic dual (`potentials`), or those of an earlier result
-    2. arcs       the nearest pairs by reduced cost of every point, both sides (`pricing.nearest`)
+    2. arcs       the nearest pairs by reduced cost of every point, both sides, and some at every
+                  larger scale: without them a tenth of the mass found no way at p = 1 in the plane
     3. restrict   optimum on A with dual variables held in a box around the centre (`boxed`)
     4. price      all pairs at the new dual variables, which become the centre (`pricing.below`)
     5. repeat     from 3 until no pair violates and no mass is dropped
@@ -39,8 +40,9 @@ from otdist.solvers.pricing import Pricer
 
 _ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 _NEAREST = 12  # arcs per point at the start
+_FARTHER = 4  # further arcs per point and scale at the start
 _MORE = 8  # arcs per point when more pairs violate than there are points
-_BOX = 6.0  # first box, in units of the spread of a point's nearest arcs
+_BOX = 30.0  # first box, in units of the spread of a point's nearest arcs
 _SHRINK = 8.0  # later boxes, in units of the worst violation
 _WIDEN = 32.0  # growth of all boxes where mass is dropped although no pair violates
 _GROW = 8.0  # growth of the box of a point that dropped mass
@@ -209,8 +211,9 @@ class _Run:
 
     def _nearest(self, g: Tensor, k: int) -> float:
         """Centre at the c-transforms of g; the k nearest arcs of every point join."""
-        i, j, f, spread = self.pricer.nearest(g, k)
-        j2, i2, g2, spread2 = self.pricer.T.nearest(f, k)
+        far = 0 if self.rounds else _FARTHER
+        i, j, f, spread = self.pricer.nearest(g, k, far)
+        j2, i2, g2, spread2 = self.pricer.T.nearest(f, k, far)
         worst = max(float((self._tensor(self.f) - f).max()), 0.0) if self.rounds else 0.0
         self.f, self.g = f.cpu().numpy(), g2.cpu().numpy()
         if not self.rounds:

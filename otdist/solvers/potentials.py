@@ -17,7 +17,7 @@ from torch import Tensor
 from otdist.cost import Cost
 from otdist.solvers import entropic
 
-_EPS = 0.02  # in units of the mean cost
+_EPS = 0.01  # in units of the mean cost
 _STEPS = 6
 _LAST_STEPS = 2
 _MIDDLE = 4096

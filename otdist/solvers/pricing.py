@@ -2,7 +2,8 @@ r"""Pricing: which of all n·m pairs have a small reduced cost c_ij − f_i − 
 
 Column generation asks two questions of all pairs, and each is one pass over them:
 
-* `nearest`: the k smallest reduced costs of every row (and, of the transpose, of every column);
+* `nearest`: the k smallest reduced costs of every row (and, of the transpose, of every column),
+  on request also the smallest among every 8th, every 64th, … pair of the row;
 * `below`: every pair whose reduced cost lies under a margin.
 
 A pass is one matrix product per block and two sweeps of the block while it lies in cache, in
@@ -18,7 +19,7 @@ sizes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -31,6 +32,7 @@ from otdist.cost import Cost, PointCost
 _BLOCK = 2**19  # entries of a block: two megabytes of float32, the second-level cache
 _Part = TypeVar("_Part")
 _GROUP = 32  # columns behind one group minimum of `nearest`
+_THIN = 8  # ratio between one scale of `nearest` and the next
 
 
 class Pricer:
@@ -75,8 +77,11 @@ class Pricer:
         each([slice(lo, min(lo + step, n)) for lo in range(0, n, step)], part, self.cost.device)
         return [done[lo] for lo in sorted(done)]
 
-    def nearest(self, g: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def nearest(self, g: Tensor, k: int, farther: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """At least the k pairs of smallest c_ij − g_j in every row.
+
+        With `farther`, also that many of the smallest in every 8th column, in every 64th, and so on
+        as long as there are four times as many to choose from: pairs at all scales.
 
         The minima of groups of columns give a threshold below which at least k pairs lie, at the
         price of one sweep; ties with it are kept, so that rows may have a few pairs more.
@@ -87,6 +92,7 @@ class Pricer:
         """
         m = self.shape[1]
         g, k = g.to(self.dtype), min(k, m)
+        strides = [] if farther == 0 else list(_strides(m // (4 * farther)))
         groups = m // _GROUP if m // _GROUP >= 2 * k else m
         width = m // groups
 
@@ -95,7 +101,9 @@ class Pricer:
             if width > 1:
                 minima = block[:, : groups * width].unflatten(1, (width, groups)).amin(1)
             least = torch.topk(minima, k, dim=1, largest=False).values
-            i, j = _where(block <= least[:, -1:], lo)
+            pairs = [_where(block <= least[:, -1:], lo)]
+            pairs += [_thinned(block, lo, farther, stride) for stride in strides]
+            i, j = (torch.cat(part) for part in zip(*pairs, strict=True))
             return i, j, block.amin(1), least[:, -1] - least[:, 0]
 
         i, j, low, spread = (torch.cat(part) for part in zip(*self._sweep(work), strict=True))
@@ -133,6 +141,29 @@ def _power(squared: Tensor, p: float) -> Tensor:
         return squared
     squared.clamp_(min=0)
     return squared.sqrt_() if p == 1 else squared.pow_(p / 2)
+
+
+def _strides(largest: int) -> Iterator[int]:
+    """8, 64, … up to the largest."""
+    stride = _THIN
+    while stride <= largest:
+        yield stride
+        stride *= _THIN
+
+
+def _thinned(block: Tensor, lo: int, k: int, stride: int) -> tuple[Tensor, Tensor]:
+    """The k smallest entries of every row among its columns ≡ row (mod stride).
+
+    Each row has columns of its own to choose from, so that no column is left out by all.
+    """
+    height, width = len(block), block.shape[1] // stride
+    row = torch.arange(lo, lo + height, device=block.device)
+    first = (row % stride)[:, None, None]
+    chosen = block[:, : width * stride].unflatten(1, (width, stride))
+    thin = chosen.take_along_dim(first, 2).squeeze(2)
+    least = torch.topk(thin, k, dim=1, largest=False).indices
+    j = least * stride + first[:, 0]
+    return row[:, None].expand_as(j).reshape(-1), j.reshape(-1)
 
 
 def _where(hit: Tensor, lo: int) -> tuple[Tensor, Tensor]:

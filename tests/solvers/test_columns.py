@@ -241,13 +241,30 @@ def test_pricing_gives_up_on_too_many():
 
 def test_nearest_holds_the_k_nearest():
     rng = np.random.default_rng(10)
-    cost = PointCost(*(torch.from_numpy(rng.normal(size=(k, 3))) for k in (50, 2000)), 2.0)
+    x, y = (torch.from_numpy(rng.normal(size=(k, 3))) for k in (50, 2000))
+    cost = PointCost(x, y, 2.0)
     g = torch.from_numpy(rng.normal(size=2000))
     i, j, low, spread = Pricer(cost).nearest(g, 4)
     reduced = cost.dense() - g
     assert (torch.bincount(i, minlength=50) >= 4).all()
     torch.testing.assert_close(low, reduced.amin(1), rtol=1e-4, atol=1e-4)
     assert (reduced[i, j] <= (low + spread)[i] + 1e-4).all()
+
+
+def test_nearest_reaches_farther_at_every_scale():
+    rng = np.random.default_rng(12)
+    x, y = (torch.from_numpy(rng.normal(size=(k, 3))) for k in (70, 1100))
+    cost = PointCost(x, y, 2.0)
+    g = torch.from_numpy(rng.normal(size=1100))
+    reduced = (cost.dense() - g).numpy()
+    i, j, _, _ = Pricer(cost, torch.float64).nearest(g, 4, farther=3)
+    pairs = set(zip(i.tolist(), j.tolist(), strict=True))
+    for stride in (8, 64):  # 512 would leave two columns to choose three from
+        for row in range(70):
+            thinned = np.arange(row % stride, 1100 // stride * stride, stride)
+            for column in thinned[np.argsort(reduced[row, thinned])[:3]]:
+                assert (row, int(column)) in pairs
+    assert len(i) == len(Pricer(cost, torch.float64).nearest(g, 4)[0]) + 70 * 2 * 3
 
 
 def test_box_holds_the_duals_and_drops_mass_that_has_no_way():
