@@ -19,9 +19,11 @@ if TYPE_CHECKING:
         sinkhorn_divergence,
         soft_ctransform,
     )
+    from otdist.evaluation.evaluate import evaluate
     from otdist.inference.permutation import TestResult, two_sample_test
     from otdist.neural.dual import NeuralDual
     from otdist.neural.result import DualResult
+    from otdist.report import MetricResult, Report
     from otdist.result import Bracket, ConvergenceWarning, DivergenceResult, OTResult, SlicedResult
     from otdist.solvers.exact import Exact
     from otdist.solvers.max_sliced import max_sliced_wasserstein
@@ -38,7 +40,9 @@ _WHERE = {
     "DualResult": "otdist.neural.result",
     "Exact": "otdist.solvers.exact",
     "NeuralDual": "otdist.neural.dual",
+    "MetricResult": "otdist.report",
     "OTResult": "otdist.result",
+    "Report": "otdist.report",
     "Sinkhorn": "otdist.solvers.sinkhorn",
     "Sliced": "otdist.solvers.sliced",
     "SlicedResult": "otdist.result",
@@ -47,6 +51,7 @@ _WHERE = {
     "energy_distance": "otdist.divergences",
     "entropic_cost": "otdist.divergences",
     "extend_potential": "otdist.transport_map",
+    "evaluate": "otdist.evaluation.evaluate",
     "gaussian_wasserstein": "otdist.divergences",
     "max_sliced_wasserstein": "otdist.solvers.max_sliced",
     "mmd": "otdist.divergences",
@@ -65,8 +70,10 @@ __all__ = [
     "DivergenceResult",
     "DualResult",
     "Exact",
+    "MetricResult",
     "NeuralDual",
     "OTResult",
+    "Report",
     "Sinkhorn",
     "Sliced",
     "SlicedResult",
@@ -74,6 +81,7 @@ __all__ = [
     "barycentric_map",
     "energy_distance",
     "entropic_cost",
+    "evaluate",
     "extend_potential",
     "gaussian_wasserstein",
     "losses",

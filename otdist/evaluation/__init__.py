@@ -1,0 +1,7 @@
+"""Is the fake sample like the real one, by how much, and is that more than noise?"""
+
+from __future__ import annotations
+
+from otdist.evaluation.evaluate import evaluate
+
+__all__ = ["evaluate"]

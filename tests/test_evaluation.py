@@ -1,0 +1,198 @@
+"""Metrics equal their definitions; floors, draws and features do what they say."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+
+import otdist
+from otdist.evaluation import neighbours
+from otdist.evaluation.metrics import NAMES
+
+RNG = np.random.default_rng(7)
+REAL, FAKE = RNG.normal(size=(60, 5)), RNG.normal(size=(45, 5)) * 1.3 + 0.2
+TIGHT = 1e-9
+ROOT = 1e-7  # of the rounding of a difference that vanishes
+
+
+def test_precision_recall_density_coverage_by_their_definition():
+    for d in (3, 5, 20):
+        real, fake = RNG.normal(size=(50, d)), RNG.normal(size=(40, d)) * 1.2
+        k = 5
+        radius_real = np.sort(cdist(real, real), axis=1)[:, k]
+        radius_fake = np.sort(cdist(fake, fake), axis=1)[:, k]
+        between = cdist(real, fake)
+        inside = between < radius_real[:, None]
+        found = neighbours.precision_recall(real, fake, k)
+        assert found == {
+            "precision": pytest.approx(inside.any(0).mean()),
+            "recall": pytest.approx((between < radius_fake).any(1).mean()),
+            "density": pytest.approx(inside.sum(0).mean() / k),
+            "coverage": pytest.approx((between.min(1) < radius_real).mean()),
+        }
+
+
+def test_neighbours_do_not_depend_on_blocks(monkeypatch):
+    whole = neighbours.precision_recall(REAL, FAKE)
+    monkeypatch.setattr("otdist._blocks._CPU_BLOCK", 100)
+    assert neighbours.precision_recall(REAL, FAKE) == whole
+
+
+def test_neighbour_classifier_by_its_definition():
+    fake = FAKE[:40]
+    z = np.concatenate([REAL[:40], fake])
+    distance = cdist(z, z)
+    np.fill_diagonal(distance, np.inf)
+    label = np.arange(80) < 40
+    expected = (label == label[distance.argmin(1)]).mean()
+    accuracy, p = neighbours.neighbour_accuracy(REAL[:40], fake, 0, 0)
+    assert (accuracy, p) == (expected, None)
+    assert neighbours.neighbour_accuracy(REAL[:40], fake + 9, 19, 0) == (1.0, 0.05)
+
+
+@pytest.fixture(scope="module")
+def report():
+    return otdist.evaluate(REAL, FAKE, n_permutations=19, progress=False)
+
+
+def test_estimates_are_those_of_the_functions(report):
+    direct = {
+        "w1": otdist.wasserstein(REAL, FAKE).distance,
+        "w2": otdist.wasserstein(REAL, FAKE, p=2).distance,
+        "sliced_w2": otdist.sliced_wasserstein(REAL, FAKE, p=2).distance,
+        "sinkhorn": otdist.sinkhorn_divergence(REAL, FAKE, p=2).distance,
+        "energy": otdist.energy_distance(REAL, FAKE),
+        "mmd": otdist.mmd(REAL, FAKE),
+        "frechet": otdist.gaussian_wasserstein(REAL, FAKE) ** 2,
+        "kid": otdist.mmd(REAL, FAKE, kernel="polynomial", statistic="U"),
+        **neighbours.precision_recall(REAL, FAKE),
+    }
+    for name, value in direct.items():
+        assert report.metrics[name].estimate == pytest.approx(value, rel=TIGHT), name
+    assert list(report.metrics) == NAMES
+
+
+def test_exact_metrics_are_certified_and_bound_the_others(report):
+    w2, slices = report.metrics["w2"], report.metrics["max_sliced_w2"]
+    assert w2.lower <= w2.estimate <= w2.upper * (1 + TIGHT)
+    assert report.metrics["sliced_w2"].estimate <= slices.estimate <= w2.upper
+
+
+def test_pvalues_are_given_where_asked_for_and_valid(report):
+    for name, result in report.metrics.items():
+        valid = name in ("sliced_w2", "energy", "mmd", "classifier")
+        assert (result.pvalue is not None) == valid, name
+        assert result.interval is None
+        assert result.no_interval
+    without = otdist.evaluate(REAL, FAKE, metrics=["energy", "classifier"])
+    assert all(result.pvalue is None for result in without.metrics.values())
+
+
+def test_the_floor_is_what_equal_laws_give():
+    real = RNG.normal(size=(200, 6))
+    fakes = {"same": RNG.normal(size=(200, 6)), "shifted": RNG.normal(size=(200, 6)) + 1}
+    report = otdist.evaluate(real, fakes, metrics=["w1", "energy"])
+    same, shifted = report.samples["same"]["w1"], report.samples["shifted"]["w1"]
+    assert same.floor == shifted.floor
+    assert same.floor_size == 100
+    assert same.at_floor == pytest.approx(same.floor, rel=0.15)
+    assert shifted.at_floor > 1.3 * shifted.floor
+    assert report.ranking == ["same", "shifted"]
+    assert report.metrics is report.samples["same"]
+
+
+def test_extrapolated_frechet_is_less_biased():
+    real, fake = RNG.normal(size=(400, 20)), RNG.normal(size=(400, 20))
+    metrics = otdist.evaluate(real, fake, metrics=["frechet", "frechet_infinity"]).metrics
+    assert abs(metrics["frechet_infinity"].estimate) < metrics["frechet"].estimate / 2
+
+
+def test_many_rows_are_drawn_and_averaged(monkeypatch):
+    from otdist.evaluation import metrics
+    from otdist.evaluation.evaluate import evaluate
+
+    capped = [m if m.cap is None else type(m)(**{**vars(m), "cap": 20}) for m in metrics.METRICS]
+    monkeypatch.setattr(metrics, "METRICS", capped)
+    result = evaluate(REAL, FAKE, metrics=["w1"]).metrics["w1"]
+    assert result.note == "mean of 5 draws of 20 rows"
+    assert result.spread > 0
+    assert result.lower is None
+    assert result.size == result.floor_size == 20
+    asked = evaluate(REAL, FAKE, metrics=["w1"], max_samples=40).metrics["w1"]
+    assert (asked.note, asked.size) == ("", 40)
+    assert asked.lower is not None
+
+
+def test_numpy_torch_and_seed():
+    options = {"metrics": ["sliced_w2", "classifier"], "max_samples": 30}
+    first = otdist.evaluate(REAL, FAKE, **options).metrics
+    tensors = otdist.evaluate(torch.tensor(REAL), torch.tensor(FAKE), **options).metrics
+    other = otdist.evaluate(REAL, FAKE, seed=1, **options).metrics
+    for name in first:
+        assert first[name].estimate == tensors[name].estimate
+    assert first["sliced_w2"].estimate != other["sliced_w2"].estimate
+
+
+def test_features():
+    images = RNG.normal(size=(30, 2, 3))
+    flat = otdist.evaluate(images, images + 1, metrics=["w1"])
+    assert flat.dimension == 6
+    assert flat.metrics["w1"].estimate == pytest.approx(np.sqrt(6))
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 4), torch.nn.Dropout(0.5))
+    report = otdist.evaluate(images, images + 1, features=net, metrics=["w1"])
+    weights = net[1].weight.detach().double()
+    expected = (weights @ torch.ones(6, dtype=torch.float64)).norm()
+    assert report.metrics["w1"].estimate == pytest.approx(float(expected), rel=1e-4)
+    assert net.training
+    half = otdist.evaluate(images, images + 1, features=lambda x: x[:, 0], metrics=["w1"])
+    assert half.dimension == 3
+    named = otdist.evaluate([[4.0]], [[9.0]], features="numpy:sqrt", metrics=["w1"])
+    assert named.metrics["w1"].estimate == 1
+
+
+def test_all_principal_components_keep_distances():
+    raw = otdist.evaluate(REAL, FAKE, metrics=["w1"]).metrics["w1"].estimate
+    full = otdist.evaluate(REAL, FAKE, features="pca-5", metrics=["w1"]).metrics["w1"].estimate
+    less = otdist.evaluate(REAL, FAKE, features="pca-2", metrics=["w1"])
+    assert full == pytest.approx(raw, rel=TIGHT)
+    assert less.metrics["w1"].estimate < raw
+    assert less.dimension == 2
+
+
+@pytest.mark.parametrize("n, m", [(1, 1), (1, 5), (2, 2), (3, 3)])
+def test_few_rows_give_figures_or_reasons(n, m):
+    report = otdist.evaluate(REAL[:n], FAKE[:m], n_permutations=9)
+    for result in report.metrics.values():
+        assert (result.estimate is None) == bool(result.note)
+        assert result.estimate is None or np.isfinite(result.estimate)
+
+
+def test_constant_columns_and_duplicates():
+    real, fake = np.ones((12, 3)), np.ones((10, 3))
+    report = otdist.evaluate(real, fake, n_permutations=9)
+    for name in ("w1", "w2", "sliced_w2", "energy", "mmd", "frechet"):
+        assert report.metrics[name].estimate == pytest.approx(0, abs=ROOT)
+    assert report.metrics["energy"].pvalue == 1
+
+
+@pytest.mark.parametrize(
+    "fake, options, words",
+    [
+        (FAKE, {"metrics": ["fid"]}, "metrics must be among"),
+        (FAKE, {"metrics": []}, "metrics must be among"),
+        (FAKE, {"features": "pca-6"}, "between 1 and 5"),
+        (FAKE, {"features": "nonsense"}, "features must be"),
+        (FAKE, {"features": "nowhere:f"}, "cannot be imported"),
+        (FAKE, {"features": 3}, "features must be"),
+        (FAKE, {"features": lambda x: x[:2]}, "must have 60 rows"),
+        (FAKE, {"max_samples": 0}, "max_samples must be at least 1"),
+        (FAKE, {"n_permutations": -1}, "n_permutations must be at least 1"),
+        (FAKE[:, :4], {}, "same dimension"),
+        (FAKE * np.nan, {}, "must be finite"),
+        ({}, {}, "at least one sample"),
+        ({"real": FAKE}, {}, "none of them named"),
+    ],
+)
+def test_errors(fake, options, words):
+    with pytest.raises(ValueError, match=words):
+        otdist.evaluate(REAL, fake, **options)
