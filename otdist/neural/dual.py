@@ -36,7 +36,7 @@ from otdist.neural.training import Handling, Training, scores, validate
 PORTFOLIO = ("mcshane", "peaks", "valleys", "sorting")
 """What `critic="auto"` chooses from, the cheapest first."""
 
-RATES = {"peaks": 0.05, "valleys": 0.05, "sorting": 2e-3}
+RATES = {"peaks": 0.1, "valleys": 0.1, "sorting": 2e-3}
 """Learning rates in the frame; 1e-3 for what is not listed."""
 
 MCSHANE_POINTS = 1500
@@ -63,7 +63,7 @@ class NeuralDual:
         lipschitz: What holds the slope at one: "certified" (the critic's construction, checked by
             `lipschitz_bound`), or for "relu" and your own "gp", "lp" (penalties), "clip",
             "spectral" (power iteration), which prove nothing about held-out points.
-        learning_rate: Of Adam; None: 0.05 for funnels, 0.002 for sorting networks, else 0.001.
+        learning_rate: Of Adam; None: 0.1 for funnels, 0.002 for sorting networks, else 0.001.
         patience: Validations in a row (there are 40) without a new best after which to stop.
         seed: Of splits, batches and first weights; None draws a fresh one.
         progress: Show a spinner on stderr, when that is a terminal.
@@ -83,7 +83,7 @@ class NeuralDual:
     splits: tuple[float, float, float] = (0.6, 0.2, 0.2)
     lipschitz: Handling = "certified"
     learning_rate: float | None = None
-    patience: int = 10
+    patience: int = 20
     seed: int | None = 0
     progress: bool = False
 

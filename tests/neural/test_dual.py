@@ -65,11 +65,12 @@ def test_the_lower_end_is_the_critics_and_large_problems_get_a_plan(monkeypatch)
 def test_points_far_from_the_origin_and_of_any_size_have_their_bracket():
     x, y = cloud(40, 2, 0), cloud(40, 2, 1, 0.5)
     here = quick().fit(x, y)
-    for factor, shift in ((1e150, 0.0), (1e-150, 0.0), (1.0, 1e9)):
+    for factor, shift in ((2.0**490, 0.0), (2.0**-490, 0.0), (1.0, 1e9)):
         result = quick().fit(x * factor + shift, y * factor + shift)
         exact = wasserstein(x * factor + shift, y * factor + shift).distance
         assert contains(result.bracket, exact)
-        assert result.estimate == pytest.approx(here.estimate * factor, rel=1e-2)
+        if shift == 0:  # rounding by the shift moves the training
+            assert result.estimate == pytest.approx(here.estimate * factor, rel=1e-9, abs=0)
 
 
 def cosine(result: DualResult, law: RayMonotone) -> float:
