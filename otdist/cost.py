@@ -143,7 +143,8 @@ class PointCost(Cost):
         out = torch.empty(len(i), dtype=self.dtype, device=self.device)
         step = max(1, block_entries(self.device) // self.dimension)
         for lo in range(0, len(i), step):
-            difference = self.x[i[lo : lo + step]] - self.y[j[lo : lo + step]]
+            difference = self.x.index_select(0, i[lo : lo + step])
+            difference -= self.y.index_select(0, j[lo : lo + step])
             torch.sum(difference.square_(), 1, out=out[lo : lo + step])
         return out
 
