@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         sinkhorn_divergence,
         soft_ctransform,
     )
+    from otdist.evaluation.drift import drift
     from otdist.evaluation.evaluate import evaluate
     from otdist.inference.permutation import TestResult, two_sample_test
     from otdist.neural.dual import NeuralDual
@@ -48,6 +49,7 @@ _WHERE = {
     "SlicedResult": "otdist.result",
     "TestResult": "otdist.inference.permutation",
     "barycentric_map": "otdist.transport_map",
+    "drift": "otdist.evaluation.drift",
     "energy_distance": "otdist.divergences",
     "entropic_cost": "otdist.divergences",
     "extend_potential": "otdist.transport_map",
@@ -79,6 +81,7 @@ __all__ = [
     "SlicedResult",
     "TestResult",
     "barycentric_map",
+    "drift",
     "energy_distance",
     "entropic_cost",
     "evaluate",

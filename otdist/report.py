@@ -7,6 +7,7 @@ import io
 import json
 import math
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -35,6 +36,7 @@ class MetricResult:
         spread: Standard deviation over draws of rows; not an interval.
         interval: Confidence interval, or None for the reason in `no_interval`.
         no_interval: Why there is no interval.
+        effect: The estimate free of units, where it has such a form.
         pvalue: Of a permutation test, where one was asked for and is valid.
         size: Most rows of a side that were used.
         converged: Whether every solver reached its tolerance.
@@ -57,6 +59,7 @@ class MetricResult:
     spread: float | None = None
     interval: tuple[float, float] | None = None
     no_interval: str = ""
+    effect: float | None = None
     pvalue: float | None = None
     size: int = 0
     converged: bool = True
@@ -70,16 +73,18 @@ class MetricResult:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What `evaluate` returns.
+    """What `evaluate` and `drift` return.
 
     Attributes:
         samples: Name of a fake sample → name of a metric → result.
-        sizes: Rows of each sample, "real" included.
+        sizes: Rows of each sample, the reference included.
         dimension: Columns of the features that were compared.
         features: What was compared, in words.
         seed: As given.
         seconds: Wall-clock time.
-        projections: Rows of each sample in two principal components of the real one.
+        reference: Name of what the samples are compared with.
+        projections: Rows of each sample in two principal components of the reference; without
+            them, a picture shows the effects.
 
     >>> import otdist
     >>> report = otdist.evaluate([[0.0], [1.0], [2.0], [3.0]], [[1.0], [2.0]], metrics=["w1"])
@@ -93,6 +98,7 @@ class Report:
     features: str
     seed: int | None
     seconds: float
+    reference: str = "real"
     projections: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
@@ -131,12 +137,14 @@ class Report:
 
         tables = []
         for name in self.ranking:
-            title = f"{name} ({self.sizes[name]:,}) against real ({self.sizes['real']:,} rows)"
+            against = f"{self.reference} ({self.sizes[self.reference]:,} rows)"
+            title = f"{name} ({self.sizes[name]:,}) against {against}"
             table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-            for heading in COLUMNS:
+            headings = columns(self.samples[name])
+            for heading in headings:
                 table.add_column(heading, justify="left" if heading in _WORDS else "right")
             for result in self.samples[name].values():
-                table.add_row(*row(result))
+                table.add_row(*(_CELLS[heading](result) for heading in headings))
             tables.append(table)
         return tables
 
@@ -144,6 +152,7 @@ class Report:
         """Plain types; figures that do not exist are None, with the reason beside them."""
         return {
             "ranking": self.ranking,
+            "reference": self.reference,
             "sizes": self.sizes,
             "dimension": self.dimension,
             "features": self.features,
@@ -175,7 +184,7 @@ class Report:
         return text
 
     def plot(self) -> Any:
-        """A matplotlib figure: the samples in two principal components of the real one.
+        """A matplotlib figure: samples in two principal components of the real one, or effects.
 
         Raises:
             ImportError: matplotlib is not installed.
@@ -186,31 +195,51 @@ class Report:
         names = self.ranking
         figure = Figure(figsize=(4.2 * len(names), 4), layout="constrained")
         axes = figure.subplots(1, len(names), squeeze=False, sharex=True, sharey=True)[0]
+        draw = self._draw_points if self.projections else self._draw_effects
         for axis, name in zip(axes, names, strict=True):
-            for side, colour in (("real", "#999999"), (name, "#c0392b")):
-                points = self.projections[side]
-                heights = points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))
-                axis.scatter(points[:, 0], heights, s=7, alpha=0.5, c=colour, label=side, lw=0)
-            axis.set_title(f"{name} against real")
-            axis.set_xlabel("first principal component of real")
-            axis.legend(frameon=False, markerscale=2)
-        axes[0].set_ylabel("second" if self.dimension > 1 else "")
+            draw(axis, name)
+            axis.set_title(f"{name} against {self.reference}")
         return figure
 
+    def _draw_points(self, axis: Any, name: str) -> None:
+        for side, colour in ((self.reference, "#999999"), (name, "#c0392b")):
+            points = self.projections[side]
+            heights = points[:, 1] if points.shape[1] > 1 else np.zeros(len(points))
+            axis.scatter(points[:, 0], heights, s=7, alpha=0.5, c=colour, label=side, lw=0)
+        axis.set_xlabel(f"first principal component of {self.reference}")
+        axis.set_ylabel("second" if self.dimension > 1 else "")
+        axis.legend(frameon=False, markerscale=2)
 
-COLUMNS = ("metric", "estimate", "at half size", "floor", "p", "note")
+    def _draw_effects(self, axis: Any, name: str) -> None:
+        results = self.samples[name].values()
+        found = [(r.name, r.effect) for r in results if r.effect is not None][::-1]
+        axis.barh([key for key, _ in found], [effect for _, effect in found], color="#c0392b")
+        axis.set_xlabel("effect size")
+
+
+def _estimate(result: MetricResult) -> str:
+    spread = "" if result.spread is None else f" ± {result.spread:.1g}"
+    return number(result.estimate) + spread
+
+
+_CELLS: dict[str, Callable[[MetricResult], str]] = {
+    "metric": lambda result: result.name,
+    "estimate": _estimate,
+    "at half size": lambda result: number(result.at_floor),
+    "floor": lambda result: number(result.floor),
+    "effect": lambda result: number(result.effect),
+    "p": lambda result: number(result.pvalue),
+    "note": lambda result: result.note,
+}
 _WORDS = ("metric", "note")
 
 
-def row(result: MetricResult) -> tuple[str, ...]:
-    """The cells of one metric, under `COLUMNS`."""
-    estimate = number(result.estimate)
-    if result.spread is not None:
-        estimate += f" ± {result.spread:.1g}"
-    return (
-        result.name, estimate, number(result.at_floor), number(result.floor),
-        number(result.pvalue), result.note,
-    )  # fmt: skip
+def columns(results: dict[str, MetricResult]) -> list[str]:
+    """Headings of a table: those of figures that no metric has are left out."""
+    empty = {"", number(None)}
+    filled = ({cell(result) for result in results.values()} - empty for cell in _CELLS.values())
+    always = ("metric", "estimate", "note")
+    return [name for name, has in zip(_CELLS, filled, strict=True) if has or name in always]
 
 
 def number(value: float | None) -> str:
@@ -255,18 +284,23 @@ def _page(report: Report) -> str:
     drawing = picture.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     tables = "\n".join(_html_table(report, name) for name in report.ranking)
+    title = f"{html.escape(', '.join(report.ranking))} against {html.escape(report.reference)}"
     made = ", ".join(f"{name} {number}" for name, number in versions().items())
     floor = (
-        "<p><b>floor</b> is the metric between two disjoint halves of the real sample; "
-        "<b>at half size</b> is the metric between one of these halves and as many fake rows. "
-        "Compare these two: a fake whose figure is at its floor cannot be told from the real "
-        "sample at this size. <b>±</b> is the spread over draws of rows, not an interval.</p>"
+        ""
+        if not report.projections
+        else (
+            "<p><b>floor</b> is the metric between two disjoint halves of the real sample; "
+            "<b>at half size</b> is the metric between one of these halves and as many fake rows. "
+            "Compare these two: a fake whose figure is at its floor cannot be told from the real "
+            "sample at this size. <b>±</b> is the spread over draws of rows, not an interval.</p>"
+        )
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>otdist report</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>Samples against real ones</h1>\n{floor}\n{tables}\n{drawing}\n"
+        f"<h1>{title}</h1>\n{floor}\n{tables}\n{drawing}\n"
         f"<footer>Compared: {html.escape(report.features)}, {report.dimension} columns. "
         f"Seed {report.seed}. {report.seconds:.1f} s. {html.escape(made)}.</footer>\n"
         "</body></html>\n"
@@ -274,11 +308,13 @@ def _page(report: Report) -> str:
 
 
 def _html_table(report: Report, name: str) -> str:
-    head = "".join(f"<th>{heading}</th>" for heading in COLUMNS)
+    headings = columns(report.samples[name])
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
     lines = []
     for result in report.samples[name].values():
-        first, *cells = (html.escape(cell) for cell in row(result))
+        first, *cells = (html.escape(_CELLS[heading](result)) for heading in headings)
         label = f"<td>{first}<small>{html.escape(result.convention)}</small></td>"
         lines.append("<tr>" + label + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    title = f"{html.escape(name)}: {report.sizes[name]:,} rows against {report.sizes['real']:,}"
+    title = f"{html.escape(name)}: {report.sizes[name]:,} rows against "
+    title += f"{report.sizes[report.reference]:,}"
     return f"<h2>{title}</h2>\n<table><tr>{head}</tr>\n" + "\n".join(lines) + "</table>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from otdist.evaluation.drift import drift
 from otdist.evaluation.evaluate import evaluate
 
-__all__ = ["evaluate"]
+__all__ = ["drift", "evaluate"]

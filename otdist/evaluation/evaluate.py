@@ -95,7 +95,7 @@ def evaluate(
     sizes = {name: len(value) for name, value in {"real": reference, **rows}.items()}
     return Report(
         results, sizes, reference.shape[1], words, seed, time.perf_counter() - started,
-        _pictures({"real": reference, **rows}, rng),
+        projections=_pictures({"real": reference, **rows}, rng),
     )  # fmt: skip
 
 
