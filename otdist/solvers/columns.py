@@ -159,7 +159,7 @@ class _Run:
         tolerance = max(_RESOLUTION * sum(self.pricer.shape) * size, rounding)
         self._upper()
         self.worst = worst = self._price(tolerance)
-        closed = tolerance == rounding or self.upper - self.lower <= _CLOSED * self.upper
+        closed = tolerance == rounding or abs(self.upper - self.lower) <= _CLOSED * self.upper
         self.optimal = worst <= tolerance and not self._dropped and closed
         self._resize(worst)
         self.limits.report(
@@ -179,7 +179,7 @@ class _Run:
         bad = violation > tolerance
         rows, cols = i.cpu().numpy()[bad], j.cpu().numpy()[bad]
         excess = np.zeros(len(self.f))
-        np.maximum.at(excess, rows, violation[bad])
+        np.maximum.at(excess, i.cpu().numpy(), violation)
         self._lower(self.f - excess, self.g)
         self._add(rows, cols, costs.cpu().numpy()[bad])
         return float(violation.max(initial=0.0))
