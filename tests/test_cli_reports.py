@@ -153,6 +153,40 @@ def test_test_refuses_options_of_another_statistic(files, arguments):
     assert "has no option" in call("test", *files[:2], *arguments, code=2).stderr
 
 
+@pytest.fixture
+def tables(tmp_path):
+    np.savetxt(tmp_path / "old.csv", REAL, delimiter=",", header="u,v,w", comments="", fmt="%.17g")
+    moved = NEAR + [0, 2, 0]
+    np.savetxt(tmp_path / "new.csv", moved, delimiter=",", header="u,v,w", comments="", fmt="%.17g")
+    return str(tmp_path / "old.csv"), str(tmp_path / "new.csv")
+
+
+def test_drift_agrees_with_the_function_and_keeps_names(tables):
+    content = json.loads(call("drift", *tables, "--n-permutations", "99", "--json").stdout)
+    found = content["samples"]["current"]
+    direct = otdist.drift(REAL, NEAR + [0, 2, 0], list("uvw"), n_permutations=99).metrics
+    assert list(found) == list(direct)
+    for name, result in direct.items():
+        assert found[name]["estimate"] == pytest.approx(result.estimate, rel=1e-12)
+        assert found[name]["pvalue"] == result.pvalue
+    assert content["correction"] == "holm"
+
+
+def test_drift_gate_pages_and_errors(tables, tmp_path):
+    pytest.importorskip("matplotlib")
+    page, picture, record = (tmp_path / n for n in ("d.html", "d.svg", "d.json"))
+    written = ("--html", page, "--plot", picture, "--output", record, "--n-permutations", "199")
+    result = call("drift", *tables, *written, "--alpha", "0.05", code=1)
+    assert "moved: v (p = 0.015)" in result.stderr
+    assert "current (40) against reference (50 rows)" in result.stdout
+    assert page.exists()
+    assert picture.exists()
+    assert json.loads(record.read_text())["command"] == "drift"
+    only = ("--columns", "u", "--n-permutations", "19", "--alpha", "0.01")
+    call("drift", *tables, *only)
+    assert "no column z" in call("drift", *tables, "--columns", "z", code=3).stderr
+
+
 def test_info():
     content = json.loads(call("info", "--json").stdout)
     assert content["versions"]["otdist"]

@@ -9,6 +9,7 @@ import typer
 from otdist import __version__
 from otdist.cli._common import as_function
 from otdist.cli.distance import Distance
+from otdist.cli.drift import Drift
 from otdist.cli.evaluate import Evaluate
 from otdist.cli.info import Info
 from otdist.cli.test import Test
@@ -43,6 +44,7 @@ def _options(
 app.command("distance")(as_function(Distance))
 app.command("evaluate")(as_function(Evaluate))
 app.command("test")(as_function(Test))
+app.command("drift")(as_function(Drift))
 app.command("info")(as_function(Info))
 app.command("train")(as_function(Train))
 
