@@ -156,7 +156,7 @@ def test_test_refuses_options_of_another_statistic(files, arguments):
 @pytest.fixture
 def tables(tmp_path):
     np.savetxt(tmp_path / "old.csv", REAL, delimiter=",", header="u,v,w", comments="", fmt="%.17g")
-    moved = NEAR + [0, 2, 0]
+    moved = NEAR + np.array([0, 2, 0])
     np.savetxt(tmp_path / "new.csv", moved, delimiter=",", header="u,v,w", comments="", fmt="%.17g")
     return str(tmp_path / "old.csv"), str(tmp_path / "new.csv")
 
@@ -164,7 +164,7 @@ def tables(tmp_path):
 def test_drift_agrees_with_the_function_and_keeps_names(tables):
     content = json.loads(call("drift", *tables, "--n-permutations", "99", "--json").stdout)
     found = content["samples"]["current"]
-    direct = otdist.drift(REAL, NEAR + [0, 2, 0], list("uvw"), n_permutations=99).metrics
+    direct = otdist.drift(REAL, NEAR + np.array([0, 2, 0]), list("uvw"), n_permutations=99).metrics
     assert list(found) == list(direct)
     for name, result in direct.items():
         assert found[name]["estimate"] == pytest.approx(result.estimate, rel=1e-12)
