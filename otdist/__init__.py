@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from otdist.evaluation.drift import drift
     from otdist.evaluation.evaluate import evaluate
+    from otdist.inference.intervals import ConfidenceInterval, confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
     from otdist.neural.dual import NeuralDual
     from otdist.neural.result import DualResult
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Bracket": "otdist.result",
+    "ConfidenceInterval": "otdist.inference.intervals",
     "ConvergenceWarning": "otdist.result",
     "DivergenceResult": "otdist.result",
     "DualResult": "otdist.neural.result",
@@ -49,6 +51,7 @@ _WHERE = {
     "SlicedResult": "otdist.result",
     "TestResult": "otdist.inference.permutation",
     "barycentric_map": "otdist.transport_map",
+    "confidence_interval": "otdist.inference.intervals",
     "drift": "otdist.evaluation.drift",
     "energy_distance": "otdist.divergences",
     "entropic_cost": "otdist.divergences",
@@ -68,6 +71,7 @@ _ROOMS = ("losses", "neural", "problems", "wgan")
 
 __all__ = [
     "Bracket",
+    "ConfidenceInterval",
     "ConvergenceWarning",
     "DivergenceResult",
     "DualResult",
@@ -81,6 +85,7 @@ __all__ = [
     "SlicedResult",
     "TestResult",
     "barycentric_map",
+    "confidence_interval",
     "drift",
     "energy_distance",
     "entropic_cost",

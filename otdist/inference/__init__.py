@@ -1,4 +1,4 @@
-"""What two samples say about the populations behind them: permutation tests.
+"""What two samples say about the populations behind them: tests and confidence intervals.
 
 A bracket is about the samples and certain; everything here is about populations and holds with a
 probability.
@@ -6,6 +6,7 @@ probability.
 
 from __future__ import annotations
 
+from otdist.inference.intervals import ConfidenceInterval, confidence_interval
 from otdist.inference.permutation import TestResult, two_sample_test
 
-__all__ = ["TestResult", "two_sample_test"]
+__all__ = ["ConfidenceInterval", "TestResult", "confidence_interval", "two_sample_test"]
