@@ -105,7 +105,7 @@ def confidence_interval(
     >>> rng = np.random.default_rng(0)
     >>> x, y = rng.normal(size=(100, 2)), rng.normal(size=(100, 2)) + 2
     >>> interval = otdist.confidence_interval(x, y, eps=1.0)
-    >>> 6 < interval.lower < interval.estimate < interval.upper < 12
+    >>> interval.lower < interval.estimate < interval.upper
     True
     """
     p = _check(statistic, p, eps, level)
