@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,20 +27,31 @@ def each(parts: Iterable[slice], work: Callable[[slice], None], device: torch.de
 
     On a GPU, for a single part, or when torch is held to one thread, in this thread.
     """
-    listed = list(parts)
-    threads = torch.get_num_threads()
-    inside = getattr(_here, "worker", False)
-    if device.type != "cpu" or threads < 2 or len(listed) < 2 or inside:
-        with torch.no_grad():
-            for part in listed:
-                work(part)
+    tasks = [partial(work, part) for part in parts]
+    if device.type == "cpu":
+        run(tasks)
         return
+    with torch.no_grad():
+        for task in tasks:
+            task()
 
-    def one(part: slice) -> None:
+
+def run(tasks: Sequence[Callable[[], None]]) -> None:
+    """Call all tasks, which must be independent; within one, further calls stay in its thread."""
+    threads = torch.get_num_threads()
+    if threads < 2 or len(tasks) < 2 or getattr(_here, "worker", False):
         with torch.no_grad():
-            work(part)
+            for task in tasks:
+                task()
+        return
+    inference = torch.is_inference_mode_enabled()
 
-    for _ in _pool(threads).map(one, listed):
+    def one(task: Callable[[], None]) -> None:
+        # Grad and inference modes belong to a thread: another one does not have the caller's.
+        with torch.inference_mode(inference), torch.no_grad():
+            task()
+
+    for _ in _pool(threads).map(one, tasks):
         pass
 
 

@@ -8,9 +8,7 @@ Rows are shared out among as many threads as torch would use.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Literal
 
@@ -18,37 +16,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist._threads import run
+
 _WORTH_A_THREAD = 1 << 15
 """Elements below which starting a thread costs more than it saves."""
 
 
-_worker = threading.local()
-
-
 def in_threads(tasks: Sequence[Callable[[], None]], size: int) -> None:
-    """Run the tasks in up to ``torch.get_num_threads()`` threads, `size` elements in all.
-
-    Within a task, further calls run in its own thread.
-    """
-    threads = min(torch.get_num_threads(), len(tasks))
-    if threads < 2 or size < _WORTH_A_THREAD or getattr(_worker, "busy", False):
-        for task in tasks:
-            task()
+    """Run the tasks in threads, `size` elements in all; few elements in this thread."""
+    if size >= _WORTH_A_THREAD:
+        run(tasks)
         return
-    inference = torch.is_inference_mode_enabled()
-
-    def work(task: Callable[[], None]) -> None:
-        # Grad and inference modes belong to a thread: a new one starts without the caller's.
-        with torch.inference_mode(inference), torch.no_grad():
-            task()
-
-    with ThreadPoolExecutor(threads, initializer=_mark) as pool:
-        for done in [pool.submit(work, task) for task in tasks]:
-            done.result()
-
-
-def _mark() -> None:
-    _worker.busy = True
+    for task in tasks:
+        task()
 
 
 def _rows(tensor: Tensor) -> np.ndarray:
