@@ -8,7 +8,7 @@ The map is *exact* in floating point, so that whatever is proved for `points` ho
 sample: s is a power of two, and a coordinate is centred only where its offset is at least twice
 its half-range; then raw/2 ≤ c ≤ 2·raw and the subtraction has no rounding (Sterbenz' lemma).
 Where the offset is smaller, the coordinate loses nothing by staying. After scaling, coordinates
-are at most 2 (6 where uncentred ones dominate): squares of 1e150 do not overflow.
+are at most 2 (512 on the line, see `_MODERATE`): squares of 1e150 do not overflow.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WEIGHT_TOLERANCE = 1e-6
 
 _MODERATE = 8
 """On the line, where two passes over the points cost as much as half the sorting, radii from 2⁻⁸
-to 2⁸ stay as they are: no power of theirs below the hundredth overflows."""
+to 2⁹ stay as they are: no power of theirs below the hundredth overflows."""
 
 
 @dataclass(frozen=True)

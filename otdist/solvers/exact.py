@@ -41,8 +41,9 @@ class Exact:
     """Exact optimal transport, proved by its dual.
 
     Closed form on the line; otherwise the network simplex, on the full matrix when that is small
-    and by column generation without a matrix above (`columns`), which any of the options also
-    stops.
+    and by column generation without a matrix above (`columns`). The options, `rtol` and `start`
+    speak to column generation: the other two end within a fraction of a second, exact, and need
+    none of them.
 
     Attributes:
         max_seconds: Stop after this time with the best bracket so far, `converged=False` and a

@@ -130,7 +130,7 @@ def derivatives(
 ) -> Derivatives:
     """`cost` and its derivatives in (x, y, a, b) as `wanted`, written directly, without a graph.
 
-    Faster than autograd through `cost`, which ``python -m benchmarks.sliced`` measures.
+    Faster than autograd through `cost`, which ``python -m benchmarks --suite sliced`` measures.
     """
     want_x, want_y, want_a, want_b = wanted
     order_x, order_y = argsort(x, y)
