@@ -1,7 +1,8 @@
 """Sorting along the last axis: through numpy on the CPU, through torch elsewhere.
 
 numpy sorts 64- and 32-bit floats with AVX-512 or AVX2 instructions and releases the GIL: 10^6
-float64 take about a tenth of the time of ``torch.sort`` (``python -m benchmarks --suite univariate``).
+float64 take about a tenth of the time of ``torch.sort``
+(``python -m benchmarks --suite univariate``).
 Rows are shared out among as many threads as torch would use.
 """
 
