@@ -38,7 +38,7 @@ from otdist.solvers.boxed import BoxedFlow, Supplies
 from otdist.solvers.potentials import entropic_start
 from otdist.solvers.pricing import Pricer
 
-_ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
+ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 _NEAREST = 12  # arcs per point at the start
 _FARTHER = 4  # further arcs per point and scale at the start
 _MORE = 8  # arcs per point when more pairs violate than there are points
@@ -49,6 +49,7 @@ _GROW = 8.0  # growth of the box of a point that dropped mass
 _LISTED = 16  # violating pairs per point that are worth listing one by one
 _ASTRAY = 1e-13  # dropped mass that is rounding
 _CLOSED = 1e-11  # relative gap that needs no further round
+_MARKED = 100  # pairs per key up to which a mark for every pair is faster than sorting the keys
 _RESOLUTION = 1e-14  # relative resolution of the simplex per node
 
 
@@ -62,6 +63,7 @@ class Outcome:
         rounds: Restricted problems solved.
         optimal: Whether no pair violates beyond the resolution of the simplex.
         message: One sentence on how it ended.
+        exhausted: Whether it ended because of the limits `rounds` or `lost`.
     """
 
     arcs: Arcs
@@ -69,6 +71,7 @@ class Outcome:
     rounds: int
     optimal: bool
     message: str
+    exhausted: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,15 @@ class Limits:
     Attributes:
         rtol: Stop as soon as the bracket seems to prove this relative accuracy of the cost.
         deadline: Value of `time.perf_counter` at which to stop.
+        rounds: Restricted problems allowed.
+        lost: Share of the mass at which to give up when it finds no way on the arcs.
         report: Called after each round with a line on its progress.
     """
 
     rtol: float = 0.0
     deadline: float = float("inf")
+    rounds: int = ROUNDS
+    lost: float = 1.0
     report: Callable[[str], None] = field(default=lambda line: None)
 
 
@@ -115,7 +122,7 @@ class _Run:
         self.a, self.b = a.cpu().numpy(), b.cpu().numpy()
         self.supplies = Supplies.of(self.a, self.b)
         self.pricer = Pricer(cost)
-        self.rounds, self.optimal, self.message = 0, False, ""
+        self.rounds, self.optimal, self.message, self.exhausted = 0, False, "", False
         self.worst = np.inf
         self.lower, self.upper = -np.inf, np.inf
         self.g_best = np.zeros(len(b))
@@ -137,8 +144,10 @@ class _Run:
         if self.limits.rtol > 0 and self.upper - self.lower <= allowed:
             self.message = f"the bracket proves rtol = {self.limits.rtol:g}"
             return False
-        if self.rounds >= _ROUNDS:
-            self.message = f"no optimum after {_ROUNDS} rounds; the bracket is what was proved"
+        lost = self.rounds > 0 and float(self.flow.dropped_a.sum()) > self.limits.lost
+        if self.rounds >= self.limits.rounds or lost:
+            self.message = f"no optimum after {self.rounds} rounds; the bracket is what was proved"
+            self.exhausted = True
             return False
         if time.perf_counter() > self.limits.deadline:
             self.message = "max_seconds reached; the bracket is what was proved until then"
@@ -221,8 +230,8 @@ class _Run:
             least = 1e-9 + 1e-3 * float(max(self.s.mean(), self.t.mean()))
             self.s, self.t = np.maximum(self.s, least), np.maximum(self.t, least)
         m = self.pricer.shape[1]
-        keys = torch.unique(torch.cat([i * m + j, i2 * m + j2])).cpu().numpy()
-        keys = np.setdiff1d(keys, self.rows * m + self.cols, assume_unique=True)
+        keys = torch.cat([i * m + j, i2 * m + j2]).cpu().numpy()
+        keys = _new(keys, self.rows * m + self.cols, self.pricer.shape)
         rows, cols = keys // m, keys % m
         index = torch.from_numpy(rows).to(g.device), torch.from_numpy(cols).to(g.device)
         self._lower(self.f, self.g)
@@ -295,7 +304,20 @@ class _Run:
                 "exact: no pair violates the dual",
             )
         arcs = self.arcs if self.rounds else self._repaired()
-        return Outcome(arcs, self._tensor(self.g_best), self.rounds, False, self.message)
+        return Outcome(
+            arcs, self._tensor(self.g_best), self.rounds, False, self.message, self.exhausted
+        )
+
+
+def _new(keys: np.ndarray, known: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Keys row·m + column that are not known, each once and in order."""
+    pairs = shape[0] * shape[1]
+    if pairs > _MARKED * len(keys):
+        return np.setdiff1d(np.unique(keys), known, assume_unique=True)
+    marks = np.zeros(pairs, bool)
+    marks[keys] = True
+    marks[known] = False
+    return np.flatnonzero(marks)
 
 
 def _order(cost: Cost) -> tuple[np.ndarray, np.ndarray]:

@@ -31,7 +31,7 @@ from otdist.cost import Cost, PointCost
 
 _BLOCK = 2**19  # entries of a block: two megabytes of float32, the second-level cache
 _Part = TypeVar("_Part")
-_GROUP = 32  # columns behind one group minimum of `nearest`
+_GROUP = 32  # columns behind one group minimum of `nearest`, at most
 _THIN = 8  # ratio between one scale of `nearest` and the next
 
 
@@ -93,8 +93,8 @@ class Pricer:
         m = self.shape[1]
         g, k = g.to(self.dtype), min(k, m)
         strides = [] if farther == 0 else list(_strides(m // (4 * farther)))
-        groups = m // _GROUP if m // _GROUP >= 2 * k else m
-        width = m // groups
+        width = min(_GROUP, max(1, m // (4 * k)))
+        groups = m // width
 
         def work(lo: int, block: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             minima = block.sub_(g)
