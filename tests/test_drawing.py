@@ -6,7 +6,8 @@ import scipy.sparse
 
 pytest.importorskip("matplotlib")
 
-from otdist.drawing import _arcs, plot_transport
+from otdist.drawing import plot_transport
+from otdist.drawing.transport import _arcs
 
 
 def test_plane_draws_one_line_an_arc_with_mass_as_opacity():

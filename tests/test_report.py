@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 import otdist
+from otdist.drawing.samples import density, levels
 from otdist.report import MetricResult, Report
+from otdist.report.evidence import keep
+from otdist.report.tables import of_ranking
 
 RNG = np.random.default_rng(0)
 
@@ -59,7 +62,7 @@ def test_json_writes_null_for_what_is_not_finite():
 
 
 class Links(HTMLParser):
-    """What a page would load, and its tags in order."""
+    """What a page would load, and its tags in order; data within the page is not loaded."""
 
     def __init__(self):
         super().__init__()
@@ -68,7 +71,8 @@ class Links(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         for key, value in attrs:
-            if key in ("src", "href", "xlink:href") and value and not value.startswith("#"):
+            within = value and value.startswith(("#", "data:"))
+            if key in ("src", "href", "xlink:href") and not within:
                 self.loads.append(value)
 
 
@@ -79,16 +83,136 @@ def test_page_is_self_contained(report, tmp_path):
     page = Links()
     page.feed(text)
     assert page.loads == []
-    assert page.tags.count("table") == 2
-    assert {"svg", "h1", "style"} <= set(page.tags)
+    assert page.tags.count("table") == 3  # the ranking, and one for each sample
+    assert page.tags.count("svg") == len(report.kinds()) == 3
+    assert {"h1", "style"} <= set(page.tags)
     assert "script" not in page.tags
     assert "far &lt;b&gt;" in text
     assert "@import" not in text
+    assert "url(http" not in text
+
+
+def test_page_tells_conventions_reasons_and_environment(report):
+    pytest.importorskip("matplotlib")
+    text = report.to_html()
+    w1 = report.metrics["w1"]
+    assert f"{w1.convention}<small>no interval: {w1.no_interval}</small>" in text
+    assert f"<dt>numpy</dt><dd>{np.__version__}</dd>" in text
+    assert "<dt>system</dt>" in text
+    assert f"[{w1.lower:.5g}, {w1.upper:.5g}]" in text
+
+
+def test_page_adapts_to_the_scheme_of_the_screen(report):
+    """What matplotlib draws in black takes the colour of the text."""
+    pytest.importorskip("matplotlib")
+    text = report.to_html()
+    assert "prefers-color-scheme: dark" in text
+    assert "currentColor" in text
+    assert "#000000" not in text
+
+
+def test_ranking_in_one_table(report):
+    first = report.to_dict()["ranking"]
+    headings, rows = of_ranking(report.samples, report.ranking)
+    assert headings == ["metric", *first] == ["metric", "near", "far <b>"]
+    assert [row[0] for row in rows] == ["w1", "energy", "precision"]
+    assert all(row[1].endswith(" *") and not row[2].endswith(" *") for row in rows)
 
 
 @pytest.mark.parametrize("d", [1, 2, 4])
-def test_plot_has_one_panel_per_sample(d):
+def test_samples_are_drawn_with_densities(d):
     pytest.importorskip("matplotlib")
-    real, fake = RNG.normal(size=(9, d)), RNG.normal(size=(8, d))
+    real, fake = RNG.normal(size=(40, d)), RNG.normal(size=(30, d))
     figure = otdist.evaluate(real, {"u": fake, "v": fake}, metrics=["energy"]).plot()
-    assert [len(axis.collections) for axis in figure.axes] == [2, 2]
+    assert len(figure.axes) == 2
+    for axis in figure.axes:
+        kinds = [type(item).__name__ for item in axis.collections]
+        if d > 1:
+            assert kinds == ["PathCollection", "QuadContourSet"] * 2
+        assert len(axis.get_legend().get_texts()) == 2
+
+
+def test_contours_hold_the_mass_they_say():
+    points = RNG.normal(size=(4000, 2))
+    edges = [np.linspace(-5, 5, 73)] * 2
+    values = density(points, edges)
+    assert values.sum() == pytest.approx(1, abs=1e-3)
+    outer, inner = levels(values)
+    for level, share in ((outer, 0.9), (inner, 0.5)):
+        assert values[values >= level].sum() == pytest.approx(share, abs=0.02)
+        radius = np.sqrt((values >= level).sum() * (10 / 72) ** 2 / np.pi)
+        assert radius == pytest.approx(np.sqrt(-2 * np.log(1 - share)), rel=0.1)  # a normal law
+
+
+def test_the_worst_matched_row_is_the_far_one():
+    real, fake = RNG.normal(size=(60, 3)), RNG.normal(size=(50, 3))
+    fake[17] += 40
+    report = otdist.evaluate(real, fake, metrics=["energy"])
+    match = report.evidence.matches["fake"]
+    assert report.evidence.indices["fake"][match.fake[0]] == 17
+    assert (np.diff(match.distance) <= 0).all()
+    # The distances that rows travel average to W_1.
+    assert match.distance.mean() == pytest.approx(otdist.wasserstein(real, fake).distance)
+    texts = [text.get_text() for text in report.plot("worst").axes[0].texts]
+    assert "17" in texts
+
+
+def test_growth_compares_equal_sizes():
+    x, y = RNG.normal(size=(200, 2)), RNG.normal(size=(150, 2)) + 5
+    curve = otdist.evaluate(x, y, metrics=["energy"]).evidence.growth["fake"]
+    assert curve.size.tolist() == [12, 25, 50, 100]
+    assert (curve.value > 5).all()
+    assert (curve.floor < 2).all()
+    assert curve.floor[-1] < curve.floor[0]
+
+
+def test_null_distributions_are_those_of_the_table():
+    pytest.importorskip("matplotlib")
+    x, y = RNG.normal(size=(40, 2)), RNG.normal(size=(30, 2)) + 1
+    report = otdist.evaluate(x, y, metrics=["w1", "energy"], n_permutations=19)
+    energy = report.metrics["energy"]
+    assert energy.test.pvalue == energy.pvalue
+    assert len(energy.test.null) == 19
+    (axis,) = report.plot("null").axes
+    assert sum(bar.get_height() for bar in axis.patches) == 19
+    assert "test" not in report.to_dict()["samples"]["fake"]["energy"]
+
+
+def test_images_are_found_or_given_a_shape():
+    pytest.importorskip("matplotlib")
+    flat, stacked = RNG.random((40, 12)), RNG.random((40, 3, 4))
+    colour = RNG.random((40, 3, 6, 5))
+    found = otdist.evaluate(stacked, stacked[::-1], metrics=["energy"])
+    assert "images" in found.kinds()
+    given = otdist.evaluate(flat, flat[::-1], metrics=["energy"])
+    assert "images" not in given.kinds()
+    assert "images" in given.kinds((3, 4))
+    assert len(given.plot("images", shape=(3, 4)).axes) == 2
+    assert given.plot("worst", shape=(3, 4)).axes[0].images
+    kept = otdist.evaluate(colour, colour, metrics=["energy"]).evidence
+    assert kept.images("real").shape == (40, 6, 5, 3)
+    order = kept.indices["real"]
+    np.testing.assert_array_equal(kept.images("real")[0, :, :, 1], colour[order[0], 1])
+    with pytest.raises(ValueError, match="shape must hold 12 numbers"):
+        given.plot("images", shape=(5, 5))
+
+
+def test_a_picture_that_does_not_exist():
+    report = otdist.evaluate(RNG.normal(size=(9, 2)), RNG.normal(size=(8, 2)), metrics=["energy"])
+    assert report.kinds() == ["samples", "worst"]
+    with pytest.raises(ValueError, match="kind must be one of samples, worst: got 'null'"):
+        report.plot("null")
+
+
+@pytest.mark.parametrize("rows", [np.zeros((1, 3)), np.zeros((40, 3)), np.ones((40, 1))])
+def test_constant_samples_are_drawn(rows, tmp_path):
+    pytest.importorskip("matplotlib")
+    report = otdist.evaluate(rows, rows, metrics=["energy"])
+    report.to_html(tmp_path / "report.html")
+
+
+def test_evidence_is_small():
+    assert len(otdist.evaluate(np.zeros((1500, 1)), np.ones((9, 1)), metrics=["frechet"])
+               .evidence.rows["real"]) == 1000  # fmt: skip
+    large = keep({"real": np.zeros((200, 70_000))}, {}, "real", 0)
+    assert len(large.rows["real"]) == 64

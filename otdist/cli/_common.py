@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import enum
 import inspect
-import json
-import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, get_type_hints
 
 import typer
 
+from otdist._record import to_json as to_json
+from otdist._record import versions
 from otdist.io import Samples, align, read_samples, read_weights
 
 SCHEMA_VERSION = 1
@@ -121,30 +120,6 @@ def record(command: str, inputs: Sequence[Samples], **fields: Any) -> dict[str, 
         "notes": [note for s in inputs for note in s.notes],
         "versions": versions(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions that a figure depends on."""
-    found = {"python": sys.version.split()[0]}
-    for package in ("otdist", "numpy", "scipy", "torch", "POT"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def to_json(content: dict[str, Any]) -> str:
-    """Strict JSON: numbers that JSON does not have (inf, NaN) become null."""
-    return json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show(title: str, rows: Sequence[tuple[str, str]]) -> None:

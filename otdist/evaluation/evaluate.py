@@ -19,9 +19,10 @@ from otdist._progress import progress as shown
 from otdist.evaluation import metrics as catalogue
 from otdist.evaluation.features import extract
 from otdist.evaluation.metrics import Call, Figure, Metric
-from otdist.inference.permutation import two_sample_test
+from otdist.inference.permutation import TestResult, two_sample_test
 from otdist.measure import pair
 from otdist.report import MetricResult, Report
+from otdist.report.evidence import keep
 from otdist.solvers.sliced import check_count
 
 
@@ -79,6 +80,7 @@ def evaluate(
         raise ValueError('fake must hold at least one sample, none of them named "real"')
     rows, words = extract({"real": real, **fakes}, features)
     rng = np.random.default_rng(seed)
+    evidence = keep(rows, {"real": real, **fakes}, "real", seed)
     for name in fakes:
         pair(rows["real"], rows[name])  # raises with a place before any work is done
     if max_samples is not None:
@@ -95,7 +97,7 @@ def evaluate(
     sizes = {name: len(value) for name, value in {"real": reference, **rows}.items()}
     return Report(
         results, sizes, reference.shape[1], words, seed, time.perf_counter() - started,
-        projections=_pictures({"real": reference, **rows}, rng),
+        evidence=evidence,
     )  # fmt: skip
 
 
@@ -136,14 +138,15 @@ class _Job:
             if floor is not None:
                 rows = _draw(fake, size, self.rng)
                 at_floor = metric.compute(first, rows, self.call._replace(n_permutations=0))
-            p = self._pvalue(metric, fake)
+            test = self._test(metric, fake)
             seconds = time.perf_counter() - started
             results[name] = {
                 key: _result(metric, key, [d[key] for d in draws], seconds).with_(
                     floor=None if floor is None else floor[key].value,
                     at_floor=None if at_floor is None else at_floor[key].value,
                     floor_size=size if floor is not None else 0,
-                    pvalue=draws[0][key].pvalue if p is None else p,
+                    pvalue=draws[0][key].pvalue if test is None else test.pvalue,
+                    test=test,
                     size=int(min(cap or math.inf, max(len(self.real), len(fake)))),
                 )
                 for key in metric.titles
@@ -159,14 +162,13 @@ class _Job:
             for _ in range(catalogue.REPEATS)
         ]
 
-    def _pvalue(self, metric: Metric, fake: np.ndarray) -> float | None:
+    def _test(self, metric: Metric, fake: np.ndarray) -> TestResult | None:
         if not self.call.n_permutations or metric.test is None:
             return None
-        test = two_sample_test(
+        return two_sample_test(
             self.real, fake, metric.test, n_permutations=self.call.n_permutations,
             seed=self.call.seed,
         )  # fmt: skip
-        return test.pvalue
 
 
 def _result(metric: Metric, key: str, draws: list[Figure], seconds: float) -> MetricResult:
@@ -202,14 +204,4 @@ def _impossible(metric: Metric) -> dict[str, MetricResult]:
             key, words, None, higher_is_better=metric.higher, no_interval=note, note=note
         )
         for key, words in metric.titles.items()
-    }
-
-
-def _pictures(rows: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """At most 1,000 rows of each sample in two principal components of the real one."""
-    real = rows["real"].astype(np.float64)
-    centre = real.mean(0)
-    vectors = np.linalg.svd(_draw(real, 2000, rng) - centre, full_matrices=False)[2]
-    return {
-        name: (_draw(value, 1000, rng) - centre) @ vectors[:2].T for name, value in rows.items()
     }

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from otdist import measure
-from otdist._extras import require
+from otdist.drawing.figures import null_distributions
 from otdist.inference import statistics
 from otdist.solvers.sliced import check_count
 
@@ -63,18 +63,7 @@ class TestResult:
         Raises:
             ImportError: matplotlib is not installed.
         """
-        require("matplotlib", extra="plot")
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(6, 3.4), layout="constrained")
-        axis = figure.subplots()
-        axis.hist(self.null, bins=40, color="#999999", label=f"{len(self.null)} random labellings")
-        axis.axvline(self.statistic, color="#c0392b", label="observed")
-        axis.set_xlabel(self.name)
-        axis.set_ylabel("labellings")
-        axis.set_title(f"p = {self.pvalue:.3g},  {self.n} and {self.m} rows")
-        axis.legend(frameon=False)
-        return figure
+        return null_distributions([(f"{self.n} and {self.m} rows", self)])
 
     def __repr__(self) -> str:
         return (

@@ -1,7 +1,5 @@
 """Pictures of a transport plan, by dimension: quantiles on the line, arcs in the plane, arcs on the
 first two principal components beyond.
-
-Figures are built without pyplot, so that drawing neither needs a display nor touches its state.
 """
 
 from __future__ import annotations
@@ -12,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from otdist._extras import require
+from otdist.drawing.style import BLUE, GREY, ORANGE, bare, blank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#2f6db3", "#d9662b", "#7a7a7a"
 _MOST_ARCS = 1500
 """Lines beyond this number only blacken the page: a sample of them is drawn."""
 _MOST_POINTS = 4000
@@ -65,9 +63,7 @@ def plot_transport(
     x, y = (points[:, None] if points.ndim == 1 else points for points in (x, y))
     a = np.full(len(x), 1 / len(x)) if a is None else np.asarray(a)
     b = np.full(len(y), 1 / len(y)) if b is None else np.asarray(b)
-    figure = require("matplotlib.figure", extra="plot").Figure(
-        figsize=(7.5, 6.0), layout="constrained", facecolor="white"
-    )
+    figure = blank(7.5, 6.0)
     if x.shape[1] == 1:
         _line(figure, x[:, 0], y[:, 0], a, b, names)
         figure.axes[-1].set_xlabel(columns[0] if columns else "")
@@ -117,7 +113,7 @@ def _line(figure: Figure, x: Array, y: Array, a: Array, b: Array, names: Names) 
     )
     bottom.set_ylabel("share of mass below")
     bottom.legend(loc="best", frameon=False)
-    _bare(top, bottom)
+    bare(top, bottom)
     top.spines["left"].set_visible(False)
 
 
@@ -165,7 +161,7 @@ def _plane(
     axes.set_ylabel(labels[1])
     axes.set_aspect("equal", adjustable="datalim")
     axes.legend(frameon=False, loc="best")
-    _bare(axes)
+    bare(axes)
 
 
 def _principal(x: Array, y: Array) -> tuple[Array, Array, Array]:
@@ -194,9 +190,3 @@ def _arcs(plan: Any, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         keep = rng.choice(len(mass), _MOST_ARCS, replace=False, p=mass / mass.sum())
         rows, cols, mass = rows[keep], cols[keep], mass[keep]
     return rows, cols, mass
-
-
-def _bare(*all_axes: Axes) -> None:
-    for axes in all_axes:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=8)

@@ -1,0 +1,54 @@
+"""One look for all pictures: three colours that read on white and on black, and bare axes."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+from otdist._extras import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#2f6db3", "#d9662b", "#7a7a7a"
+CYCLE = (ORANGE, "#4d9e64", "#9a63b5", "#c2a02a", BLUE, "#d05a86")
+"""Colours of samples beside a grey reference."""
+DOTS = 160
+"""Per inch, of what is drawn as pixels inside a vector picture."""
+
+
+def blank(width: float, height: float) -> Figure:
+    """An empty figure of that size in inches.
+
+    Raises:
+        ImportError: without matplotlib, naming the extra `plot`.
+    """
+    figure = require("matplotlib.figure", extra="plot").Figure
+    return figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def bare(*all_axes: Axes) -> None:
+    """Without the frame's upper and right side, with small numbers."""
+    for axes in all_axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
+
+
+def svg(figure: Any) -> str:
+    """The figure as an <svg> element for a page.
+
+    Its background is transparent and what is black takes the colour of the page's text, so that it
+    reads on light and on dark pages. The same figure gives the same text.
+    """
+    matplotlib = require("matplotlib", extra="plot")
+    out = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "otdist"}):
+        figure.savefig(
+            out, format="svg", transparent=True, dpi=DOTS, metadata={"Date": None, "Creator": None}
+        )
+    text = out.getvalue()
+    text = text[text.index("<svg") :].replace("#000000", "currentColor")
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return text.replace("<svg ", '<svg fill="currentColor" ', 1)

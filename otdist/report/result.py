@@ -1,0 +1,67 @@
+"""MetricResult: one figure of a report, with everything that a reader must know to believe it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from otdist.inference.permutation import TestResult
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One metric of one sample.
+
+    Attributes:
+        name: Key in the report.
+        convention: What the figure is, in words.
+        estimate: The figure, or None with the reason in `note`.
+        higher_is_better: Direction.
+        floor: The same metric between two disjoint halves of the real sample, at `floor_size`.
+        at_floor: The metric between one of these halves and as many fake rows: compare with floor.
+        floor_size: Rows of each side behind the last two; 0 where there are none.
+        lower: Certified bound of the estimate, where one exists.
+        upper: Certified bound.
+        spread: Standard deviation over draws of rows; not an interval.
+        interval: Confidence interval, or None for the reason in `no_interval`.
+        no_interval: Why there is no interval.
+        effect: The estimate free of units, where it has such a form.
+        pvalue: Of a permutation test, where one was asked for and is valid.
+        size: Most rows of a side that were used.
+        converged: Whether every solver reached its tolerance.
+        note: What else a reader must know.
+        seconds: Wall-clock time, the floor's left out.
+        test: The permutation test behind the p-value, for its picture; not in records.
+
+    >>> MetricResult("w1", "exact W_1", 0.5, floor=0.4).with_(pvalue=0.03).pvalue
+    0.03
+    """
+
+    name: str
+    convention: str
+    estimate: float | None
+    higher_is_better: bool = False
+    floor: float | None = None
+    at_floor: float | None = None
+    floor_size: int = 0
+    lower: float | None = None
+    upper: float | None = None
+    spread: float | None = None
+    interval: tuple[float, float] | None = None
+    no_interval: str = ""
+    effect: float | None = None
+    pvalue: float | None = None
+    size: int = 0
+    converged: bool = True
+    note: str = ""
+    seconds: float = 0.0
+    test: TestResult | None = field(default=None, repr=False, compare=False)
+
+    def with_(self, **changes: Any) -> MetricResult:
+        """The same result with some fields changed."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field but `test`, as plain types."""
+        names = [f.name for f in fields(self) if f.name != "test"]
+        return {name: getattr(self, name) for name in names}
