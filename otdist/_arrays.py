@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist._large import is_large, refuse
+
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -76,9 +78,11 @@ def as_tensor(value: Any, name: str) -> Tensor:
     """A tensor that shares the memory of `value` where it can; integers and booleans stay so.
 
     Raises:
-        TypeError: strings, objects, complex numbers.
+        TypeError: strings, objects, complex numbers; a dask array, which would be gathered whole.
         ValueError: ragged lists.
     """
+    if is_large(value):
+        raise refuse(name)
     if isinstance(value, Tensor):
         if value.is_complex():
             raise TypeError(f"{name} must be real: got {value.dtype}")

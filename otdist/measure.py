@@ -107,6 +107,19 @@ def pair(x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
         )
 
 
+def sample(value: Any, name: str) -> Tensor:
+    """One sample alone, as it is: validated, shape (n, d), float32 or float64, without a graph.
+
+    Raises:
+        TypeError: not numbers.
+        ValueError: no points, wrong rank, NaN or infinite.
+    """
+    _, raw = enter(**{name: value})
+    points = _points(raw[name].detach(), name)
+    _range(points, name)
+    return points
+
+
 def weights(value: Any, name: str, of: str, sample: Tensor) -> Tensor:
     """Weights of a sample: float64, of sum one, on its device; uniform when `value` is None.
 

@@ -172,6 +172,8 @@ class SlicedResult:
         slices: W_p along each direction, shape (L,), in the units of x.
         directions: Unit rows, shape (L, d).
         seconds: Wall-clock time.
+        error: Bound on how far `distance` is from the same average over exact slices, where the
+            slices were sketched (samples past memory); 0 otherwise.
 
     >>> import otdist
     >>> result = otdist.sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]])
@@ -187,6 +189,7 @@ class SlicedResult:
     directions: Array
     seconds: float
     _bracket: Callable[[], Bracket] = field(default=None)  # pyright: ignore[reportAssignmentType]
+    error: float = 0.0
 
     @cached_property
     def bracket(self) -> Bracket:
@@ -197,8 +200,9 @@ class SlicedResult:
         return float(self.distance)
 
     def __repr__(self) -> str:
+        sketched = f" (sketch ± {self.error:.1g})" if self.error else ""
         return (
-            f"SW_{self.p:g} = {float(self.distance):.5g} ± {self.stderr:.1g}  "
+            f"SW_{self.p:g} = {float(self.distance):.5g} ± {self.stderr:.1g}{sketched}  "
             f"{len(self.directions)} directions, {self.seconds:.2f} s"
         )
 

@@ -81,17 +81,17 @@ def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Proo
     samples = Samples(x[None], y[None], *_weights(pair))
     if x.shape[1] == 1:
         rows, replicate = rows[:1], replicate[:1]
-    sets = _sets(replicate, x.shape[1])
+    sets = sets_of(replicate, x.shape[1])
     directions = torch.from_numpy(np.ascontiguousarray(rows)).to(x.device)
     basis = principal_axes(x, y, pair)
     directions = torch.cat([directions, basis])
     sets.append(np.arange(len(rows), len(directions)))
-    slack = _Slack.of(samples, p)
+    slack = Slack.of(samples, p)
     slices = slice_costs(samples, directions, p)[0]
-    lower = max(_joint_bound(slices, directions, sets, p, slack), _mean_bound(pair, x, y, p))
+    lower = max(joint_bound(slices, directions, sets, p, slack), _mean_bound(pair, x, y, p))
     if p > 2:
         squares = slice_costs(samples, directions, 2.0)[0]
-        of_squares = _joint_bound(squares, directions, sets, 2.0, _Slack.of(samples, 2.0))
+        of_squares = joint_bound(squares, directions, sets, 2.0, Slack.of(samples, 2.0))
         lower = max(lower, of_squares ** (p / 2))
     if p >= 2:
         lower = max(lower, _moment_bound(pair, x, y) ** (p / 2))
@@ -115,7 +115,7 @@ def _weights(pair: Pair) -> tuple[Tensor | None, Tensor | None]:
 
 
 @dataclass(frozen=True)
-class _Slack:
+class Slack:
     """Rounding of slice costs: of a projected distance, of the masses, and relative."""
 
     distance: float
@@ -123,7 +123,7 @@ class _Slack:
     relative: float
 
     @staticmethod
-    def of(samples: Samples, p: float) -> _Slack:
+    def of(samples: Samples, p: float) -> Slack:
         x, y, a, b = samples
         radius = max(float(x.norm(dim=-1).max()), float(y.norm(dim=-1).max()))
         points = x.shape[1] + y.shape[1]
@@ -132,18 +132,18 @@ class _Slack:
             # Breakpoints that move by τ change the cost by at most τ times the variation of
             # |F⁻¹ − G⁻¹|^p, and both quantile functions are monotone within ±radius.
             masses = 8 * UNIT * math.sqrt(points) * p * (2 * radius) ** p * 2
-        return _Slack((x.shape[2] + 8) * 2 * UNIT * radius, masses, (64 + 8 * p) * UNIT)
+        return Slack((x.shape[2] + 8) * 2 * UNIT * radius, masses, (64 + 8 * p) * UNIT)
 
 
-def _sets(replicate: np.ndarray, d: int) -> list[np.ndarray]:
+def sets_of(replicate: np.ndarray, d: int) -> list[np.ndarray]:
     """Sets of directions to bound with: replicates, runs of d rows, and all of them."""
     whole = np.arange(len(replicate))
     runs = [whole[i : i + d] for i in range(0, len(whole), d)]
     return np.split(whole, np.flatnonzero(np.diff(replicate)) + 1) + runs + [whole]
 
 
-def _joint_bound(
-    slices: Tensor, directions: Tensor, sets: list[np.ndarray], p: float, slack: _Slack
+def joint_bound(
+    slices: Tensor, directions: Tensor, sets: list[np.ndarray], p: float, slack: Slack
 ) -> float:
     """The largest lower bound on W_p^p among the sets, and among their best slices for p < 2."""
     sure = (slices.clamp(min=0) - slack.cost).clamp(min=0).pow(1 / p) - slack.distance

@@ -22,11 +22,15 @@ from otdist.measure import Measure, Pair
 
 def cost(pair: Pair) -> Tensor:
     """W_2² between the fitted Gaussians in scaled units; 0-d, float64, first-order graph."""
-    mean_x, cov_x = _moments(pair.x)
-    mean_y, cov_y = _moments(pair.y)
-    between = (mean_x - mean_y).square().sum()
+    return between(_moments(pair.x), _moments(pair.y))
+
+
+def between(x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Tensor:
+    """W_2² between Gaussians of given mean (d,) and covariance (d, d), float64."""
+    (mean_x, cov_x), (mean_y, cov_y) = x, y
+    shift = (mean_x - mean_y).square().sum()
     spread = cov_x.diagonal().sum() + cov_y.diagonal().sum() - 2 * _fidelity(cov_x, cov_y)
-    return between + spread.clamp(min=0)
+    return shift + spread.clamp(min=0)
 
 
 def _moments(measure: Measure) -> tuple[Tensor, Tensor]:
