@@ -104,6 +104,8 @@ def _labels(points: Tensor) -> Tensor:
     ordered, order = torch.sort(line, stable=True)
     close = ordered.diff() <= 1e-12 * (float(ordered.abs().max()) + 1e-300)
     at = close.nonzero()[:, 0]
+    if not len(at):
+        return torch.arange(len(line), device=points.device)
     same = torch.zeros(len(line), dtype=torch.bool, device=points.device)
     same[at + 1] = (points[order[at]] == points[order[at + 1]]).all(1)
     place = torch.arange(len(line), device=points.device).masked_fill(same, 0).cummax(0).values

@@ -41,6 +41,7 @@ from otdist.solvers.pricing import Pricer
 ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 _NEAREST = 12  # arcs per point at the start
 _FARTHER = 4  # further arcs per point and scale at the start
+_FEW_PAIRS = 1200 * 1200  # up to which those are not always worth their price
 _MORE = 8  # arcs per point when more pairs violate than there are points
 _BOX = 30.0  # first box, in units of the spread of a point's nearest arcs
 _SHRINK = 8.0  # later boxes, in units of the worst violation
@@ -89,7 +90,7 @@ class Limits:
     rtol: float = 0.0
     deadline: float = float("inf")
     rounds: int = ROUNDS
-    lost: float = 1.0
+    lost: float = float("inf")
     report: Callable[[str], None] = field(default=lambda line: None)
 
 
@@ -220,7 +221,7 @@ class _Run:
 
     def _nearest(self, g: Tensor, k: int) -> float:
         """Centre at the c-transforms of g; the k nearest arcs of every point join."""
-        far = 0 if self.rounds else _FARTHER
+        far = 0 if self.rounds else _farther(self.cost)
         i, j, f, spread = self.pricer.nearest(g, k, far)
         j2, i2, g2, spread2 = self.pricer.T.nearest(f, k, far)
         worst = max(float((self._tensor(self.f) - f).max()), 0.0) if self.rounds else 0.0
@@ -307,6 +308,14 @@ class _Run:
         return Outcome(
             arcs, self._tensor(self.g_best), self.rounds, False, self.message, self.exhausted
         )
+
+
+def _farther(cost: Cost) -> int:
+    """How many arcs at larger scales a point gets; a small problem needs them at p = 1 in few
+    dimensions only, and ends 10 to 15% sooner without them elsewhere.
+    """
+    small = cost.shape[0] * cost.shape[1] <= _FEW_PAIRS
+    return 0 if small and (cost.p >= 2 or cost.dimension > 6) else _FARTHER
 
 
 def _new(keys: np.ndarray, known: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -40,7 +40,7 @@ TRIED_PAIRS = 300 * 300
 a few rounds of column generation, in 60% of its time (500² pairs) or a third (1,000²). Where much
 mass finds no way, as between clusters, the matrix takes over after one round: twice its time."""
 
-_TRIED_ROUNDS, _TRIED_LOSS = 3, 0.03
+_TRIED_ROUNDS, _TRIED_LOSS = 6, 0.03
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Exact:
                 rtol=(1 + rtol) ** task.p - 1,
                 deadline=math.inf if self.max_seconds is None else begin + self.max_seconds,
                 rounds=_TRIED_ROUNDS if tried else columns.ROUNDS,
-                lost=_TRIED_LOSS if tried else 1.0,
+                lost=_TRIED_LOSS if tried else math.inf,
                 report=say,
             )
             found = columns.solve(restrict(task.cost, x, y), x.weights, y.weights, limits, g)

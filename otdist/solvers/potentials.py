@@ -26,6 +26,7 @@ _EPS = 0.01  # in units of the mean cost
 _STEPS = 6
 _LAST_STEPS = 2
 _MIDDLE = 4096
+_SAMPLED = 256  # points of the estimate of the mean cost
 _TOL = 1e-2
 
 
@@ -74,8 +75,8 @@ def _on_subsample(cost: Cost, a: Tensor, b: Tensor, g: Tensor, eps: float) -> Te
 
 
 def _typical(cost: Cost, a: Tensor, b: Tensor) -> float:
-    """The mean cost, estimated on a thousand points of either side."""
-    i, j = _evenly(a, 1024), _evenly(b, 1024)
+    """The mean cost, estimated on a few hundred points of either side."""
+    i, j = _evenly(a, _SAMPLED), _evenly(b, _SAMPLED)
     u, v = (torch.full_like(k, 1.0 / len(k), dtype=torch.float64) for k in (i, j))
     return float(cost.sub(i, j).mean(u, v).abs())
 
