@@ -7,7 +7,9 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 import otdist
-from otdist.evaluation.drift import JOINT, _corrected
+from otdist.evaluation.columns import labellings
+from otdist.evaluation.corrections import CORRECTIONS, corrected
+from otdist.evaluation.drift import JOINT
 
 RNG = np.random.default_rng(2)
 OLD = {
@@ -61,10 +63,24 @@ def test_false_alarms_over_all_columns_stay_rare():
 
 def test_corrections():
     values = [0.01, 0.04, 0.03]
-    assert _corrected(values, "holm") == pytest.approx([0.03, 0.06, 0.06])
-    assert _corrected(values, "bonferroni") == pytest.approx([0.03, 0.12, 0.09])
-    assert _corrected(values, "none") == values
-    assert _corrected([0.9, 0.8], "holm") == [1, 1]
+    assert corrected(values, "holm") == pytest.approx([0.03, 0.06, 0.06])
+    assert corrected(values, "bonferroni") == pytest.approx([0.03, 0.12, 0.09])
+    assert corrected(values, "none") == values
+    assert corrected([0.9, 0.8], "holm") == [1, 1]
+    assert corrected(values, "benjamini-hochberg") == pytest.approx([0.03, 0.04, 0.04])
+    more = corrected(values, "benjamini-yekutieli")
+    assert more == pytest.approx(np.array([0.03, 0.04, 0.04]) * (1 + 1 / 2 + 1 / 3))
+
+
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_corrections_grow_with_every_pvalue(correction):
+    """What lets a window stand for its column."""
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        values = rng.random(5)
+        raised = values.copy()
+        raised[2] += 0.3 * rng.random()
+        assert corrected(raised, correction)[2] >= corrected(values, correction)[2]
 
 
 def test_arrays_and_chosen_columns():
@@ -101,7 +117,14 @@ def test_the_report_shows_effects(report, tmp_path):
         ({"age": [1.0]}, {}, "differ in columns"),
         (NEW, {"columns": ["height"]}, "no column height"),
         (NEW, {"correction": "fdr"}, "correction must be one of"),
-        (NEW, {"n_permutations": 0}, "n_permutations must be"),
+        (NEW, {"n_permutations": -1}, "n_permutations must be"),
+        (NEW, {"block": 61}, "block must be at most the 60 rows of current"),
+        (NEW, {"step": 5}, "step applies to windows only"),
+        (NEW, {"window": 61}, "window must be at most the 60 rows of current: got 61"),
+        (NEW, {"window": 20, "block": 6}, "window must be a multiple of block, 6: got 20"),
+        (NEW, {"window": 12, "block": 6, "step": 3}, "step must be a multiple of block"),
+        ({**NEW, "age": np.full(60, "old")}, {}, "'age' must be of one kind: got numbers and cat"),
+        ({**NEW, "city": np.zeros(60)}, {}, "'city' must be of one kind: got categories and num"),
         ({**NEW, "age": [1.0]}, {}, "columns of one length"),
         ({**NEW, "age": np.full(60, np.nan)}, {}, "'age' must be finite: got nan at row 0"),
     ],
@@ -109,3 +132,116 @@ def test_the_report_shows_effects(report, tmp_path):
 def test_errors(new, options, words):
     with pytest.raises(ValueError, match=words):
         otdist.drift(OLD, new, **options)
+
+
+def test_dates_are_refused():
+    days = {"day": np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[D]")}
+    with pytest.raises(ValueError, match="'day' must hold numbers or categories: got dates"):
+        otdist.drift(days, days)
+
+
+def test_without_permutations_there_are_effects_alone():
+    report = otdist.drift(OLD, NEW, n_permutations=0)
+    assert all(result.pvalue is None for result in report.metrics.values())
+    tested = otdist.drift(OLD, NEW).metrics
+    for name, result in report.metrics.items():
+        assert result.effect == pytest.approx(tested[name].effect)
+    assert "null" not in report.kinds()
+
+
+def series(rows, rng, persistence=0.9):
+    """An autoregression of order one with unit variance."""
+    noise = rng.normal(size=rows) * np.sqrt(1 - persistence**2)
+    out = np.empty(rows)
+    out[0] = rng.normal()
+    for i in range(1, rows):
+        out[i] = persistence * out[i - 1] + noise[i]
+    return out
+
+
+def test_blocks_keep_false_alarms_rare_where_rows_depend_on_each_other():
+    """At a nominal 5%: single rows raise an alarm in most trials, blocks of 60 in a few."""
+    rng = np.random.default_rng(0)
+    alarms = {1: 0, 60: 0}
+    for trial in range(100):
+        old, new = series(600, rng), series(600, rng)
+        for block in alarms:
+            found = otdist.drift(
+                {"v": old}, {"v": new}, block=block, n_permutations=99, seed=trial
+            ).metrics
+            alarms[block] += found["v"].pvalue <= 0.05
+    assert alarms[1] > 50
+    assert alarms[60] <= 14
+
+
+def test_blocks_still_see_a_shift():
+    rng = np.random.default_rng(3)
+    old, new = series(1200, rng), series(1205, rng) + 1.5
+    report = otdist.drift({"v": old}, {"v": new}, block=60, n_permutations=99)
+    assert report.metrics["v"].pvalue == 0.01
+    assert report.metrics[JOINT].pvalue <= 0.02
+    assert report.sizes == {"reference": 1200, "current": 1200}
+    assert "0 + 5 last rows left out" in report.features
+
+
+def test_windows_have_the_distances_of_their_rows_and_find_the_moment():
+    rng = np.random.default_rng(4)
+    old = {"u": rng.normal(size=300), "c": rng.choice(["a", "b"], 300)}
+    new = {"u": rng.normal(size=400), "c": rng.choice(["a", "b"], 400)}
+    new["u"][250:] += 1.5
+    report = otdist.drift(old, new, window=100, step=50, n_permutations=199)
+    assert list(report.windows.values()) == [(k, k + 100) for k in range(0, 301, 50)]
+    assert list(report.samples) == [f"{k}–{k + 99}" for k in range(0, 301, 50)]
+    for (first, last), results in zip(
+        report.windows.values(), report.samples.values(), strict=True
+    ):
+        expected = wasserstein_distance(old["u"], new["u"][first:last])
+        assert results["u"].estimate == pytest.approx(expected)
+        share = np.mean(new["c"][first:last] == "a") - np.mean(old["c"] == "a")
+        assert results["c"].estimate == pytest.approx(abs(share))
+    moved = [results["u"].pvalue <= 0.05 for results in report.samples.values()]
+    assert moved == [False, False, False, False, True, True, True]
+    assert all(results["c"].pvalue > 0.05 for results in report.samples.values())
+
+
+def test_alarms_over_all_windows_stay_rare():
+    """At 5% for any of 9 overlapping windows of two columns: 100 trials exceed 13 below 0.2%."""
+    rng = np.random.default_rng(5)
+    alarms = 0
+    for trial in range(100):
+        old, new = rng.normal(size=(40, 2)), rng.normal(size=(100, 2))
+        found = otdist.drift(old, new, window=20, step=10, n_permutations=99, seed=trial)
+        columns = [r for results in found.samples.values() for r in results.values()]
+        assert len(columns) == 18
+        alarms += any(result.pvalue <= 0.05 for result in columns)
+    assert alarms <= 13
+
+
+def test_windows_in_all_forms(tmp_path):
+    rng = np.random.default_rng(6)
+    report = otdist.drift(
+        rng.normal(size=(60, 2)), rng.normal(size=(90, 2)), ["u", "v"], window=30, block=10
+    )
+    text = str(report)
+    for word in ("60–89", "u", "v", "(p = ", "against reference (60 rows)"):
+        assert word in text
+    content = json.loads(report.to_json())
+    assert content["windows"]["30–59"] == [30, 60]
+    assert set(content["samples"]["30–59"]) == {"u", "v"}
+    pytest.importorskip("matplotlib")
+    assert report.kinds() == ["windows", "null"]
+    (axis,) = report.plot().axes
+    np.testing.assert_allclose(axis.get_lines()[0].get_xdata(), [14.5, 44.5, 74.5])
+    assert "windows of the series against reference" in report.to_html(tmp_path / "w.html")
+
+
+def test_one_seed_gives_one_report_whatever_the_size_of_the_pieces():
+    rng = np.random.default_rng(0)
+    whole = np.concatenate(list(labellings(12, 3, 50, rng)))
+    rng = np.random.default_rng(0)
+    pieces = list(labellings(12, 3, 50, rng, entries=36))
+    assert len(pieces) == 17
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    np.testing.assert_array_equal(whole[0], np.arange(12))
+    assert (np.sort(whole, axis=1) == np.arange(12)).all()
+    assert (np.diff(whole.reshape(51, 4, 3), axis=2) == 1).all()  # blocks stay together
