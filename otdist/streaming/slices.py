@@ -67,6 +67,8 @@ class SliceGrids:
 
     def join(self, other: SliceGrids) -> SliceGrids:
         """The grids of both samples together."""
+        if not other.count:
+            return self
         return replace(
             self,
             grids=tuple(x.join(y) for x, y in zip(self.grids, other.grids, strict=True)),
