@@ -161,7 +161,7 @@ def test_places_that_are_no_files(tmp_path):
     fails(tmp_path / "missing.csv", "no such file")
     fails(tmp_path / "notes.docx", "unknown kind of file '.docx'", ".parquet")
     (tmp_path / "folder.npy").mkdir()
-    fails(tmp_path / "folder.npy", "is a directory")
+    fails(tmp_path / "folder.npy", "no images in this folder")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,17 @@
-"""Samples from files: .npy, .npz:key, .csv, .tsv, .parquet, .pt; what they hold is never run."""
+"""Samples from files: .npy, .npz:key, .csv, .tsv, .parquet, .pt, folders of images.
+
+What the files hold is never run, resized or converted in silence.
+"""
 
 from otdist.io.samples import DataError, Samples, align, read_samples, read_weights
+from otdist.io.tables import Table, read_columns
 
-__all__ = ["DataError", "Samples", "align", "read_samples", "read_weights"]
+__all__ = [
+    "DataError",
+    "Samples",
+    "Table",
+    "align",
+    "read_columns",
+    "read_samples",
+    "read_weights",
+]

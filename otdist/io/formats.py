@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -95,11 +96,9 @@ def read_torch(path: Path, key: str | None) -> Raw:
     return tensor.numpy(), None, ()
 
 
-def read_table(path: Path, key: str | None) -> Raw:
-    """The numeric columns of a Parquet table; one that is not numeric is an error, not dropped."""
-    _no_key(path, key)
+def open_parquet(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """An arrow table without the row index that pandas adds, and notes."""
     parquet = require("pyarrow.parquet", extra="tables")
-    types = require("pyarrow.types", extra="tables")
     invalid = require("pyarrow", extra="tables").ArrowInvalid
     try:
         table = parquet.read_table(path)
@@ -108,25 +107,43 @@ def read_table(path: Path, key: str | None) -> Raw:
     index = [name for name in table.column_names if name.startswith("__index_level_")]
     notes = tuple(f"{path}: row index '{name}' left out" for name in index)
     table = table.drop_columns(index)
+    if not table.column_names:
+        raise DataError(f"{path}: no columns")
+    return table, notes
+
+
+def numbers_of(path: Path, table: Any, name: str) -> np.ndarray:
+    """A numeric column of an arrow table; an empty cell is an error with its row."""
+    column = table[name]
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True)
+        raise DataError(f"{path}: column '{name}' has an empty cell in row {row}")
+    return column.to_numpy()
+
+
+def is_numeric(kind: Any) -> bool:
+    """Whether an arrow type holds numbers."""
+    types = require("pyarrow.types", extra="tables")
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+
+
+def read_table(path: Path, key: str | None) -> Raw:
+    """The numeric columns of a Parquet table; one that is not numeric is an error, not dropped."""
+    _no_key(path, key)
+    table, notes = open_parquet(path)
     columns = []
     for name in table.column_names:
-        column, kind = table[name], table.schema.field(name).type
-        if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+        kind = table.schema.field(name).type
+        if not is_numeric(kind):
             raise DataError(
-                f"{path}: column '{name}' is not numeric: '{column[0]}' in row 0 ({kind})"
+                f"{path}: column '{name}' is not numeric: '{table[name][0]}' in row 0 ({kind})"
             )
-        if column.null_count:
-            row = column.is_null().to_pylist().index(True)
-            raise DataError(f"{path}: column '{name}' has an empty cell in row {row}")
-        columns.append(column.to_numpy())
-    if not columns:
-        raise DataError(f"{path}: no columns")
+        columns.append(numbers_of(path, table, name))
     return np.stack(columns, axis=1), tuple(table.column_names), notes
 
 
-def read_text(path: Path, key: str | None) -> Raw:
-    """Separated values, with or without a line of column names."""
-    _no_key(path, key)
+def open_text(path: Path) -> tuple[str, list[list[str]]]:
+    """The separator and the cells of the first two lines; an empty file is an error."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             first = file.readline()
@@ -137,6 +154,13 @@ def read_text(path: Path, key: str | None) -> Raw:
         raise DataError(f"{path}: is not text: {error}") from error
     if not head or not head[0]:
         raise DataError(f"{path}: is empty")
+    return separator, head
+
+
+def read_text(path: Path, key: str | None) -> Raw:
+    """Separated values, with or without a line of column names."""
+    _no_key(path, key)
+    separator, head = open_text(path)
     names = _names(path, head)
     if names is not None and len(head) == 1:
         raise DataError(f"{path}: no samples: only a line of column names")
@@ -158,7 +182,8 @@ def read_text(path: Path, key: str | None) -> Raw:
     return array, names, ()
 
 
-def _number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a number."""
     try:
         float(cell)
     except ValueError:
@@ -169,10 +194,15 @@ def _number(cell: str) -> bool:
 def _names(path: Path, head: list[list[str]]) -> tuple[str, ...] | None:
     """The first line, if it holds a word where the second line holds a number."""
     first = head[0]
-    words = [not _number(cell) for cell in first]
+    words = [not is_number(cell) for cell in first]
     data = len(head) > 1 and len(head[1]) == len(first) and not all(words)
-    if not any(words) or (data and words == [not _number(cell) for cell in head[1]]):
+    if not any(words) or (data and words == [not is_number(cell) for cell in head[1]]):
         return None
+    return checked_names(path, first)
+
+
+def checked_names(path: Path, first: list[str]) -> tuple[str, ...]:
+    """The first line as names of columns; a first one that is empty is a row index."""
     if not first[0].strip() and len(first) > 1:
         raise DataError(
             f"{path}: the first column has no name and looks like a row index; "
@@ -192,7 +222,7 @@ def _text_error(path: Path, separator: str, names: tuple[str, ...] | None) -> Da
             if len(cells) != width:
                 return DataError(f"{path}: {place} has {len(cells)} cells, expected {width}")
             for column, cell in enumerate(cells):
-                if not _number(cell):
+                if not is_number(cell):
                     name = f"'{names[column]}'" if names else f"{column}"
                     what = f"'{cell}'" if cell.strip() else "an empty cell"
                     return DataError(f"{path}: column {name} is not numeric: {what} in {place}")

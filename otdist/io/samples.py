@@ -16,6 +16,7 @@ import numpy as np
 
 from otdist.io.errors import DataError
 from otdist.io.formats import Raw, read_npy, read_npz, read_table, read_text, read_torch
+from otdist.io.images import read_folder
 
 _KEYED = (".npz", ".pt", ".pth")
 _READERS: dict[str, Callable[[Path, str | None], Raw]] = {
@@ -39,6 +40,7 @@ class Samples:
         path: As the caller gave it, with the key.
         points: Finite floats, shape (n, d); memory-mapped where the file is large.
         columns: Names, or None where the file has none.
+        shape: Of one sample as stored, where it is an array of rank 2 or more, such as an image.
         dtype: As stored, before any conversion.
         notes: What was done to the data, in words, for the reader of a result.
     """
@@ -48,6 +50,7 @@ class Samples:
     columns: tuple[str, ...] | None
     dtype: str
     notes: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
 
     @property
     def n(self) -> int:
@@ -64,8 +67,8 @@ def read_samples(path: str | Path) -> Samples:
     r"""Points from a file, one row a sample.
 
     Args:
-        path: A .npy, .csv, .tsv, .parquet, .pt or .npz file. `file.npz:key` (also for .pt) picks an
-            array; the key may be left out where there is only one.
+        path: A .npy, .csv, .tsv, .parquet, .pt or .npz file, or a folder of images. `file.npz:key`
+            (also for .pt) picks an array; the key may be left out where there is only one.
 
     Returns:
         Samples whose points have shape (n, d). One-dimensional arrays are points on the line;
@@ -76,7 +79,8 @@ def read_samples(path: str | Path) -> Samples:
         DataError: the file is missing, unreadable, truncated, empty, of another format, holds
             something other than numbers, or NaN or infinity; the message names the file and the
             place.
-        ImportError: a .parquet file without the extra `tables`.
+        ImportError: a .parquet file without the extra `tables`, or a folder of images without the
+            extra `images`.
 
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp(), "points.csv")
@@ -91,6 +95,7 @@ def read_samples(path: str | Path) -> Samples:
         raise DataError(f"{name}: samples must be numbers, found an array of dtype {array.dtype}")
     if array.ndim == 0:
         raise DataError(f"{name}: samples must be an array of rank 1 or more, found one number")
+    shape = None
     if array.ndim > 2:
         shape = array.shape[1:]
         array = array.reshape(len(array), int(np.prod(shape)))
@@ -104,7 +109,7 @@ def read_samples(path: str | Path) -> Samples:
     elif not points.dtype.isnative:
         points = points.astype(points.dtype.newbyteorder("="))
     _check_finite(name, points, columns)
-    return Samples(name, points, columns, dtype, notes)
+    return Samples(name, points, columns, dtype, notes, shape)
 
 
 def read_weights(path: str | Path, n: int) -> np.ndarray:
@@ -175,12 +180,16 @@ def _read(name: str) -> Raw:
         if found and not path.exists():
             path, key = Path(stem + suffix), rest
     reader = _READERS.get(path.suffix.lower())
-    if reader is None:
+    if reader is None and not path.is_dir():
         known = ", ".join(_READERS)
-        raise DataError(f"{name}: unknown kind of file '{path.suffix}', use one of {known}")
-    if path.is_dir():
-        raise DataError(f"{name}: is a directory, not a file of samples")
+        raise DataError(
+            f"{name}: unknown kind of file '{path.suffix}', use one of {known}, or a folder of "
+            "images"
+        )
     try:
+        if reader is None or path.is_dir():
+            images, notes = read_folder(path)
+            return images, None, notes
         return reader(path, key)
     except FileNotFoundError as error:
         raise DataError(f"{name}: no such file") from error
