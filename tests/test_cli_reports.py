@@ -187,6 +187,127 @@ def test_drift_gate_pages_and_errors(tables, tmp_path):
     assert "no column z" in call("drift", *tables, "--columns", "z", code=3).stderr
 
 
+@pytest.fixture
+def people(tmp_path):
+    """Ages, cities and a code; in the second file people are older and the code is another."""
+    paths = []
+    for name, shift, code in (("before", 0, 1), ("after", 15, 2)):
+        rows = [
+            f"{40 + shift + 10 * z:.17g},{city},{code}"
+            for z, city in zip(RNG.normal(size=60), RNG.choice(["Rome", "Oslo"], 60), strict=True)
+        ]
+        path = tmp_path / f"{name}.csv"
+        path.write_text("\n".join(["age,city,code", *rows]) + "\n")
+        paths.append(str(path))
+    return paths
+
+
+def test_drift_compares_categories(people):
+    options = ("--categories", "code", "--n-permutations", "99", "--json")
+    content = json.loads(call("drift", *people, *options).stdout)
+    found = content["samples"]["current"]
+    assert found["city"]["convention"].startswith("total variation")
+    assert found["code"]["estimate"] == 1
+    assert found["age"]["convention"].startswith("W_1")
+    assert content["inputs"][0]["dtype"] == "2 numeric, 1 categorical"
+    error = call("drift", *people, "--categories", "height", code=3).stderr
+    assert "before.csv has no column height" in error
+
+
+@pytest.mark.parametrize(
+    "limits, code, words",
+    [
+        (["age=5"], 0, ""),
+        (["age=0.2"], 1, "age of current = "),
+        (["0.2"], 1, "is above 0.2"),
+        (["city=0.4", "age=9"], 0, ""),
+        (["all columns jointly=0.1"], 1, "all columns jointly of current"),
+        (["height=1"], 2, "'height' is not among the metrics here: age, city"),
+        (["age=big"], 2, "must be METRIC=VALUE or VALUE: got 'age=big'"),
+        (["code=1"], 3, "constant in the reference"),
+    ],
+)
+def test_drift_gates_compare_effect_sizes(people, limits, code, words):
+    columns = () if code in (2, 3) else ("--columns", "age,city")
+    gates = [part for limit in limits for part in ("--fail-above", limit)]
+    result = call("drift", *people, *columns, *gates, "--n-permutations", "0", code=code)
+    told = " ".join(result.stderr.replace("│", " ").split())
+    assert words in told
+
+
+def test_drift_in_windows(tables, tmp_path):
+    pytest.importorskip("matplotlib")
+    options = ("--window", "20", "--step", "10", "--block", "5", "--n-permutations", "99")
+    record, page = tmp_path / "w.json", tmp_path / "w.html"
+    result = call(
+        "drift", *tables, *options, "--alpha", "0.05", "--output", record, "--html", page, code=1
+    )
+    assert "v in rows 20–39" in result.stderr
+    assert "20–39" in result.stdout
+    content = json.loads(record.read_text())
+    assert content["windows"] == {"0–19": [0, 20], "10–29": [10, 30], "20–39": [20, 40]}
+    assert content["block"] == 5
+    assert "windows of the series" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--step", "5"], "applies with --window only"),
+        (["--window", "7", "--block", "2"], "must be a multiple of --block, 2: got 7"),
+        (["--alpha", "0.1", "--n-permutations", "0"], "needs p-values"),
+    ],
+)
+def test_usage_errors_of_drift(tables, options, words):
+    assert words in " ".join(call("drift", *tables, *options, code=2).stderr.split())
+
+
+def test_test_has_a_page_and_a_gate(files, tmp_path):
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "test.html"
+    options = ("--statistic", "energy", "--n-permutations", "19", "--html", page)
+    call("test", files[0], files[2], *options, "--fail-above", "99")
+    text = page.read_text()
+    assert "far against held_out" in text
+    assert text.count("<svg") == 2
+    assert (
+        "is above 0.5"
+        in call("test", files[0], files[2], *options, "--fail-above", "energy=0.5", code=1).stderr
+    )
+    call("test", *files[:2], "--fail-above", "mmd=1", code=2)
+
+
+def test_evaluate_reads_folders_of_images(tmp_path):
+    pytest.importorskip("matplotlib")
+    image = pytest.importorskip("PIL.Image")
+    images = RNG.integers(0, 256, (24, 6, 5), dtype=np.uint8)
+    for name, part in (("real", images[:12]), ("fake", images[12:])):
+        (tmp_path / name).mkdir()
+        for k, pixels in enumerate(part):
+            image.fromarray(pixels).save(tmp_path / name / f"{k:02d}.png")
+    page = tmp_path / "r.html"
+    options = ("--metrics", "w1", "--html", page, "--json")
+    folders = (tmp_path / "real", tmp_path / "fake")
+    content = json.loads(call("evaluate", *folders, *options).stdout)
+    direct = otdist.wasserstein(*(part.reshape(12, -1).astype(float) for part in
+                                  (images[:12], images[12:])))  # fmt: skip
+    found = next(iter(content["samples"].values()))["w1"]
+    assert found["estimate"] == pytest.approx(direct.distance)
+    assert "images of each sample" in page.read_text()
+    image.fromarray(images[0, :4]).save(tmp_path / "fake" / "03.png")
+    error = call("evaluate", *folders, code=3).stderr
+    assert "03.png: 5 × 4 pixels, but 00.png has 5 × 6" in error
+
+
+def test_evaluate_shows_flat_rows_as_images(files, tmp_path):
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "r.html"
+    call("evaluate", *files[:2], "--metrics", "w1", "--html", page, "--shape", "3,1")
+    assert "images of each sample" in page.read_text()
+    wrong = call("evaluate", *files[:2], "--metrics", "w1", "--shape", "8,8", code=2)
+    assert "does not fit rows of 3 numbers" in wrong.stderr
+
+
 def test_info():
     content = json.loads(call("info", "--json").stdout)
     assert content["versions"]["otdist"]

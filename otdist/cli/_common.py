@@ -18,7 +18,7 @@ import typer
 
 from otdist._record import to_json as to_json
 from otdist._record import versions
-from otdist.io import Samples, align, read_samples, read_weights
+from otdist.io import Samples, Table, align, read_samples, read_weights
 
 SCHEMA_VERSION = 1
 PICTURES = (".png", ".svg", ".pdf", ".jpg")
@@ -38,9 +38,18 @@ def as_function(command: Callable[..., Command]) -> Callable[..., None]:
     def call(**options: Any) -> None:
         command(**options).run()
 
+    hints = get_type_hints(command, include_extras=True)
+    own = command.__annotations__  # inherited options stand last in the help
+    options = inspect.signature(command).parameters.values()
+    ordered = sorted(options, key=lambda option: option.name not in own)
     call.__doc__ = command.__doc__
-    call.__annotations__ = get_type_hints(command, include_extras=True)
-    vars(call)["__signature__"] = inspect.signature(command, eval_str=True)
+    call.__annotations__ = hints
+    vars(call)["__signature__"] = inspect.Signature(
+        [
+            option.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[option.name])
+            for option in ordered
+        ]
+    )
     return call
 
 
@@ -84,6 +93,14 @@ def usage(option: str, message: str) -> typer.BadParameter:
     return typer.BadParameter(message, param_hint=option)
 
 
+def sizes(option: str, text: str) -> tuple[int, ...]:
+    """Positive whole numbers from a list such as 3,32,32."""
+    parts = text.split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise usage(option, f"must be positive whole numbers with commas: got {text}")
+    return tuple(int(part) for part in parts)
+
+
 def check_target(option: str, path: Path | None, suffixes: Sequence[str] = ()) -> None:
     """Refuse a file that cannot be written before the work is done rather than after it."""
     if path is None:
@@ -106,7 +123,7 @@ def read_pair(
     return x, y, a, b
 
 
-def record(command: str, inputs: Sequence[Samples], **fields: Any) -> dict[str, Any]:
+def record(command: str, inputs: Sequence[Samples | Table], **fields: Any) -> dict[str, Any]:
     """The JSON record of one run of a command.
 
     Keys and their meaning are an interface: within one `schema_version` they are added to, never

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import enum
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from otdist.cli import _common
-from otdist.cli._common import ExitCode, errors_without_traceback, fail, to_json
+from otdist.cli._common import ExitCode, errors_without_traceback, fail, usage
+from otdist.cli._reports import ReportOptions, leave, show_report
+from otdist.io import Table, read_columns
+
+if TYPE_CHECKING:
+    from otdist.report import MetricResult, Report
 
 
 class Correction(enum.StrEnum):
@@ -19,81 +22,124 @@ class Correction(enum.StrEnum):
 
     holm = "holm"
     bonferroni = "bonferroni"
+    benjamini_hochberg = "benjamini-hochberg"
+    benjamini_yekutieli = "benjamini-yekutieli"
     none = "none"
 
 
-@dataclass(frozen=True)
-class Drift:
-    """Which columns of a table have moved, by how much, and whether by more than chance."""
+@dataclass(frozen=True, kw_only=True)
+class Drift(ReportOptions):
+    """Which columns of a table have moved, by how much, and whether by more than chance.
 
-    reference: Annotated[str, Argument(metavar="REF", help="A table of numbers: .csv .parquet …")]
+    A column is numeric where all its cells are numbers, and holds categories otherwise.
+    --fail-above COLUMN=VALUE, or VALUE for any column, compares effect sizes.
+    """
+
+    reference: Annotated[str, Argument(metavar="REF", help="A table: .csv .parquet .npy …")]
     current: Annotated[str, Argument(metavar="CUR", help="A table with the same columns.")]
     columns: Annotated[str | None, Option(help="Names with commas between; all by default.")] = None
+    categories: Annotated[
+        str | None, Option(help="Columns of numbers that are categories all the same.")
+    ] = None
     correction: Annotated[Correction, Option(help="Of p-values for the number of columns.")] = (
         Correction.holm
     )
-    n_permutations: Annotated[int, Option(min=1, help="Random labellings.")] = 999
+    n_permutations: Annotated[
+        int, Option(min=0, help="Random labellings; 0 leaves p-values out.")
+    ] = 999
+    block: Annotated[
+        int, Option(min=1, help="Rows permuted together, where neighbours depend on each other.")
+    ] = 1
+    window: Annotated[
+        int | None, Option(min=1, help="Compare REF with windows of so many rows of CUR.")
+    ] = None
+    step: Annotated[int | None, Option(min=1, help="Rows from one window to the next.")] = None
     seed: Annotated[int, Option(min=0, help="Of the labellings.")] = 0
     alpha: Annotated[
         float | None, Option(min=0, max=1, help="Exit with 1 when a p-value is at most this.")
     ] = None
-    json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
-    output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
-    html: Annotated[Path | None, Option(help="Write the report as one page.")] = None
-    plot: Annotated[Path | None, Option(help="Draw the effect sizes: .png .svg .pdf")] = None
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No notes.")] = False
 
     def run(self) -> None:
         """Read, compare, tell; the exit code is the last word."""
-        _common.check_target("--output", self.output)
-        _common.check_target("--html", self.html, (".html", ".htm"))
-        _common.check_target("--plot", self.plot, _common.PICTURES)
+        self.check_targets()
+        self._check_options()
         with errors_without_traceback():
-            x, y, _, _ = _common.read_pair(self.reference, self.current, None, None)
-            _common.say_notes([*x.notes, *y.notes], self.quiet)
-            report = self._drift(x.points, y.points, x.columns or y.columns)
-            if self.html is not None:
-                report.to_html(self.html)
-            if self.plot is not None:
-                report.plot().savefig(self.plot, dpi=150)
+            old, new = (read_columns(path) for path in (self.reference, self.current))
+            _common.say_notes([*old.notes, *new.notes], self.quiet)
+            from otdist.evaluation.drift import JOINT
+
+            names = [*(_split(self.columns) or old.columns), JOINT]
+            gates = self.gates(names, alone=True)
+            report = self._drift(old, new)
+            self.draw(report)
         content = _common.record(
-            "drift", (x, y), correction=self.correction.value, **report.to_dict()
-        )
-        if self.output is not None:
-            self.output.write_text(to_json(content) + "\n", encoding="utf-8")
-        if self.json:
-            _common.say(to_json(content))
-        elif sys.stdout.isatty():
-            from rich.console import Console
-
-            Console().print(*report.tables())
+            "drift", (old, new), correction=self.correction.value, block=self.block,
+            **report.to_dict(),
+        )  # fmt: skip
+        self.tell(content, lambda: show_report(report))
+        results = [(name, r) for name, found in report.samples.items() for r in found.values()]
+        if JOINT not in gates:
+            leave([(name, r) for name, r in results if r.name != JOINT], gates, _effect)
         else:
-            _common.say(str(report))
-        self._leave(report)
+            leave(results, gates, _effect)
+        self._moved(report)
 
-    def _drift(self, x: Any, y: Any, names: tuple[str, ...] | None) -> Any:
+    def _check_options(self) -> None:
+        """Options that do not go together."""
+        if self.step is not None and self.window is None:
+            raise usage("--step", "applies with --window only")
+        for option, value in (("--window", self.window), ("--step", self.step)):
+            if value is not None and value % self.block:
+                raise usage(option, f"must be a multiple of --block, {self.block}: got {value}")
+        if self.alpha is not None and self.n_permutations == 0:
+            raise usage("--alpha", "needs p-values, and --n-permutations is 0")
+
+    def _drift(self, old: Table, new: Table) -> Report:
         import otdist
 
-        names = names or tuple(str(i) for i in range(x.shape[1]))
-        wanted = None
-        if self.columns is not None:
-            wanted = [name.strip() for name in self.columns.split(",")]
+        chosen = _split(self.categories) or []
+        for table in (old, new):
+            unknown = [name for name in chosen if name not in table.columns]
+            if unknown:
+                raise ValueError(f"{table.path} has no column {', '.join(unknown)}")
+        first, second = (
+            {name: v.astype(str) if name in chosen else v for name, v in table.columns.items()}
+            for table in (old, new)
+        )
         return otdist.drift(
-            dict(zip(names, x.T, strict=True)),
-            dict(zip(names, y.T, strict=True)),
-            wanted,
+            first,
+            second,
+            _split(self.columns),
             correction=self.correction.value,
             n_permutations=self.n_permutations,
+            block=self.block,
+            window=self.window,
+            step=self.step,
             seed=self.seed,
         )
 
-    def _leave(self, report: Any) -> None:
+    def _moved(self, report: Any) -> None:
+        """The gate of p-values."""
         if self.alpha is None:
             return
         moved = [
-            f"{name} (p = {result.pvalue:.3g})"
-            for name, result in report.metrics.items()
+            f"{key}{f' in rows {name}' if report.windows else ''} (p = {result.pvalue:.3g})"
+            for name, results in report.samples.items()
+            for key, result in results.items()
             if result.pvalue is not None and result.pvalue <= self.alpha
         ]
         if moved:
             raise fail(f"moved: {', '.join(moved)}", ExitCode.GATE_FAILED)
+
+
+def _split(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",")]
+
+
+def _effect(result: MetricResult) -> float | None:
+    """Free of units. The joint distance of standardised columns is; an unmoved column has 0."""
+    from otdist.evaluation.drift import JOINT
+
+    if result.effect is None and (result.name == JOINT or result.estimate == 0):
+        return result.estimate
+    return result.effect

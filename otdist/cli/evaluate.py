@@ -13,57 +13,41 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from otdist.cli import _common
-from otdist.cli._common import ExitCode, errors_without_traceback, fail, to_json, usage
+from otdist.cli._common import errors_without_traceback, usage
+from otdist.cli._reports import ReportOptions, leave, show_report
 from otdist.io import Samples, align, read_samples
 
 
-@dataclass(frozen=True)
-class Evaluate:
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(ReportOptions):
     """How far fake samples are from real ones, by many metrics, each with its noise floor."""
 
-    real: Annotated[str, Argument(metavar="REAL", help="Real samples: .npy .npz:key .csv …")]
+    real: Annotated[
+        str, Argument(metavar="REAL", help="Real samples: .npy .csv … or a folder of images.")
+    ]
     fakes: Annotated[list[str], Argument(metavar="FAKE...", help="Samples to compare and rank.")]
     metrics: Annotated[str | None, Option(help="Names with commas between; all by default.")] = None
     features: Annotated[str, Option(help="raw, pca-K or module:function.")] = "raw"
     n_permutations: Annotated[int, Option(min=0, help="For p-values; 0 leaves them out.")] = 0
     max_samples: Annotated[int | None, Option(min=1, help="Most rows of each sample.")] = None
     seed: Annotated[int, Option(min=0, help="Of draws, directions and permutations.")] = 0
-    fail_above: Annotated[
-        list[str] | None, Option(metavar="METRIC=VALUE", help="Exit with 1 above this estimate.")
-    ] = None
-    json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
-    output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
-    html: Annotated[Path | None, Option(help="Write the report as one page.")] = None
-    plot: Annotated[Path | None, Option(help="Draw the samples: .png .svg .pdf")] = None
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress and no notes.")] = False
+    shape: Annotated[str | None, Option(help="Of an image, such as 8,8: shows them.")] = None
 
     def run(self) -> None:
         """Read, compute, tell; the exit code is the last word."""
-        _common.check_target("--output", self.output)
-        _common.check_target("--html", self.html, (".html", ".htm"))
-        _common.check_target("--plot", self.plot, _common.PICTURES)
+        self.check_targets()
         with errors_without_traceback():
             wanted = self._wanted()
-            gates = self._gates(wanted)
+            gates = self.gates(wanted or _names(), alone=False)
             real, fakes = self._read()
+            shape = self._shape(real)
             with _here_importable():
                 report = self._evaluate(real, fakes, wanted)
-            if self.html is not None:
-                report.to_html(self.html)
-            if self.plot is not None:
-                report.plot().savefig(self.plot, dpi=150)
+            self.draw(report, shape=shape)
         content = _common.record("evaluate", (real, *fakes.values()), **report.to_dict())
-        if self.output is not None:
-            self.output.write_text(to_json(content) + "\n", encoding="utf-8")
-        if self.json:
-            _common.say(to_json(content))
-        elif sys.stdout.isatty():
-            from rich.console import Console
-
-            Console().print(*report.tables())
-        else:
-            _common.say(str(report))
-        _leave(report, gates)
+        self.tell(content, lambda: show_report(report))
+        results = ((name, r) for name, found in report.samples.items() for r in found.values())
+        leave(results, gates, lambda result: result.estimate)
 
     def _wanted(self) -> list[str] | None:
         from otdist.evaluation import metrics
@@ -77,22 +61,14 @@ class Evaluate:
             raise usage("--metrics", str(error)) from None
         return names
 
-    def _gates(self, wanted: list[str] | None) -> dict[str, float]:
-        """Metric → limit."""
-        from otdist.evaluation.metrics import NAMES
-
-        gates = {}
-        for gate in self.fail_above or []:
-            name, _, limit = gate.partition("=")
-            if name not in (wanted or NAMES):
-                raise usage("--fail-above", f"{name!r} is not among the metrics of this report")
-            try:
-                gates[name] = float(limit)
-            except ValueError:
-                raise usage("--fail-above", f"must be METRIC=VALUE: got {gate!r}") from None
-            if math.isnan(gates[name]):
-                raise usage("--fail-above", "must be a number: nothing is above NaN")
-        return gates
+    def _shape(self, real: Samples) -> tuple[int, ...] | None:
+        """As given, or as the files hold arrays of rank 3 or more."""
+        if self.shape is None:
+            return real.shape
+        shape = _common.sizes("--shape", self.shape)
+        if math.prod(shape) != real.d:
+            raise usage("--shape", f"{self.shape} does not fit rows of {real.d} numbers")
+        return shape
 
     def _read(self) -> tuple[Samples, dict[str, Samples]]:
         """The real sample, and the fakes by the shortest names that tell them apart."""
@@ -134,17 +110,7 @@ def _here_importable() -> Iterator[None]:
         sys.path.remove(here)
 
 
-def _leave(report: Any, gates: dict[str, float]) -> None:
-    """The exit code: not converged comes before a gate, as such a figure decides nothing."""
-    results = [(name, r) for name, all_ in report.samples.items() for r in all_.values()]
-    for name, result in results:
-        if not result.converged:
-            raise fail(f"{result.name} of {name}: {result.note}", ExitCode.NOT_CONVERGED)
-    for name, result in results:
-        if result.name not in gates:
-            continue
-        if result.estimate is None:
-            raise fail(f"{result.name} of {name}: {result.note}", ExitCode.BAD_DATA)
-        if result.estimate > gates[result.name]:
-            what = f"{result.name} of {name} = {result.estimate:.6g} is above"
-            raise fail(f"{what} {gates[result.name]:g}", ExitCode.GATE_FAILED)
+def _names() -> list[str]:
+    from otdist.evaluation.metrics import NAMES
+
+    return NAMES

@@ -11,7 +11,7 @@ from typer import Option
 
 from otdist.cli import _common
 
-_EXTRAS = {"plot": "matplotlib", "tables": "pyarrow"}
+_EXTRAS = {"plot": "matplotlib", "tables": "pyarrow", "images": "PIL", "dask": "dask"}
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from otdist._progress import progress
 from otdist.cli import _common
-from otdist.cli._common import ExitCode, errors_without_traceback, fail, show, to_json, usage
+from otdist.cli._common import ExitCode, errors_without_traceback, fail, show, usage
+from otdist.cli._reports import ReportOptions, leave
+from otdist.io import Samples
+
+if TYPE_CHECKING:
+    from otdist.inference import TestResult
+    from otdist.report import MetricResult, Report
 
 
 class Statistic(enum.StrEnum):
@@ -24,9 +30,12 @@ class Statistic(enum.StrEnum):
     sinkhorn = "sinkhorn"
 
 
-@dataclass(frozen=True)
-class Test:
-    """Permutation test that two files hold samples of one law; rows must be exchangeable."""
+@dataclass(frozen=True, kw_only=True)
+class Test(ReportOptions):
+    """Permutation test that two files hold samples of one law; rows must be exchangeable.
+
+    --fail-above VALUE, or METRIC=VALUE with the name of the statistic, compares the statistic.
+    """
 
     a: Annotated[str, Argument(metavar="A", help="Samples: .npy .npz:key .csv .parquet .pt")]
     b: Annotated[str, Argument(metavar="B", help="Samples of the same dimension.")]
@@ -40,32 +49,18 @@ class Test:
     alpha: Annotated[
         float | None, Option(min=0, max=1, help="Exit with 1 when the p-value is at most this.")
     ] = None
-    json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
-    output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
-    plot: Annotated[Path | None, Option(help="Draw the null distribution: .png .svg .pdf")] = None
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress and no notes.")] = False
 
     def run(self) -> None:
         """Read, test, tell; the exit code is the last word."""
-        _common.check_target("--output", self.output)
-        _common.check_target("--plot", self.plot, _common.PICTURES)
+        self.check_targets()
         with errors_without_traceback():
             options = self._options()
+            gates = self.gates([self.statistic.value], alone=True)
             x, y, _, _ = _common.read_pair(self.a, self.b, None, None)
             _common.say_notes([*x.notes, *y.notes], self.quiet)
-            import otdist
-
-            with progress(f"{self.n_permutations} permutations", quiet=self.quiet):
-                result = otdist.two_sample_test(
-                    x.points,
-                    y.points,
-                    self.statistic.value,
-                    n_permutations=self.n_permutations,
-                    seed=self.seed,
-                    **options,
-                )
-            if self.plot is not None:
-                result.plot().savefig(self.plot, dpi=150)
+            result = self._test(x, y, options)
+            if self.html is not None or self.plot is not None:
+                self.draw(self._report(x, y, result), kind="null", shape=x.shape)
         content = _common.record(
             "test",
             (x, y),
@@ -77,15 +72,55 @@ class Test:
             seconds=result.seconds,
             **options,
         )
-        if self.output is not None:
-            self.output.write_text(to_json(content) + "\n", encoding="utf-8")
-        if self.json:
-            _common.say(to_json(content))
-        else:
-            show(f"{Path(self.a).name} against {Path(self.b).name}", _rows(content))
+        title = f"{Path(self.a).name} against {Path(self.b).name}"
+        self.tell(content, lambda: show(title, _rows(content)))
+        leave([(Path(self.b).name, self._result(result))], gates, lambda found: found.estimate)
         if self.alpha is not None and result.pvalue <= self.alpha:
             what = f"the samples differ: p = {result.pvalue:.4g} is at most {self.alpha:g}"
             raise fail(what, ExitCode.GATE_FAILED)
+
+    def _test(self, x: Samples, y: Samples, options: dict[str, Any]) -> TestResult:
+        import otdist
+
+        with progress(f"{self.n_permutations} permutations", quiet=self.quiet):
+            return otdist.two_sample_test(
+                x.points,
+                y.points,
+                self.statistic.value,
+                n_permutations=self.n_permutations,
+                seed=self.seed,
+                **options,
+            )
+
+    def _result(self, result: TestResult) -> MetricResult:
+        """The test as the one metric of a report."""
+        from otdist.report import MetricResult
+
+        return MetricResult(
+            self.statistic.value, f"{result.name}, permutation test", result.statistic,
+            pvalue=result.pvalue, no_interval="not computed", size=max(result.n, result.m),
+            seconds=result.seconds, test=result,
+        )  # fmt: skip
+
+    def _report(self, x: Samples, y: Samples, result: TestResult) -> Report:
+        """For its page and its picture."""
+        from otdist.report import Report
+        from otdist.report.evidence import keep
+
+        names = [Path(self.a).stem, Path(self.b).stem]
+        if names[0] == names[1]:
+            names = ["A", "B"]
+        rows = dict(zip(names, (x.points, y.points), strict=True))
+        return Report(
+            {names[1]: {self.statistic.value: self._result(result)}},
+            {name: len(points) for name, points in rows.items()},
+            x.d,
+            "raw",
+            self.seed,
+            result.seconds,
+            reference=names[0],
+            evidence=keep(rows, {}, names[0], self.seed),
+        )
 
     def _options(self) -> dict[str, Any]:
         """The options of the statistic that were given; a wrong one is a usage error."""

@@ -58,8 +58,8 @@ class Train:
 
     def run(self) -> None:
         """Read, train, draw, tell."""
-        hidden = _sizes("--hidden", self.hidden)
-        shape = None if self.shape is None else _sizes("--shape", self.shape)
+        hidden = _common.sizes("--hidden", self.hidden)
+        shape = None if self.shape is None else _common.sizes("--shape", self.shape)
         if not 0 < self.held_out < 1:
             raise usage("--held-out", f"must lie between 0 and 1: got {self.held_out}")
         if self.lambda_gp is not None and self.critic not in (Critic.gp, Critic.lp):
@@ -167,14 +167,6 @@ class Train:
             _common.say_notes([f"no pictures: {error}"], quiet=False)
             return []
         return [str(path) for path in paths]
-
-
-def _sizes(option: str, text: str) -> tuple[int, ...]:
-    """Positive whole numbers from a list such as 3,32,32."""
-    parts = text.split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise usage(option, f"must be positive whole numbers with commas: got {text}")
-    return tuple(int(part) for part in parts)
 
 
 def _image(shape: tuple[int, ...] | None, d: int) -> tuple[int, ...]:

@@ -1,0 +1,124 @@
+"""What `evaluate`, `test` and `drift` share: where a report goes, and gates on its figures."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from otdist.cli import _common
+from otdist.cli._common import ExitCode, check_target, fail, to_json, usage
+
+if TYPE_CHECKING:
+    from otdist.report import MetricResult, Report
+
+Shape = tuple[int, ...] | None
+Gates = dict[str | None, float]
+"""Metric → limit; None stands for every metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Options of a command that makes a report; a command inherits them."""
+
+    fail_above: Annotated[
+        list[str] | None, Option(metavar="METRIC=VALUE", help="Exit with 1 above this figure.")
+    ] = None
+    json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
+    output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
+    html: Annotated[Path | None, Option(help="Write the report as one page.")] = None
+    plot: Annotated[Path | None, Option(help="Draw a picture of it: .png .svg .pdf")] = None
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress and no notes.")] = False
+
+    def check_targets(self) -> None:
+        """Refuse files that cannot be written before the work is done."""
+        check_target("--output", self.output)
+        check_target("--html", self.html, (".html", ".htm"))
+        check_target("--plot", self.plot, _common.PICTURES)
+
+    def draw(self, report: Report, *, kind: str | None = None, shape: Shape = None) -> None:
+        """Write the page and the picture that were asked for."""
+        if self.html is not None:
+            report.to_html(self.html, shape=shape)
+        if self.plot is not None:
+            report.plot(kind, shape=shape).savefig(self.plot, dpi=150)
+
+    def tell(self, content: dict[str, Any], show: Callable[[], None]) -> None:
+        """Write the record; print it, or `show` the result to a person."""
+        if self.output is not None:
+            self.output.write_text(to_json(content) + "\n", encoding="utf-8")
+        if self.json:
+            _common.say(to_json(content))
+        else:
+            show()
+
+    def gates(self, names: Sequence[str], *, alone: bool) -> Gates:
+        """The limits of `--fail-above`.
+
+        Args:
+            names: Of the metrics that may be named.
+            alone: Whether a VALUE without a METRIC is a limit for all of them.
+
+        Raises:
+            BadParameter: an unknown metric, or no number.
+        """
+        gates: Gates = {}
+        for gate in self.fail_above or []:
+            name, equals, limit = gate.rpartition("=")
+            if equals and name not in names:
+                known = ", ".join(names)
+                raise usage("--fail-above", f"{name!r} is not among the metrics here: {known}")
+            forms = "METRIC=VALUE or VALUE" if alone else "METRIC=VALUE"
+            try:
+                value = float(limit)
+            except ValueError:
+                raise usage("--fail-above", f"must be {forms}: got {gate!r}") from None
+            if not (equals or alone):
+                raise usage("--fail-above", f"must be {forms}: got {gate!r}")
+            if math.isnan(value):
+                raise usage("--fail-above", "must be a number: nothing is above NaN")
+            gates[name if equals else None] = value
+        return gates
+
+
+def show_report(report: Report) -> None:
+    """Tables for a person, aligned text for a pipe."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(*report.tables())
+    else:
+        _common.say(str(report))
+
+
+def leave(
+    results: Iterable[tuple[str, MetricResult]],
+    gates: Gates,
+    figure: Callable[[MetricResult], float | None],
+) -> None:
+    """The exit code: not converged comes before a gate, as such a figure decides nothing.
+
+    Args:
+        results: Name of a sample, and a result of it.
+        gates: As `ReportOptions.gates` returns them.
+        figure: What is compared with the limit.
+    """
+    results = list(results)
+    for name, result in results:
+        if not result.converged:
+            raise fail(f"{result.name} of {name}: {result.note}", ExitCode.NOT_CONVERGED)
+    for name, result in results:
+        limit = gates.get(result.name, gates.get(None))
+        if limit is None:
+            continue
+        value = figure(result)
+        if value is None:
+            raise fail(f"{result.name} of {name}: {result.note}", ExitCode.BAD_DATA)
+        if value > limit:
+            what = f"{result.name} of {name} = {value:.6g} is above {limit:g}"
+            raise fail(what, ExitCode.GATE_FAILED)
