@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from otdist._large import hand_over, is_large
 from otdist.gradient import root
 from otdist.measure import check_p, pair
 from otdist.result import Array, ConvergenceWarning, DivergenceResult, Number
@@ -218,7 +219,7 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
     the weights' sum (n, not n − 1). It is a lower bound of the samples' W_2 (Gelbrich 1990).
 
     Args:
-        x: Points of the first sample, shape (n, d), or (n,) on the line.
+        x: Points of the first sample, shape (n, d), or (n,) on the line; or a dask array.
         y: Points of the second sample, shape (m, d) or (m,).
         a: Weights of x, shape (n,), of sum one; uniform when None.
         b: Weights of y, shape (m,).
@@ -238,6 +239,8 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
     >>> otdist.gaussian_wasserstein([[-1.0], [1.0]], [[1.0], [5.0]])
     3.1622776601683795
     """
+    if is_large(x, y, a, b):
+        return hand_over("gaussian_wasserstein", x, y, a=a, b=b)
     measures = pair(x, y, a, b)
     return measures.kind.number(root(gaussian.cost(measures), 2) * measures.scale)
 
@@ -249,7 +252,7 @@ def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     Rizzo, with all pairs counted (V-statistic).
 
     Args:
-        x: Points of the first sample, shape (n, d), or (n,) on the line.
+        x: Points of the first sample, shape (n, d), or (n,) on the line; or a dask array.
         y: Points of the second sample, shape (m, d) or (m,).
         a: Weights of x, shape (n,), of sum one; uniform when None.
         b: Weights of y, shape (m,).
@@ -268,6 +271,8 @@ def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     >>> otdist.energy_distance([0.0], [2.0])
     2.0
     """
+    if is_large(x, y, a, b):
+        return hand_over("energy_distance", x, y, a=a, b=b)
     measures = pair(x, y, a, b)
     squared = kernels.energy(measures)
     return measures.kind.number(root(squared * measures.scale, 2))
@@ -286,7 +291,7 @@ def mmd(
     r"""The maximum mean discrepancy of a kernel k: √(E k(x, x') + E k(y, y') − 2 E k(x, y)).
 
     Args:
-        x: Points of the first sample, shape (n, d), or (n,) on the line.
+        x: Points of the first sample, shape (n, d), or (n,) on the line; or a dask array.
         y: Points of the second sample, shape (m, d) or (m,).
         a: Weights of x, shape (n,), of sum one; uniform when None.
         b: Weights of y, shape (m,).
@@ -313,6 +318,9 @@ def mmd(
     """
     if statistic not in ("U", "V"):
         raise ValueError(f'statistic must be "U" or "V": got {statistic!r}')
+    if is_large(x, y, a, b):
+        options = {"kernel": kernel, "bandwidth": bandwidth, "statistic": statistic}
+        return hand_over("mmd", x, y, a=a, b=b, **options)
     measures = pair(x, y, a, b)
     squared = kernels.mmd_squared(measures, kernel, bandwidth, unbiased=statistic == "U")
     result: Tensor = squared if statistic == "U" else root(squared.clamp(min=0), 2)

@@ -44,6 +44,12 @@ def energy(pair: Pair) -> Tensor:
     return attach(value.clamp(min=0), inputs, gradients)
 
 
+def mean_distance(pair: Pair) -> Tensor:
+    """E‖x − y‖ in scaled units; 0-d, float64, no graph."""
+    cost = PointCost(pair.x.points, pair.y.points, 1)
+    return cost.mean(pair.x.weights.detach(), pair.y.weights.detach())
+
+
 def _pull(cost: PointCost, a: Tensor, b: Tensor) -> Tensor:
     """a_i Σ_j b_j ∇_x c(x_i, y_j), shape (n, d)."""
     out = torch.empty_like(cost.x)
@@ -69,22 +75,42 @@ def mmd_squared(pair: Pair, kernel: str, bandwidth: float | None, *, unbiased: b
     return within_x + within_y - 2 * _mean(function, x, y, a, b)
 
 
-def _kernel(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Kernel, Diagonal]:
-    """k(x, y) of two blocks of scaled points, (k, m), and k(x_i, x_i) of one, (k,)."""
+def mean_kernel(pair: Pair, kernel: str, bandwidth: float | None) -> Tensor:
+    """E k(x, y) of the named kernel; 0-d, float64, with a graph."""
+    function, _ = _kernel(pair, kernel, bandwidth)
+    x, y = pair.x.points.double(), pair.y.points.double()
+    return _mean(function, x, y, pair.x.weights, pair.y.weights)
+
+
+def diagonal(pair: Pair, kernel: str, bandwidth: float | None) -> Tensor:
+    """Σ a_i² k(x_i, x_i); 0-d, float64."""
+    _, own = _kernel(pair, kernel, bandwidth)
+    return (pair.x.weights.square() * own(pair.x.points.double())).sum()
+
+
+def check_kernel(kernel: str, bandwidth: float | None) -> None:
+    """Raise unless the kernel is known and the bandwidth is one that it can have."""
     if kernel == "polynomial":
         if bandwidth is not None:
             raise ValueError("bandwidth must be None for the polynomial kernel, which has none")
+        return
+    if kernel not in ("gaussian", "laplacian"):
+        raise ValueError(f'kernel must be "gaussian", "laplacian" or "polynomial": got {kernel!r}')
+    if bandwidth is not None and not (math.isfinite(bandwidth) and bandwidth > 0):
+        raise ValueError(f"bandwidth must be positive and finite: got {bandwidth}")
+
+
+def _kernel(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Kernel, Diagonal]:
+    """k(x, y) of two blocks of scaled points, (k, m), and k(x_i, x_i) of one, (k,)."""
+    check_kernel(kernel, bandwidth)
+    if kernel == "polynomial":
         centre, scale = pair.centre.double(), pair.scale
         d = pair.x.points.shape[1]
         return (
             lambda x, y: ((x * scale + centre) @ (y * scale + centre).T / d + 1) ** 3,
             lambda x: ((x * scale + centre).square().sum(1) / d + 1) ** 3,
         )
-    if kernel not in ("gaussian", "laplacian"):
-        raise ValueError(f'kernel must be "gaussian", "laplacian" or "polynomial": got {kernel!r}')
-    if bandwidth is not None and not (math.isfinite(bandwidth) and bandwidth > 0):
-        raise ValueError(f"bandwidth must be positive and finite: got {bandwidth}")
-    width = _median_distance(pair) if bandwidth is None else bandwidth / pair.scale
+    width = median_distance(pair) if bandwidth is None else bandwidth / pair.scale
     if kernel == "gaussian":
         return lambda x, y: torch.exp(_squared(x, y) / (-2 * width**2)), _ones
     return lambda x, y: torch.exp(_length(_squared(x, y)) / -width), _ones
@@ -105,9 +131,14 @@ def _length(squared: Tensor) -> Tensor:
     return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
 
 
-def _median_distance(pair: Pair) -> float:
+def median_step(n: int) -> int:
+    """Which rows of n the median looks at: one in so many, at most 1,000."""
+    return max(1, -(-n // _MEDIAN_POINTS))
+
+
+def median_distance(pair: Pair) -> float:
     """Median distance between distinct points of the pooled sample, scaled; 1 when none."""
-    parts = [z.points.detach()[:: -(-len(z) // _MEDIAN_POINTS)] for z in (pair.x, pair.y)]
+    parts = [z.points.detach()[:: median_step(len(z))] for z in (pair.x, pair.y)]
     distances = torch.pdist(torch.cat(parts).double())
     apart = distances[distances > 0]
     return float(apart.median()) if len(apart) else 1.0

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from otdist._arrays import as_tensor
+from otdist._large import hand_over, is_large
 from otdist._progress import progress
 from otdist.certificate import bracket
 from otdist.gradient import attach, plan_gradients, root
@@ -52,7 +53,8 @@ def sliced_wasserstein(
     r"""SW_p between two weighted samples: W_p^p averaged over directions, then the root.
 
     Args:
-        x: Points of the first sample, shape (n, d), or (n,) on the line.
+        x: Points of the first sample, shape (n, d), or (n,) on the line. Of dask arrays the slices
+            are sketched: `error` of the result bounds what that costs.
         y: Points of the second sample, shape (m, d) or (m,).
         a: Weights of x, shape (n,), of sum one; uniform when None.
         b: Weights of y, shape (m,).
@@ -81,6 +83,11 @@ def sliced_wasserstein(
     >>> sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]], p=2, directions=[[1.0, 0.0]]).distance
     3.0
     """
+    if is_large(x, y, a, b):
+        drawn = {"n_projections": n_projections, "directions": directions, "seed": seed}
+        return hand_over(
+            "sliced_wasserstein", x, y, a=a, b=b, p=p, stderr_rtol=stderr_rtol, **drawn
+        )
     started = time.perf_counter()
     pair, p = paired(x, y, a, b), check_p(p)
     d = pair.x.points.shape[1]
