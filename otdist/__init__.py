@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from otdist.evaluation.evaluate import evaluate
     from otdist.inference.intervals import ConfidenceInterval, confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
+    from otdist.many.matrix import PairwiseResult, pairwise
     from otdist.neural.dual import NeuralDual
     from otdist.neural.result import DualResult
     from otdist.report import MetricResult, Report
@@ -45,6 +46,7 @@ _WHERE = {
     "NeuralDual": "otdist.neural.dual",
     "MetricResult": "otdist.report",
     "OTResult": "otdist.result",
+    "PairwiseResult": "otdist.many.matrix",
     "Report": "otdist.report",
     "Sinkhorn": "otdist.solvers.sinkhorn",
     "Sliced": "otdist.solvers.sliced",
@@ -60,6 +62,7 @@ _WHERE = {
     "gaussian_wasserstein": "otdist.divergences",
     "max_sliced_wasserstein": "otdist.solvers.max_sliced",
     "mmd": "otdist.divergences",
+    "pairwise": "otdist.many.matrix",
     "sinkhorn_divergence": "otdist.divergences",
     "sliced_wasserstein": "otdist.solvers.sliced",
     "soft_ctransform": "otdist.divergences",
@@ -79,6 +82,7 @@ __all__ = [
     "MetricResult",
     "NeuralDual",
     "OTResult",
+    "PairwiseResult",
     "Report",
     "Sinkhorn",
     "Sliced",
@@ -96,6 +100,7 @@ __all__ = [
     "max_sliced_wasserstein",
     "mmd",
     "neural",
+    "pairwise",
     "problems",
     "sinkhorn_divergence",
     "sliced_wasserstein",

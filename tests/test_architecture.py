@@ -28,6 +28,7 @@ ROOMS = [
     "transport_map",
     "distances",
     "divergences",
+    "many",
     "losses",
     "problems",
     "drawing",
