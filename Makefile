@@ -17,7 +17,7 @@ help:  ## list the targets
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev,docs,plot,tables]"
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev,docs,plot,tables,images]"
 	@touch $@
 
 $(BENCH_READY): $(READY)
@@ -26,7 +26,7 @@ $(BENCH_READY): $(READY)
 
 setup: $(READY)  ## create .venv with everything that development needs
 
-demo: $(READY)  ## exact W_1 and W_2 on real data: a table, and a picture in out/
+demo: $(READY)  ## three generators of digits against real ones: tables, and report.html
 	@$(BIN)/python examples/demo.py
 
 test: $(READY)  ## all tests, and the examples in the docstrings
@@ -62,4 +62,4 @@ bench: $(BENCH_READY)  ## side by side with other libraries: JSON, table and plo
 	$(BIN)/python -m benchmarks --suite $(SUITE) --seed $(SEED) --out $(OUT)
 
 clean:  ## remove what the other targets made, .venv included
-	rm -rf $(VENV) site out dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site out report.html dist .pytest_cache .ruff_cache .hypothesis

@@ -50,10 +50,7 @@ def of_sample(results: Mapping[str, MetricResult]) -> Table:
 
 
 def of_ranking(samples: Mapping[str, Mapping[str, MetricResult]], ranking: Sequence[str]) -> Table:
-    """One row a metric, one column a sample, the best first; the best figure of a row has a star.
-
-    The floors stand in the last column where there are any.
-    """
+    """One row a metric, one column a sample, the best first; a star marks the best of a row."""
     rows = []
     for key in samples[ranking[0]]:
         found = [samples[name][key] for name in ranking]
