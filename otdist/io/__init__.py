@@ -3,6 +3,7 @@
 What the files hold is never run, resized or converted in silence.
 """
 
+from otdist.io.blocks import blocks, dask_samples
 from otdist.io.samples import DataError, Samples, align, read_samples, read_weights
 from otdist.io.tables import Table, read_columns
 
@@ -11,6 +12,8 @@ __all__ = [
     "Samples",
     "Table",
     "align",
+    "blocks",
+    "dask_samples",
     "read_columns",
     "read_samples",
     "read_weights",

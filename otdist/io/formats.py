@@ -104,6 +104,11 @@ def open_parquet(path: Path) -> tuple[Any, tuple[str, ...]]:
         table = parquet.read_table(path)
     except invalid as error:
         raise DataError(f"{path}: is damaged, truncated or not a Parquet file") from error
+    return without_index(path, table)
+
+
+def without_index(path: Path, table: Any) -> tuple[Any, tuple[str, ...]]:
+    """An arrow table without the row index that pandas adds, and notes."""
     index = [name for name in table.column_names if name.startswith("__index_level_")]
     notes = tuple(f"{path}: row index '{name}' left out" for name in index)
     table = table.drop_columns(index)
@@ -131,6 +136,11 @@ def read_table(path: Path, key: str | None) -> Raw:
     """The numeric columns of a Parquet table; one that is not numeric is an error, not dropped."""
     _no_key(path, key)
     table, notes = open_parquet(path)
+    return table_points(path, table), tuple(table.column_names), notes
+
+
+def table_points(path: Path, table: Any) -> np.ndarray:
+    """The columns of an arrow table, which must all be numbers without gaps, (n, d)."""
     columns = []
     for name in table.column_names:
         kind = table.schema.field(name).type
@@ -139,7 +149,7 @@ def read_table(path: Path, key: str | None) -> Raw:
                 f"{path}: column '{name}' is not numeric: '{table[name][0]}' in row 0 ({kind})"
             )
         columns.append(numbers_of(path, table, name))
-    return np.stack(columns, axis=1), tuple(table.column_names), notes
+    return np.stack(columns, axis=1)
 
 
 def open_text(path: Path) -> tuple[str, list[list[str]]]:
