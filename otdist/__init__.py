@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otdist import losses, neural, problems, wgan
+    from otdist import losses, neural, problems, streaming, wgan
     from otdist.distances import transport, wasserstein
     from otdist.divergences import (
         energy_distance,
@@ -70,7 +70,7 @@ _WHERE = {
     "two_sample_test": "otdist.inference.permutation",
     "wasserstein": "otdist.distances",
 }
-_ROOMS = ("losses", "neural", "problems", "wgan")
+_ROOMS = ("losses", "neural", "problems", "streaming", "wgan")
 
 __all__ = [
     "Bracket",
@@ -105,6 +105,7 @@ __all__ = [
     "sinkhorn_divergence",
     "sliced_wasserstein",
     "soft_ctransform",
+    "streaming",
     "transport",
     "two_sample_test",
     "wasserstein",
