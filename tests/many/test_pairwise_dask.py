@@ -73,13 +73,12 @@ def test_a_killed_worker_loses_nothing(client, tmp_path):
     assert again.reused == 120
 
 
-def lost():
-    raise RuntimeError("inputs were lost")
-
-
 @pytest.mark.parametrize("losses", [2, 10**9])
 def test_chunks_whose_inputs_were_lost_are_sent_again(client, monkeypatch, losses):
     original, seen = engines._OnDask.submit, []
+
+    def lost():
+        raise RuntimeError("inputs were lost")
 
     def submit(self, chunk, fresh=False):
         seen.append(fresh)
