@@ -1,0 +1,295 @@
+"""Samples past memory: `python -m benchmarks.outofcore EXPERIMENT…`, rows as JSON, table into docs.
+
+Every measurement runs in a process of its own, which reports its peak of resident memory; the data
+are written to a folder first and deleted at the end. Rows of an experiment replace earlier ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "outofcore.json"
+PAGE = ROOT / "docs" / "large.md"
+START, END = (
+    "<!-- table of benchmarks/outofcore: start -->",
+    "<!-- table of benchmarks/outofcore: end -->",
+)
+Row = dict[str, Any]
+FILES = 10
+DIMENSION, DIRECTIONS = 32, 128
+SIZES = {"line": 2 * 10**8, "sliced": 5 * 10**6, "scaling": 10**6}
+"""Rows a side; the scaling experiment takes forty times as many on the line."""
+
+
+def write(folder: Path, name: str, shape: tuple[int, ...], law: tuple[float, float]) -> None:
+    """Normal draws of the given mean and deviation into a .npy file, piece by piece."""
+    rng = np.random.default_rng([ord(c) for c in name])
+    out = np.lib.format.open_memmap(folder / name, "w+", np.float64, shape)
+    step = max(1, 2**22 // int(np.prod(shape[1:])))
+    for start in range(0, len(out), step):
+        part = out[start : start + step]
+        part[:] = law[0] + law[1] * rng.standard_normal(part.shape)
+    out.flush()
+
+
+def line_files(folder: Path, side: str, count: int = FILES) -> list[Path]:
+    """The files of one side on the line."""
+    return [folder / f"{side}{k}.npy" for k in range(count)]
+
+
+def measure_line(folder: Path, part: str) -> Row:
+    """W_1 by dask in this process, of all files or of the first; or in memory, of the first."""
+    import dask.config
+
+    import otdist
+    from otdist.io import dask_samples
+
+    count = FILES if part == "all" else 1
+    x, y = line_files(folder, "x", count), line_files(folder, "y", count)
+    if part == "memory":
+        arrays = [np.load(path) for path in (x[0], y[0])]
+        started = time.perf_counter()
+        result = otdist.wasserstein(*arrays)
+        return {"distance": result.distance, "seconds": time.perf_counter() - started}
+    with dask.config.set(scheduler="threads", num_workers=2):
+        result = otdist.wasserstein(dask_samples(x), dask_samples(y))
+    return {
+        "distance": result.distance,
+        "lower": result.lower,
+        "upper": result.upper,
+        "seconds": result.seconds,
+        "message": result.message,
+    }
+
+
+def measure_sliced(folder: Path, part: str) -> Row:
+    """SW_2 in batches from memory-mapped files, or in memory."""
+    import otdist
+    from otdist.io import blocks
+    from otdist.streaming import Slices
+
+    x, y = folder / "x.npy", folder / "y.npy"
+    if part == "memory":
+        arrays = [np.load(path) for path in (x, y)]
+        started = time.perf_counter()
+        result = otdist.sliced_wasserstein(*arrays, p=2, n_projections=DIRECTIONS)
+        return {"distance": result.distance, "seconds": time.perf_counter() - started}
+    started = time.perf_counter()
+    streamed = Slices(2, n_projections=DIRECTIONS).extend(blocks(x), blocks(y)).compute()
+    return {
+        "distance": streamed.distance,
+        "error": streamed.error,
+        "stderr": streamed.stderr,
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def measure_scaling(folder: Path, part: str) -> Row:
+    """Seconds of both distances with `part` worker processes of one thread, and their memory."""
+    import distributed
+
+    import otdist
+    from otdist.io import dask_samples
+
+    with (
+        distributed.LocalCluster(
+            n_workers=int(part),
+            threads_per_worker=1,
+            dashboard_address=":0",
+            env={"OMP_NUM_THREADS": "1"},
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        on_line = [dask_samples(line_files(folder, side, 4)) for side in "xy"]
+        plane = [dask_samples(folder / f"{side}.npy") for side in "xy"]
+        client.run(_warm)
+        row: Row = {"workers": int(part)}
+        for name, call in (
+            ("line", lambda: otdist.wasserstein(*on_line)),
+            ("sliced", lambda: otdist.sliced_wasserstein(*plane, p=2, n_projections=DIRECTIONS)),
+        ):
+            started = time.perf_counter()
+            call()
+            row[f"{name}_seconds"] = time.perf_counter() - started
+            peaks: Any = client.run(_peak_mb)
+            row[f"{name}_worker_mb"] = max(peaks.values())
+        return row
+
+
+def _warm() -> None:
+    import otdist.large  # noqa: F401
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+MEASURES: dict[str, Callable[[Path, str], Row]] = {
+    "line": measure_line,
+    "sliced": measure_sliced,
+    "scaling": measure_scaling,
+}
+PARTS = {
+    "line": ("all", "tenth", "memory"),
+    "sliced": ("batches", "memory"),
+    "scaling": ("1", "2"),
+}
+
+
+def prepare(name: str, folder: Path, rows: int) -> None:
+    """The files of an experiment."""
+    if name != "sliced":
+        count, each = (FILES, rows // FILES) if name == "line" else (4, 10 * rows)
+        for side, law in (("x", (0.0, 1.0)), ("y", (0.1, 1.2))):
+            for path in line_files(folder, side, count):
+                write(folder, path.name, (each,), law)
+    if name != "line":
+        write(folder, "x.npy", (rows, DIMENSION), (0.0, 1.0))
+        write(folder, "y.npy", (rows, DIMENSION), (0.05, 1.1))
+
+
+def in_process(name: str, folder: Path, part: str) -> Row:
+    """The row of one measurement, made by another process, with that one's peak memory."""
+    command = [sys.executable, "-m", "benchmarks.outofcore", "--child", name, str(folder), part]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Write the data, measure, delete them, keep the rows."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.outofcore", description=__doc__)
+    parser.add_argument("experiments", nargs="+", choices=[*MEASURES, "table"])
+    parser.add_argument("--short", action="store_true", help="a hundredth: does it run at all")
+    parser.add_argument("--folder", type=Path, help="for the data; a temporary one if left out")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    for name in options.experiments:
+        if name == "table":
+            into(PAGE, read(options.out))
+            continue
+        rows = SIZES[name] // (100 if options.short else 1)
+        folder = Path(tempfile.mkdtemp(dir=options.folder))
+        try:
+            prepare(name, folder, rows)
+            for part in PARTS[name]:
+                row = {"experiment": name, "part": part, "rows": rows}
+                keep({**row, **in_process(name, folder, part)}, options.out)
+        finally:
+            shutil.rmtree(folder)
+
+
+def read(path: Path) -> list[Row]:
+    """The rows that the file holds."""
+    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+
+
+def keep(row: Row, path: Path) -> None:
+    """Add the row to the file, in place of an earlier one of the same part."""
+    import otdist
+
+    print(row, flush=True)
+    same = (row["experiment"], row["part"])
+    others = [r for r in read(path) if (r["experiment"], r["part"]) != same]
+    content = {
+        "machine": platform.machine(),
+        "versions": {"otdist": otdist.__version__, "numpy": np.__version__},
+        "rows": sorted([*others, row], key=lambda r: (r["experiment"], r["part"])),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def into(page: Path, rows: list[Row]) -> None:
+    """Put the tables between their marks on the page."""
+    text = page.read_text(encoding="utf-8")
+    before, rest = text.split(START)
+    after = rest.split(END)[1]
+    page.write_text(f"{before}{START}\n\n{render(rows)}\n{END}{after}", encoding="utf-8")
+
+
+def render(rows: list[Row]) -> str:
+    """Markdown: both distances from files, scaling, and the estimate that follows from it."""
+    found = {(row["experiment"], row["part"]): row for row in rows}
+    all_, tenth, exact = (found["line", part] for part in PARTS["line"])
+    sliced, whole = (found["sliced", part] for part in PARTS["sliced"])
+    one, two = (found["scaling", part] for part in PARTS["scaling"])
+    line_gap = tenth["upper"] - tenth["lower"]
+    lines = [
+        "| from files on disk | rows a side | seconds | peak memory | result | proved | "
+        "off the result in memory |",
+        "|---|---|---|---|---|---|---|",
+        f"| W_1 on the line, Dask threads | {all_['rows']:,} | {all_['seconds']:.0f} | "
+        f"{all_['peak_mb']:.0f} MB | {all_['distance']:.7f} | "
+        f"[{all_['lower']:.7f}, {all_['upper']:.7f}] | — |",
+        f"| the same of a tenth | {tenth['rows'] // FILES:,} | {tenth['seconds']:.1f} | "
+        f"{tenth['peak_mb']:.0f} MB | {tenth['distance']:.7f} | a bracket {line_gap:.1e} wide | "
+        f"{abs(tenth['distance'] - exact['distance']):.1e} |",
+        f"| SW_2, {DIMENSION} coordinates, {DIRECTIONS} directions, batches | "
+        f"{sliced['rows']:,} | {sliced['seconds']:.0f} | {sliced['peak_mb']:.0f} MB | "
+        f"{sliced['distance']:.7f} | sketch ± {sliced['error']:.1e} | "
+        f"{abs(sliced['distance'] - whole['distance']):.1e} |",
+        "",
+        f"In memory the tenth takes {exact['seconds']:.1f} s and {exact['peak_mb']:.0f} MB, the "
+        f"sliced distance {whole['seconds']:.0f} s and {whole['peak_mb']:.0f} MB.",
+        "",
+        "| worker processes of one thread | 1 | 2 | times faster | memory of a worker |",
+        "|---|---|---|---|---|",
+    ]
+    for name, what, size in (
+        ("line", "W_1 on the line", 40 * one["rows"]),
+        ("sliced", f"SW_2, {DIMENSION} coordinates, {DIRECTIONS} directions", one["rows"]),
+    ):
+        seconds = one[f"{name}_seconds"], two[f"{name}_seconds"]
+        lines.append(
+            f"| {what}, {size:,} rows a side | {seconds[0]:.1f} s | {seconds[1]:.1f} s | "
+            f"{seconds[0] / seconds[1]:.2f} | {two[f'{name}_worker_mb']:.0f} MB |"
+        )
+    return "\n".join([*lines, "", estimate(one, two), ""])
+
+
+def estimate(one: Row, two: Row) -> str:
+    """What 64 workers would need for 10⁹ rows a side, by the measured rates; not a measurement."""
+    minutes = {}
+    for name, size in (("line", 40 * one["rows"]), ("sliced", one["rows"])):
+        # One worker's rate, and the efficiency seen from 1 to 2 workers for each doubling to 64.
+        efficiency = min(one[f"{name}_seconds"] / two[f"{name}_seconds"] / 2, 1.0)
+        busy = one[f"{name}_seconds"] * 1e9 / size / 64
+        minutes[name] = busy / 60, busy / 60 / efficiency**6
+    spans = {
+        name: f"{low:.1f} to {high:.1f} minutes"
+        if low > 0.1
+        else f"{60 * low:.0f} to {60 * high:.0f} s"
+        for name, (low, high) in minutes.items()
+    }
+    return (
+        "**An estimate, not a measurement**: 10⁹ rows a side on 64 such workers. At the rate of "
+        "the one worker above, shared out perfectly, up to the efficiency seen from one to two "
+        f"workers lost again at each of six doublings: {spans['line']} on the line, and "
+        f"{spans['sliced']} for the sliced distance. The memory of a worker does not grow with "
+        f"the rows. Reading {2 * 8 * DIMENSION} GB for the sliced distance in that time is "
+        "up to the storage."
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:  # one measurement, in this process of its own
+        _, _, experiment, data, piece = sys.argv
+        found = MEASURES[experiment](Path(data), piece)
+        print(json.dumps({**found, "peak_mb": _peak_mb()}))
+    else:
+        main()
