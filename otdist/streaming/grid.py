@@ -18,7 +18,7 @@ pair of sketches proves about W_p is in `bounds`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,6 +27,9 @@ Array = np.ndarray
 _FINEST = 60
 """Cells are at least 2^-60 of the largest absolute value wide: below its rounding, and above what
 overflows when divided by the width."""
+_BATCH = 1 << 21
+"""Points that are sorted at a time: arrays of 16 MB are still reused by the allocator of the C
+library, while larger ones are fetched from the system page by page each time."""
 
 
 def _none() -> Array:
@@ -69,18 +72,26 @@ class Grid:
         if weights is not None:
             used = weights > 0
             values, weights = values[used], np.asarray(weights[used], np.float64)
-        if len(values) == 0:
-            return self
+        grid = self
+        for start in range(0, len(values), _BATCH):
+            part = slice(start, start + _BATCH)
+            grid = grid.join(grid._of(values[part], None if weights is None else weights[part]))
+        return grid
+
+    def _of(self, values: Array, weights: Array | None) -> Grid:
+        """A sketch of one batch of points, no finer than this one."""
         if weights is None:
             values = np.sort(values).astype(np.float64, copy=False)
         else:
             order = np.argsort(values)
             values, weights = values[order].astype(np.float64, copy=False), weights[order]
-        batch = _of_points(values, weights, self.width)
-        new = replace(
-            self, count=len(values), weighted=weights is not None, **_named(batch, self.width)
+        width = self.width
+        if len(values) > self.cells and len(_starts(_keys(values, width))) > self.cells:
+            width = _fitting_width(values, self.cells, width)
+        columns = _of_points(values, weights, width)
+        return Grid(
+            self.cells, count=len(values), weighted=weights is not None, **_named(columns, width)
         )
-        return self.join(new)
 
     def join(self, other: Grid) -> Grid:
         """The sketch of both samples together, with the smaller number of cells of the two."""
@@ -90,7 +101,7 @@ class Grid:
         columns = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
         merged = _combine(columns, width) if columns else (_none(),) * 4
         if len(merged[0]) > cells:
-            width = _fitting_width(merged[2], float(np.abs(columns[3]).max()), cells, width)
+            width = _fitting_width(merged[2], cells, width)
             merged = _combine(merged, width)
         return Grid(
             cells,
@@ -116,7 +127,10 @@ def _named(columns: tuple[Array, ...], width: float) -> dict:
 
 def _keys(low: Array, width: float) -> Array:
     """A number for each cell, non-decreasing where `low` is."""
-    return low if width == 0 else np.floor(low / width)
+    if width == 0:
+        return low
+    keys = low * (1 / width)  # exact: the width is a power of two
+    return np.floor(keys, out=keys)
 
 
 def _starts(keys: Array) -> Array:
@@ -163,9 +177,9 @@ def _combine(columns: tuple[Array, ...], width: float) -> tuple[Array, ...]:
     return total, np.clip(middle, lowest, highest), lowest, highest
 
 
-def _fitting_width(low: Array, largest: float, cells: int, width: float) -> float:
+def _fitting_width(low: Array, cells: int, width: float) -> float:
     """The smallest power of two above `width` of which `cells` cells suffice; `low` ascends."""
-    largest = max(largest, abs(float(low[0])))
+    largest = max(abs(float(low[0])), abs(float(low[-1])))
     finest = max(math.frexp(largest)[1] - _FINEST, -1000)
     if width > 0:
         finest = max(finest, math.frexp(width)[1])
