@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from otdist.drawing.style import CYCLE, GREY, ORANGE, bare, blank
+from otdist.drawing.style import CYCLE, GREY, ORANGE, bare, blank, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,15 +23,10 @@ def null_distributions(tests: Sequence[tuple[str, Any]], *, columns: int = 3) ->
         tests: Titles and results of `two_sample_test`, at least one.
         columns: Panels in a row, at most.
     """
-    wide = min(columns, len(tests))
-    rows = math.ceil(len(tests) / wide)
-    figure = blank(max(5.0, 3.3 * wide), 2.5 * rows)
-    axes = figure.subplots(rows, wide, squeeze=False).ravel()
-    for axis, (title, test) in zip(axes, tests, strict=False):
+    figure, axes = panels(len(tests), 3.3, 2.5, columns=columns)
+    for axis, (title, test) in zip(axes, tests, strict=True):
         _null(axis, test)
         axis.set_title(title, fontsize=9)
-    for axis in axes[len(tests) :]:
-        axis.set_visible(False)
     axes[0].set_ylabel("random labellings", fontsize=8)
     return figure
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from otdist.drawing.style import CYCLE, GREY, bare, blank
+from otdist.drawing.style import CYCLE, GREY, bare, blank, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,8 +52,7 @@ def planes(points: Mapping[str, Array], reference: str, dimension: int) -> Figur
         dimension: Of the rows before projection, for the labels; 1 draws densities on the line.
     """
     fakes = [name for name in points if name != reference]
-    figure = blank(max(5.0, 3.7 * len(fakes)), 3.9)
-    axes = figure.subplots(1, len(fakes), squeeze=False, sharex=True, sharey=True)[0]
+    figure, axes = panels(len(fakes), 3.7, 3.9, shared=True)
     union = np.concatenate(list(points.values()))
     low, high = union.min(0), union.max(0)
     pad = 0.12 * np.maximum(high - low, 1e-9 * np.abs(union).max() or 1.0)
@@ -96,8 +95,7 @@ def grids(images: Mapping[str, Array], *, rows: int = 5, columns: int = 8) -> Fi
         columns: Of each grid.
     """
     limits = _limits(next(iter(images.values())))
-    figure = blank(2.7 * len(images), 2.7 * rows / columns + 0.35)
-    axes = figure.subplots(1, len(images), squeeze=False, gridspec_kw={"wspace": 0.08})[0]
+    figure, axes = panels(len(images), 2.9, 2.7 * rows / columns + 0.35)
     for axis, (name, sample) in zip(axes, images.items(), strict=True):
         _picture(axis, _tiled(sample[: rows * columns], columns, limits))
         axis.set_title(name, fontsize=9)
@@ -145,8 +143,7 @@ def matched_points(
         reference: Name of the partners' sample.
         count: Of rows a sample.
     """
-    figure = blank(max(5.0, 3.7 * len(pairs)), 3.7)
-    axes = figure.subplots(1, len(pairs), squeeze=False, sharex=True, sharey=True)[0]
+    figure, axes = panels(len(pairs), 3.7, 3.7, shared=True)
     for axis, (name, (fake, real, number)), colour in zip(
         axes, pairs.items(), CYCLE * len(pairs), strict=False
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,29 @@ def blank(width: float, height: float) -> Figure:
     """
     figure = require("matplotlib.figure", extra="plot").Figure
     return figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def panels(
+    count: int, width: float, height: float, *, columns: int = 4, shared: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels of that size in inches, in rows of at most `columns`.
+
+    Args:
+        count: Of panels, at least 1.
+        width: Of one panel.
+        height: Of one panel.
+        columns: In a row, at most.
+        shared: Whether all have the same limits.
+    """
+    wide = min(columns, count)
+    rows = math.ceil(count / wide)
+    figure = blank(max(5.0, width * wide), height * rows)
+    axes = list(figure.subplots(rows, wide, squeeze=False, sharex=shared, sharey=shared).ravel())
+    for axis in axes[:count]:
+        axis.tick_params(labelbottom=True)  # also above an empty place
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, axes[:count]
 
 
 def bare(*all_axes: Axes) -> None:
