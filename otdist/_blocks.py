@@ -12,17 +12,32 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from otdist._threads import each
+from otdist._threads import each, scratch
 
 LOG2E = 1.0 / math.log(2.0)
 
 _CPU_BLOCK = 2**19  # entries: flat optimum from 2^18 to 2^20, alone and beside a busy neighbour
 _GPU_BLOCK = 2**26
+
+
+@dataclass(frozen=True)
+class Exponents:
+    """Base-2 exponents of exp((h_j − c_ij)/eps), block by block: s_ij − offset_i.
+
+    Attributes:
+        write: Puts the s_ij of some rows into an array (k, m), and returns it.
+        offset: Shape (n,).
+    """
+
+    write: Callable[[slice, Tensor], Tensor]
+    offset: Tensor
 
 
 class Cost(ABC):
@@ -78,6 +93,19 @@ class Cost(ABC):
         """Bound on the error of `rows` where it exceeds the rounding of the result itself."""
         return 0.0
 
+    def landmarks(self, weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """About `count` sources that stand for all, and the mass of each; all where they are few.
+
+        Each source is taken as often as its weight asks, and gets equal shares of the mass.
+        """
+        n = len(weights)
+        if n <= count:
+            return torch.arange(n, device=weights.device), weights
+        levels = (torch.arange(count, device=weights.device) + 0.5) / count
+        rows = torch.searchsorted(weights.cumsum(0), levels.double()).clamp(max=n - 1)
+        rows, times = rows.unique_consecutive(return_counts=True)
+        return rows, times.double() / count
+
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield (rows, costs (k, m)) over all rows; the block may be overwritten by the caller."""
         for part in self.parts():
@@ -99,16 +127,24 @@ class Cost(ABC):
             eps: Temperature in cost units, positive.
         """
         out = torch.empty(self.shape[0], dtype=self.dtype, device=self.device)
+        exponents = self.exponents(h, eps)
+
+        def block(part: slice) -> None:
+            room = scratch(part.stop - part.start, self.shape[1], out)
+            out[part] = log2_sum_exp2(exponents.write(part, room))
+
+        each(self.parts(), block, self.device)
+        return (exponents.offset - out).mul_(eps / LOG2E)
+
+    def exponents(self, h: Tensor, eps: float) -> Exponents:
+        """Those of exp((h_j − c_ij)/eps); h of shape (m,) in cost units."""
         unit = LOG2E / eps
         h2 = h.to(self.dtype) * unit
 
-        def block(part: slice) -> None:
-            c = self.rows(part.start, part.stop)
-            torch.sub(h2, c, alpha=unit, out=c)
-            out[part] = log2_sum_exp2(c)
+        def write(part: slice, out: Tensor) -> Tensor:
+            return torch.sub(h2, self.rows(part.start, part.stop), alpha=unit, out=out)
 
-        each(self.parts(), block, self.device)
-        return out.mul_(-1.0 / unit)
+        return Exponents(write, h2.new_zeros(self.shape[0]))
 
     def ctransform(self, g: Tensor) -> tuple[Tensor, Tensor]:
         """min_j c_ij − g_j and where it is attained, both of shape (n,); exact to rounding.
@@ -195,18 +231,45 @@ class Cost(ABC):
             c = self.rows(part.start, part.stop)
             yield part, c, self._plan(c, part, f, g, eps)
 
-    def kernel(self, f: Tensor, g: Tensor, eps: float, out: Tensor) -> None:
-        """Write exp((f_i + g_j − c_ij)/eps) into `out`, shape (n, m), of any floating type."""
+    def kernel(self, f: Tensor | None, g: Tensor, eps: float, out: Tensor) -> Tensor:
+        """Write exp((f_i + g_j − c_ij)/eps) into `out`, shape (n, m), of any floating type.
+
+        Returns:
+            f as given, or where None the one that makes the largest entry of each row one, float64.
+        """
+        unit = LOG2E / eps
+        exponents = self.exponents(g, eps)
+        shift = exponents.offset - (0 if f is None else f.to(self.dtype) * unit)
 
         def block(part: slice) -> None:
-            out[part] = self._plan(self.rows(part.start, part.stop), part, f, g, eps)
+            direct = out.dtype == self.dtype
+            room = out[part] if direct else scratch(part.stop - part.start, self.shape[1], shift)
+            scores = exponents.write(part, room)
+            if f is None:
+                torch.amax(scores, 1, out=shift[part])
+            scores.sub_(shift[part, None]).exp2_()
+            if not direct:
+                out[part] = scores
 
         each(self.parts(), block, self.device)
+        return (exponents.offset - shift).double() / unit if f is None else f
 
     def _plan(self, c: Tensor, part: slice, f: Tensor, g: Tensor, eps: float) -> Tensor:
         unit = LOG2E / eps
         f2, g2 = f[part].to(self.dtype) * unit, g.to(self.dtype) * unit
         return torch.sub(g2, c, alpha=unit).add_(f2[:, None]).exp2_()
+
+
+def roomy(rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """An uninitialised array that is meant to be large.
+
+    Through numpy on the CPU, which asks for huge pages: the first write to 100 MB takes 12 ms
+    instead of 40.
+    """
+    if device.type != "cpu":
+        return torch.empty(rows, columns, dtype=dtype, device=device)
+    kind = np.float64 if dtype == torch.float64 else np.float32
+    return torch.from_numpy(np.empty((rows, columns), dtype=kind))
 
 
 def block_entries(device: torch.device) -> int:

@@ -77,13 +77,13 @@ def single_thread(numbers: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def scratch(rows: int, like: Tensor) -> Tensor:
-    """An uninitialised (rows, like.shape[1]) tensor of this thread, valid until its next call."""
-    size = rows * like.shape[1]
+def scratch(rows: int, columns: int, like: Tensor) -> Tensor:
+    """An uninitialised array of this thread, of the type of `like`, valid until its next call."""
+    size = rows * columns
     held = getattr(_here, "scratch", None)
     if held is None or len(held) < size or held.dtype != like.dtype or held.device != like.device:
         held = _here.scratch = like.new_empty(size)
-    return held[:size].view(rows, like.shape[1])
+    return held[:size].view(rows, columns)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

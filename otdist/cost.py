@@ -19,13 +19,14 @@ import math
 import torch
 from torch import Tensor
 
-from otdist._blocks import LOG2E, Cost, block_entries, log2_sum_exp2
+from otdist._blocks import LOG2E, Cost, Exponents, block_entries
 from otdist._threads import each, scratch
 
 __all__ = ["Cost", "MatrixCost", "PointCost"]
 
 _DIRECT_DIMENSION = 12  # up to here float64 differences cost no more than the product
 _WIDE_DIMENSION = 64  # up to here a float64 product costs little more than a float32 one
+_OUTER = 16  # one landmark in so many is an outermost point
 _NEAR = 1e-3  # pairs closer than this share of the squared norms are recomputed by differences
 
 
@@ -148,27 +149,42 @@ class PointCost(Cost):
             torch.sum(difference.square_(), 1, out=out[lo : lo + step])
         return out
 
-    def softmin(self, h: Tensor, eps: float) -> Tensor:
-        """−eps · log Σ_j exp((h_j − c_ij)/eps), shape (n,); p = 2 by a single product per block.
+    def exponents(self, h: Tensor, eps: float) -> Exponents:
+        """Those of exp((h_j − c_ij)/eps); at p = 2 by a single product per block.
 
         At p = 2, ``(h_j − ‖x_i − y_j‖²)/eps = (2⟨x_i, y_j⟩ + h_j − ‖y_j‖²)/eps − ‖x_i‖²/eps``: the
         bracket is a product of points with one more coordinate, in base-2 exponents at once.
         """
         if self.p != 2:
-            return super().softmin(h, eps)
+            return super().exponents(h, eps)
         unit = LOG2E / eps
-        norm = self.x.square().sum(1)
         left = torch.cat([self.x, torch.ones_like(self.x[:, :1])], 1)
         column = ((h.double() - self.y.double().square().sum(1)) * unit).to(self.dtype)
         right = torch.cat([self.y * (2 * unit), column[:, None]], 1).T.contiguous()
-        out = torch.empty_like(norm)
+        offset = self.x.square().sum(1).mul_(unit)
+        return Exponents(lambda part, out: torch.mm(left[part], right, out=out), offset)
+
+    def landmarks(self, weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Sources as their weights ask, and the outermost, with the mass nearest to each.
+
+        With nearest masses a cluster weighs among the landmarks what it weighs among the points;
+        equal shares are wrong by a few percent. Outliers stand for themselves alone.
+        """
+        rows, share = super().landmarks(weights, count)
+        if len(weights) <= count:
+            return rows, share
+        outer = self.x.square().sum(1).topk(count // _OUTER).indices
+        rows = torch.cat([rows, outer]).unique()
+        exponents = PointCost(self.x, self.x[rows], 2).exponents(self.x.new_zeros(len(rows)), 1.0)
+        owner = torch.empty(len(self.x), dtype=torch.int64, device=self.device)
 
         def block(part: slice) -> None:
-            scores = scratch(part.stop - part.start, right)
-            out[part] = log2_sum_exp2(torch.mm(left[part], right, out=scores))
+            room = scratch(part.stop - part.start, len(rows), self.x)
+            owner[part] = exponents.write(part, room).argmax(1)
 
         each(self.parts(), block, self.device)
-        return norm - out / unit
+        mass = torch.zeros_like(rows, dtype=torch.float64).index_add_(0, owner, weights)
+        return rows[mass > 0], mass[mass > 0]
 
     def mean(self, a: Tensor, b: Tensor) -> Tensor:
         """Σ_ij a_i b_j c_ij; in O((n + m) d) at p = 2, around the means."""

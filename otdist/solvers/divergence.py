@@ -24,6 +24,7 @@ from otdist.cost import PointCost
 from otdist.gradient import attach
 from otdist.measure import Measure, Pair
 from otdist.solvers import entropic
+from otdist.solvers._scaling import Kernel
 from otdist.solvers.entropic import Dual
 
 
@@ -70,13 +71,14 @@ def objective(
         gradients = _between(between, a, b, dual, eps, pair)
         return _value(cost, pair, dual.f, dual.g, [dual], gradients)
     within = PointCost(x.points, x.points, p), PointCost(y.points, y.points, p)
-    self_x = entropic.solve_symmetric(within[0], a, eps, tol=tol, max_iter=max_iter)
+    kernel = Kernel()
+    self_x = entropic.solve_symmetric(within[0], a, eps, tol=tol, max_iter=max_iter, kernel=kernel)
     if _same(x, y):
         zero = a.new_zeros(())
         flat = torch.zeros_like(a)
         return _value(zero, pair, flat, flat, [self_x], lambda: _zeros(pair))
-    self_y = entropic.solve_symmetric(within[1], b, eps, tol=tol, max_iter=max_iter)
-    dual = entropic.solve(between, a, b, eps, tol=tol, max_iter=max_iter)
+    self_y = entropic.solve_symmetric(within[1], b, eps, tol=tol, max_iter=max_iter, kernel=kernel)
+    dual = entropic.solve(between, a, b, eps, tol=tol, max_iter=max_iter, kernel=kernel)
     f, g = dual.f - self_x.f, dual.g - self_y.f
     cost = (a @ f + b @ g).clamp(min=0)  # below zero it is rounding or the residual: S ≥ 0
 

@@ -116,6 +116,22 @@ class TestValue:
                 entropic_cost(x, y, a=a, p=2, eps=eps, tol=1e-7).cost, rel=1e-9
             )
 
+    @pytest.mark.parametrize("share", [0.05, 0.01, 0.002, 0.0004])
+    @pytest.mark.parametrize("kind", ["far clusters of other masses", "heavy tails"])
+    def test_hard_samples_converge_in_a_few_hundred_steps(self, kind: str, share: float) -> None:
+        rng = np.random.default_rng(0)
+        n = 1500
+        if kind == "heavy tails":
+            x, y = rng.standard_t(2, size=(n, 3)), rng.normal(size=(n, 3))
+        else:
+            k, j = rng.integers(0, 4, n), rng.integers(0, 6, n)
+            x = 0.1 * rng.normal(size=(n, 2)) + 3 * np.stack([k % 2, k // 2], 1)
+            y = 0.1 * rng.normal(size=(n, 2)) + 3 * np.stack([j % 3, j // 3], 1)
+        eps = share * float(np.square(distances(x[:300], y[:300])).mean())
+        result = entropic_cost(x.astype(np.float32), y.astype(np.float32), p=2, eps=eps)
+        assert result.converged
+        assert result.iterations < 300
+
 
 class TestDivergence:
     @pytest.mark.parametrize("p", [1, 1.5, 2])

@@ -1,0 +1,108 @@
+r"""Anderson's acceleration of a fixed-point iteration φ ← T(φ), the way Sinkhorn's steps are taken.
+
+With residuals r_k = T(φ_k) − φ_k and proposals q_k = φ_k + damping·r_k of the last steps, the next
+point is Σ α_k q_k, where Σ α = 1 and ‖Σ α_k r_k‖ is least in the b-weighted norm, the one in which
+T is (nearly) a contraction (Anderson 1965; Walker, Ni 2011). In differences of successive steps
+that is a least-squares problem of at most `DEPTH` unknowns, solved by its normal equations.
+
+Small vectors make this a matter of calls: about twenty operations on arrays a step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+DEPTH = 6
+"""Steps that are looked back on."""
+
+_RIDGE = 1e-12
+
+Step = Callable[[Tensor], tuple[Tensor, float]]
+"""φ ↦ (T(φ), error of φ)."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where an iteration ended: the point, its error, how many steps, whether it met tol."""
+
+    point: Tensor
+    error: float
+    iterations: int
+    converged: bool
+
+
+def iterate(
+    step: Step, point: Tensor, b: Tensor, *, tol: float, max_iter: int, damping: float = 1.0
+) -> Stop:
+    """Repeat the accelerated step until the error is at most tol.
+
+    Args:
+        step: The map and the error of its argument, the largest over a batch.
+        point: Where to start, shape (…, m).
+        b: Weights of the norm, shape (…, m).
+        tol: Error to stop at.
+        max_iter: Steps allowed.
+        damping: Share of the residual in a plain step.
+    """
+    memory = _Memory(point, b)
+    best = last = error = math.inf
+    kept = point
+    for iteration in range(1, max_iter + 1):
+        new, error = step(point)
+        if error <= tol:
+            return Stop(point, error, iteration, True)
+        if not error < 10 * best and memory.any:  # diverged: back to the best point, a plain step
+            point, last = kept, math.inf
+            memory.clear()
+            continue
+        residual = new - point
+        proposal = torch.add(point, residual, alpha=damping)
+        if error > 3 * last:
+            memory.clear()
+        if error < best:
+            best, kept = error, proposal
+        last = error
+        point = memory.extrapolate(proposal, residual)
+    return Stop(point, error, max_iter, False)
+
+
+class _Memory:
+    """The last differences of proposals and of residuals, newest written over oldest."""
+
+    def __init__(self, point: Tensor, b: Tensor) -> None:
+        shape = (*point.shape[:-1], DEPTH, point.shape[-1])
+        self.proposals, self.residuals = point.new_empty(shape), point.new_empty(shape)
+        self.weighted, self.b = point.new_empty(shape), b
+        self.clear()
+
+    def clear(self) -> None:
+        self.count = 0
+        self.last: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def any(self) -> bool:
+        return self.last is not None
+
+    def extrapolate(self, proposal: Tensor, residual: Tensor) -> Tensor:
+        """The next point; the proposal itself as long as nothing is remembered."""
+        before, self.last = self.last, (proposal, residual)
+        if before is None:
+            return proposal
+        slot = self.count % DEPTH
+        self.count += 1
+        torch.sub(proposal, before[0], out=self.proposals[..., slot, :])
+        change = torch.sub(residual, before[1], out=self.residuals[..., slot, :])
+        torch.mul(change, self.b, out=self.weighted[..., slot, :])
+        known = min(self.count, DEPTH)
+        weighted = self.weighted[..., :known, :]
+        gram = weighted @ self.residuals[..., :known, :].mT
+        diagonal = gram.diagonal(dim1=-2, dim2=-1)
+        ridge = diagonal.amax(-1, keepdim=True).mul_(_RIDGE).add_(torch.finfo(gram.dtype).tiny)
+        diagonal.add_(ridge)
+        gamma, _ = torch.linalg.solve_ex(gram, weighted @ residual[..., None])
+        return proposal - (self.proposals[..., :known, :].mT @ gamma)[..., 0]
