@@ -21,12 +21,11 @@ import otdist
 METRICS = ["w1", "w2", "sliced_w2", "energy", "frechet", "kid", "precision", "coverage"]
 
 
-def samples(seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Held-out digits (899, 64), and as many of each generator."""
+def samples(n: int = 899, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Held-out digits, shape (n, 64), and as many of each generator."""
     rng = np.random.default_rng(seed)
     digits = rng.permutation(np.asarray(load_digits(return_X_y=True)[0]) / 16)
-    train, held_out = digits[:898], digits[898:]
-    n = len(held_out)
+    train, held_out = digits[:898], digits[-n:]
     normal = rng.multivariate_normal(train.mean(axis=0), np.cov(train.T), size=n)
     mixture = GaussianMixture(30, reg_covar=1e-3, random_state=seed).fit(train).sample(n)[0]
     return held_out, {
@@ -52,17 +51,17 @@ def brackets(report: otdist.Report) -> None:
     print()
 
 
-def main() -> None:
+def main(folder: Path = Path(), n: int = 899) -> None:
     """Generate, evaluate, print, draw."""
-    held_out, generated = samples()
+    held_out, generated = samples(n)
     report = otdist.evaluate(held_out, generated, metrics=METRICS, n_permutations=199)
     brackets(report)
     print(report)
-    out = Path("out")
-    out.mkdir(exist_ok=True)
-    report.plot("worst", shape=(8, 8)).savefig(out / "demo.png", dpi=150)
-    report.to_html("report.html", shape=(8, 8))
-    print("Report: report.html   Worst matched digits: out/demo.png")
+    page, picture = folder / "report.html", folder / "out" / "demo.png"
+    picture.parent.mkdir(exist_ok=True)
+    report.plot("worst", shape=(8, 8)).savefig(picture, dpi=150)
+    report.to_html(page, shape=(8, 8))
+    print(f"Report: {page}   Worst matched digits: {picture}")
 
 
 if __name__ == "__main__":

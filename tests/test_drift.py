@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from scipy.stats import wasserstein_distance
 
 import otdist
@@ -150,28 +151,24 @@ def test_without_permutations_there_are_effects_alone():
 
 
 def series(rows, rng, persistence=0.9):
-    """An autoregression of order one with unit variance."""
-    noise = rng.normal(size=rows) * np.sqrt(1 - persistence**2)
-    out = np.empty(rows)
-    out[0] = rng.normal()
-    for i in range(1, rows):
-        out[i] = persistence * out[i - 1] + noise[i]
-    return out
+    """A stationary autoregression of order one with unit variance."""
+    noise = rng.normal(size=rows + 200) * np.sqrt(1 - persistence**2)
+    return lfilter([1], [1, -persistence], noise)[200:]
 
 
 def test_blocks_keep_false_alarms_rare_where_rows_depend_on_each_other():
     """At a nominal 5%: single rows raise an alarm in most trials, blocks of 60 in a few."""
     rng = np.random.default_rng(0)
     alarms = {1: 0, 60: 0}
-    for trial in range(100):
+    for trial in range(60):
         old, new = series(600, rng), series(600, rng)
         for block in alarms:
             found = otdist.drift(
                 {"v": old}, {"v": new}, block=block, n_permutations=99, seed=trial
             ).metrics
             alarms[block] += found["v"].pvalue <= 0.05
-    assert alarms[1] > 50
-    assert alarms[60] <= 14
+    assert alarms[1] > 30
+    assert alarms[60] <= 9
 
 
 def test_blocks_still_see_a_shift():

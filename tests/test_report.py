@@ -1,6 +1,7 @@
 """The report in its four forms."""
 
 import json
+import pickle
 from html.parser import HTMLParser
 
 import numpy as np
@@ -216,3 +217,28 @@ def test_evidence_is_small():
                .evidence.rows["real"]) == 1000  # fmt: skip
     large = keep({"real": np.zeros((200, 70_000))}, {}, "real", 0)
     assert len(large.rows["real"]) == 64
+
+
+def test_names_are_shown_as_they_are():
+    """Neither as mathematics, nor as markup, nor left out of a legend."""
+    pytest.importorskip("matplotlib")
+    names = ["$x^{$", "_hidden", "[red]y[/red]"]
+    table = {name: RNG.normal(size=20) for name in names}
+    report = otdist.drift(table, table, n_permutations=9)
+    for name in names:
+        assert name in str(report)
+    figure = report.plot("effects")
+    figure.canvas.draw()
+    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert shown == [r"\$x^{\$", " _hidden", "[red]y[/red]"][::-1]
+    report.to_html()
+    fakes = {name: RNG.normal(size=(40, 2)) for name in names}
+    otdist.evaluate(RNG.normal(size=(40, 2)), fakes, metrics=["energy"], n_permutations=9).to_html()
+
+
+def test_reports_pickle():
+    report = otdist.evaluate(RNG.normal(size=(40, 2)), RNG.normal(size=(40, 2)), metrics=["w1"])
+    report.plot("worst")
+    again = pickle.loads(pickle.dumps(report))
+    assert again.to_dict() == report.to_dict()
+    assert again.kinds() == report.kinds()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from otdist.drawing.style import CYCLE, GREY, ORANGE, bare, blank, panels
+from otdist.drawing.style import CYCLE, GREY, ORANGE, bare, blank, panels, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def null_distributions(tests: Sequence[tuple[str, Any]], *, columns: int = 3) ->
     figure, axes = panels(len(tests), 3.3, 2.5, columns=columns)
     for axis, (title, test) in zip(axes, tests, strict=True):
         _null(axis, test)
-        axis.set_title(title, fontsize=9)
+        axis.set_title(plain(title), fontsize=9)
     axes[0].set_ylabel("random labellings", fontsize=8)
     return figure
 
@@ -42,7 +42,7 @@ def _null(axis: Axes, test: Any) -> None:
         ha="right" if left else "left", color=ORANGE,
     )  # fmt: skip
     axis.locator_params(axis="x", nbins=5)
-    axis.set_xlabel(test.name, fontsize=8)
+    axis.set_xlabel(plain(test.name), fontsize=8)
     bare(axis)
 
 
@@ -56,10 +56,10 @@ def growth(curves: Mapping[str, Any], reference: str) -> Figure:
     figure = blank(5.6, 3.6)
     axis = figure.subplots()
     longest = max(curves.values(), key=lambda curve: len(curve.size))
-    label = f"{reference} against {reference}: the floor"
+    label = plain(f"{reference} against {reference}: the floor")
     axis.plot(longest.size, longest.floor, "o--", color=GREY, label=label, markersize=4)
     for (name, curve), colour in zip(curves.items(), CYCLE * len(curves), strict=False):
-        axis.plot(curve.size, curve.value, "o-", color=colour, label=name, markersize=4)
+        axis.plot(curve.size, curve.value, "o-", color=colour, label=plain(name), markersize=4)
     axis.set_xscale("log", base=2)
     axis.set_xticks(longest.size, [str(size) for size in longest.size])
     axis.minorticks_off()
@@ -81,7 +81,7 @@ def effects(samples: Mapping[str, Sequence[tuple[str, float, float | None]]]) ->
     figure = blank(max(5.6, 3.7 * len(samples)), 1.0 + 0.28 * max(most, 3))
     axes = figure.subplots(1, len(samples), squeeze=False, sharex=True)[0]
     for axis, (title, found) in zip(axes, samples.items(), strict=True):
-        names = [name for name, _, _ in found][::-1]
+        names = [plain(name) for name, _, _ in found][::-1]
         values = [effect for _, effect, _ in found][::-1]
         moved = [p is not None and p <= 0.05 for _, _, p in found][::-1]
         axis.barh(names, values, color=[ORANGE if m else GREY for m in moved], height=0.65)
@@ -89,7 +89,7 @@ def effects(samples: Mapping[str, Sequence[tuple[str, float, float | None]]]) ->
             text = f" {value:.2g}" + ("" if p is None else f",  p = {p:.2g}")
             axis.text(value, place, text, va="center", fontsize=8)
         axis.set_xlim(0, 1.45 * (max(values, default=0) or 1))
-        axis.set_title(title, fontsize=9)
+        axis.set_title(plain(title), fontsize=9)
         tested = any(p is not None for _, _, p in found)
         axis.set_xlabel("effect size" + ("; coloured: p ≤ 0.05" if tested else ""), fontsize=8)
         bare(axis)
@@ -109,7 +109,7 @@ def windows(
     figure = blank(7.2, 3.4)
     axis = figure.subplots()
     for (name, (effect, p)), colour in zip(curves.items(), CYCLE * len(curves), strict=False):
-        axis.plot(centres, effect, "-", color=colour, label=name, linewidth=1.4)
+        axis.plot(centres, effect, "-", color=colour, label=plain(name), linewidth=1.4)
         face = [colour if value <= 0.05 else "none" for value in p]
         axis.scatter(centres, effect, s=26, c=face, edgecolors=colour, zorder=3, linewidths=1)
     axis.set_ylim(bottom=0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from otdist.drawing.style import CYCLE, GREY, bare, blank, panels
+from otdist.drawing.style import CYCLE, GREY, bare, blank, panels, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def planes(points: Mapping[str, Array], reference: str, dimension: int) -> Figur
         for side, paint in ((reference, GREY), (name, colour)):
             (_plane if dimension > 1 else _line)(axis, points[side], edges, side, paint)
         word = "first principal component" if dimension > 1 else "value, from the mean"
-        axis.set_xlabel(f"{word} of {reference}", fontsize=8)
+        axis.set_xlabel(f"{word} of {plain(reference)}", fontsize=8)
         axis.legend(frameon=False, fontsize=8, markerscale=2.5, loc="upper right")
         bare(axis)
     axes[0].set_ylabel("second" if dimension > 1 else "density", fontsize=8)
@@ -72,7 +72,7 @@ def planes(points: Mapping[str, Array], reference: str, dimension: int) -> Figur
 
 def _plane(axis: Axes, points: Array, edges: Sequence[Array], name: str, colour: str) -> None:
     axis.scatter(
-        *points.T, s=5, alpha=0.45, color=colour, label=name, linewidths=0, rasterized=True
+        *points.T, s=5, alpha=0.45, color=colour, label=plain(name), linewidths=0, rasterized=True
     )
     values = density(points, edges)
     middle = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
@@ -83,7 +83,7 @@ def _plane(axis: Axes, points: Array, edges: Sequence[Array], name: str, colour:
 
 def _line(axis: Axes, points: Array, edges: Sequence[Array], name: str, colour: str) -> None:
     heights = np.histogram(points[:, 0], edges[0][::2], density=True)[0]
-    axis.stairs(heights, edges[0][::2], fill=True, color=colour, alpha=0.5, label=name)
+    axis.stairs(heights, edges[0][::2], fill=True, color=colour, alpha=0.5, label=plain(name))
 
 
 def grids(images: Mapping[str, Array], *, rows: int = 5, columns: int = 8) -> Figure:
@@ -98,7 +98,7 @@ def grids(images: Mapping[str, Array], *, rows: int = 5, columns: int = 8) -> Fi
     figure, axes = panels(len(images), 2.9, 2.7 * rows / columns + 0.35)
     for axis, (name, sample) in zip(axes, images.items(), strict=True):
         _picture(axis, _tiled(sample[: rows * columns], columns, limits))
-        axis.set_title(name, fontsize=9)
+        axis.set_title(plain(name), fontsize=9)
     return figure
 
 
@@ -121,7 +121,9 @@ def matched_images(
         _picture(axis, _tiled(np.concatenate([fake[:k], real[:k]]), k, limits))
         height, width = axis.images[0].get_array().shape[:2]
         places = width * (np.arange(k) + 0.5) / k - 0.5
-        axis.set_yticks([0.25 * height - 0.5, 0.75 * height - 0.5], [name, reference], fontsize=8)
+        axis.set_yticks(
+            [0.25 * height - 0.5, 0.75 * height - 0.5], [plain(name), plain(reference)], fontsize=8
+        )
         axis.set_xticks(places, [f"{value:.3g}" for value in apart[:k]], fontsize=8)
         axis.tick_params(length=0)
     return figure
@@ -158,8 +160,8 @@ def matched_points(
             axis.annotate(
                 str(row), tuple(end), xytext=(3, 2), textcoords="offset points", fontsize=7
             )
-        axis.set_title(f"{name}: numbers of its rows", fontsize=9)
-        axis.set_xlabel(f"first principal component of {reference}", fontsize=8)
+        axis.set_title(f"{plain(name)}: numbers of its rows", fontsize=9)
+        axis.set_xlabel(f"first principal component of {plain(reference)}", fontsize=8)
         bare(axis)
     axes[0].set_ylabel("second", fontsize=8)
     return figure

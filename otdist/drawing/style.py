@@ -53,6 +53,12 @@ def panels(
     return figure, axes[:count]
 
 
+def plain(text: str) -> str:
+    """Text that matplotlib shows as it is: no mathematics, no label that a legend leaves out."""
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
 def bare(*all_axes: Axes) -> None:
     """Without the frame's upper and right side, with small numbers."""
     for axes in all_axes:

@@ -87,9 +87,10 @@ class Report:
             table = Table(box=box.SIMPLE_HEAD)
             for heading in headings:
                 words = heading in tables.WORDS
-                table.add_column(heading, justify="left" if words else "right", no_wrap=not words)
+                justify = "left" if words else "right"
+                table.add_column(Text(heading), justify=justify, no_wrap=not words)
             for row in rows:
-                table.add_row(*row)
+                table.add_row(*map(Text, row))  # not strings, in which [x] is markup
             made.append(Group(Text(title, style="italic"), table))
         return made
 
