@@ -59,7 +59,7 @@ class Answer:
 class Distance:
     """Wasserstein distance W_p between two files of samples, with a certified bracket."""
 
-    a: Annotated[str, Argument(metavar="A", help="Samples: .npy .npz:key .csv .parquet .pt")]
+    a: Annotated[str, Argument(metavar="A", help="Samples: .npy .npz:key .csv .pt …, or a folder")]
     b: Annotated[str, Argument(metavar="B", help="Samples of the same dimension.")]
     p: Annotated[float, Option("--p", help="Exponent, at least 1.")] = 1.0
     weights_a: Annotated[str | None, Option(help="File of A's weights, one a row.")] = None

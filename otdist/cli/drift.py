@@ -68,7 +68,9 @@ class Drift(ReportOptions):
             _common.say_notes([*old.notes, *new.notes], self.quiet)
             from otdist.evaluation.drift import JOINT
 
-            names = [*(_split(self.columns) or old.columns), JOINT]
+            names = [*(_split(self.columns) or old.columns)]
+            if self.window is None:
+                names.append(JOINT)
             gates = self.gates(names, alone=True)
             report = self._drift(old, new)
             self.draw(report)

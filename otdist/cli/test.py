@@ -37,7 +37,7 @@ class Test(ReportOptions):
     --fail-above VALUE, or METRIC=VALUE with the name of the statistic, compares the statistic.
     """
 
-    a: Annotated[str, Argument(metavar="A", help="Samples: .npy .npz:key .csv .parquet .pt")]
+    a: Annotated[str, Argument(metavar="A", help="Samples: .npy .npz:key .csv .pt …, or a folder")]
     b: Annotated[str, Argument(metavar="B", help="Samples of the same dimension.")]
     statistic: Annotated[Statistic, Option(help="What is compared.")] = Statistic.sliced
     n_permutations: Annotated[int, Option(min=1, help="Random labellings.")] = 999

@@ -158,7 +158,7 @@ PICTURES: dict[str, Picture] = {
         "exact W_1 against the number of rows", lambda report, _: _several_rows(report), _growth
     ),
     "null": Picture(
-        "permutation tests: where the observed value lies among random labellings",
+        "permutation tests: the observed value among random labellings, p before any correction",
         lambda report, _: bool(_tests(report)),
         lambda report, _: figures.null_distributions(_tests(report)),
     ),
