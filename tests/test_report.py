@@ -242,3 +242,15 @@ def test_reports_pickle():
     again = pickle.loads(pickle.dumps(report))
     assert again.to_dict() == report.to_dict()
     assert again.kinds() == report.kinds()
+
+
+def test_an_interval_is_shown_with_its_target():
+    pytest.importorskip("matplotlib")
+    kid = MetricResult("kid", "MMD²", 0.5, interval=(0.25, 0.75), target="the laws' MMD²")
+    samples = {"f": {"kid": kid, "w1": MetricResult("w1", "W_1", 2.0, no_interval="no limit")}}
+    report = Report(samples, {"real": 9, "f": 8}, 1, "raw", 0, 0.0)
+    assert "[0.25, 0.75]" in str(report)
+    page = report.to_html()
+    assert "the interval covers the laws&#x27; MMD²" in page
+    assert "no interval: no limit" in page
+    assert json.loads(report.to_json())["samples"]["f"]["kid"]["target"] == "the laws' MMD²"

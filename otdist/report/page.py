@@ -101,8 +101,11 @@ def _conventions(results: Sequence[MetricResult]) -> str:
     """What each figure is, and what its interval covers or why there is none."""
     items = []
     for result in results:
-        interval = "" if result.interval else f"no interval: {result.no_interval}"
-        items.append((result.name, result.convention, interval if result.no_interval else ""))
+        if result.interval is not None:
+            more = f"the interval covers {result.target}" if result.target else ""
+        else:
+            more = f"no interval: {result.no_interval}" if result.no_interval else ""
+        items.append((result.name, result.convention, more))
     return _list(items)
 
 

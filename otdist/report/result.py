@@ -24,6 +24,7 @@ class MetricResult:
         upper: Certified bound.
         spread: Standard deviation over draws of rows; not an interval.
         interval: Confidence interval, or None for the reason in `no_interval`.
+        target: What the interval covers, in words.
         no_interval: Why there is no interval.
         effect: The estimate free of units, where it has such a form.
         pvalue: Of a permutation test, where one was asked for and is valid.
@@ -48,6 +49,7 @@ class MetricResult:
     upper: float | None = None
     spread: float | None = None
     interval: tuple[float, float] | None = None
+    target: str = ""
     no_interval: str = ""
     effect: float | None = None
     pvalue: float | None = None
