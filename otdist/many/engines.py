@@ -1,8 +1,8 @@
 """Who computes the pairs: this thread, threads of this machine, or the workers of a Dask client.
 
 Threads share the samples and need no start-up. The simplex and torch release the interpreter's
-lock, the Python around them does not: two threads take 500 by 500 points 1.4 times as fast as one,
-two processes 1.9 times; from about 1,000 points on the difference is small. Processes are Dask's: a
+lock, the Python around them does not: two threads take 500 by 500 points 1.5 times as fast as one,
+two processes 1.8 times; from about 1,000 points on the difference is small. Processes are Dask's: a
 `LocalCluster` is one on this machine.
 
 On Dask the prepared samples are tasks too, so that a worker that dies takes nothing with it that
@@ -22,7 +22,8 @@ from otdist import _threads
 from otdist._extras import require
 from otdist.many.work import Pair, Record, Work, compare, failed, prepare
 
-_CHUNKS = 32  # chunks per worker: few enough for their overhead, enough for the last to be short
+_CHUNKS = 32  # chunks per thread: few enough for their overhead, enough for the last to be short
+_TASKS = 8  # chunks per worker of a cluster, where each costs about 10 ms
 _LARGEST_CHUNK = 64
 _ATTEMPTS = 4  # submissions of a chunk whose worker died or whose inputs were lost
 
@@ -31,9 +32,9 @@ Samples = Sequence[tuple[Any, Any]]
 """Samples, each with its weights or None."""
 
 
-def chunks(pairs: Sequence[Pair], workers: int) -> list[Sequence[Pair]]:
-    """Pairs in order, in chunks of a size that suits the number of workers."""
-    size = min(max(len(pairs) // (_CHUNKS * workers), 1), _LARGEST_CHUNK)
+def chunks(pairs: Sequence[Pair], count: int) -> list[Sequence[Pair]]:
+    """Pairs in order, in about so many chunks; more where they would be large."""
+    size = min(max(len(pairs) // count, 1), _LARGEST_CHUNK)
     return [pairs[lo : lo + size] for lo in range(0, len(pairs), size)]
 
 
@@ -48,7 +49,7 @@ def in_threads(work: Work, samples: Samples, pairs: Sequence[Pair], jobs: int) -
     with _pool(jobs) as pool:
         ready = pool.map(lambda k: prepare(work, *samples[k]), needed)
         prepared = dict(zip(needed, ready, strict=True))
-        waiting = chunks(pairs, jobs)[::-1]
+        waiting = chunks(pairs, _CHUNKS * jobs)[::-1]
         running: dict[Future, Sequence[Pair]] = {}
         try:
             while waiting or running:
@@ -78,7 +79,7 @@ def on_dask(work: Work, samples: Samples, pairs: Sequence[Pair], client: Any) ->
     distributed = require("distributed", extra="dask")
     run = _OnDask(work, samples, client)
     workers = max(sum(client.nthreads().values()), 1)
-    running = {run.submit(chunk): (chunk, 1) for chunk in chunks(pairs, workers)}
+    running = {run.submit(chunk): (chunk, 1) for chunk in chunks(pairs, _TASKS * workers)}
     finished = distributed.as_completed(running)
     for future in finished:
         chunk, attempt = running.pop(future)
