@@ -86,6 +86,7 @@ def test_page_is_self_contained(report, tmp_path):
     assert page.loads == []
     assert page.tags.count("table") == 3  # the ranking, and one for each sample
     assert page.tags.count("svg") == len(report.kinds()) == 3
+    assert text.count('role="img" aria-label="') == 3
     assert {"h1", "style"} <= set(page.tags)
     assert "script" not in page.tags
     assert "far &lt;b&gt;" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import math
 import re
@@ -66,8 +67,8 @@ def bare(*all_axes: Axes) -> None:
         axes.tick_params(labelsize=8)
 
 
-def svg(figure: Any) -> str:
-    """The figure as an <svg> element for a page.
+def svg(figure: Any, label: str = "") -> str:
+    """The figure as an <svg> element for a page, with a label for who cannot see it.
 
     Its background is transparent and what is black takes the colour of the page's text, so that it
     reads on light and on dark pages. The same figure gives the same text.
@@ -81,4 +82,5 @@ def svg(figure: Any) -> str:
     text = out.getvalue()
     text = text[text.index("<svg") :].replace("#000000", "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return text.replace("<svg ", '<svg fill="currentColor" ', 1)
+    told = f'role="img" aria-label="{html.escape(label)}" ' if label else ""
+    return text.replace("<svg ", f'<svg fill="currentColor" {told}', 1)

@@ -27,7 +27,7 @@ from otdist.solvers.sliced import check_count
 
 JOINT = "all columns jointly"
 _JOINT_ROWS = 4000
-_UNTESTED = "not tested: n_permutations is 0"
+_NO_INTERVAL = "the limit law is not the same for columns that have moved and that have not"
 
 
 def drift(
@@ -208,7 +208,7 @@ class _Plan:
             test = _test(statistic.name, values, (n, len(new)), time.perf_counter() - started)
         return MetricResult(
             JOINT, words, float(values[0]), pvalue=None if test is None else test.pvalue,
-            test=test, size=max(n, len(new)), no_interval="not computed",
+            test=test, size=max(n, len(new)), no_interval=_NO_INTERVAL,
             seconds=time.perf_counter() - started,
         )  # fmt: skip
 
@@ -248,7 +248,7 @@ def _results(
                 float(observed[w]),
                 effect=float(observed[w]) / column.unit if column.unit > 0 else None,
                 size=n,
-                no_interval="not computed",
+                no_interval=_NO_INTERVAL,
                 note=column.note,
                 seconds=one.seconds / len(names),
             )

@@ -69,7 +69,7 @@ def page(
         *(f"<h2>{escape(words)}</h2>\n{_table(table)}" for words, table in tables),
         "<h2>Pictures</h2>" if pictures else "",
         *(
-            f"<figure><figcaption>{escape(caption)}</figcaption>\n{svg(figure)}</figure>"
+            f"<figure><figcaption>{escape(caption)}</figcaption>\n{svg(figure, caption)}</figure>"
             for caption, figure in pictures
         ),
         f"<h2>Conventions</h2>\n{_conventions(list(results))}",
