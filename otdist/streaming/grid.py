@@ -18,6 +18,7 @@ pair of sketches proves about W_p is in `bounds`.
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,9 +28,27 @@ Array = np.ndarray
 _FINEST = 60
 """Cells are at least 2^-60 of the largest absolute value wide: below its rounding, and above what
 overflows when divided by the width."""
-_BATCH = 1 << 21
-"""Points that are sorted at a time: arrays of 16 MB are still reused by the allocator of the C
-library, while larger ones are fetched from the system page by page each time."""
+_BATCH = 1 << 22
+"""Points that are sorted at a time."""
+
+
+class _Room(threading.local):
+    """Arrays of this thread that are used again: fetched from the system page by page each time,
+    as a worker of Dask does with all that is large, they cost as much as the sorting.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Array] = {}
+
+    def of(self, name: str, size: int) -> Array:
+        """An uninitialised float64 array, valid until the next call with this name."""
+        held = self.arrays.get(name)
+        if held is None or len(held) < size:
+            held = self.arrays[name] = np.empty(size)
+        return held[:size]
+
+
+_room = _Room()
 
 
 def _none() -> Array:
@@ -80,15 +99,18 @@ class Grid:
 
     def _of(self, values: Array, weights: Array | None) -> Grid:
         """A sketch of one batch of points, no finer than this one."""
+        sorted_values = _room.of("values", len(values))
         if weights is None:
-            values = np.sort(values).astype(np.float64, copy=False)
+            np.copyto(sorted_values, values)
+            sorted_values.sort()
         else:
             order = np.argsort(values)
-            values, weights = values[order].astype(np.float64, copy=False), weights[order]
+            np.copyto(sorted_values, values[order])
+            weights = weights[order]
         width = self.width
-        if len(values) > self.cells and len(_starts(_keys(values, width))) > self.cells:
-            width = _fitting_width(values, self.cells, width)
-        columns = _of_points(values, weights, width)
+        if len(values) > self.cells and _number(sorted_values, width) > self.cells:
+            width = _fitting_width(sorted_values, self.cells, width)
+        columns = _of_points(sorted_values, weights, width)
         return Grid(
             self.cells, count=len(values), weighted=weights is not None, **_named(columns, width)
         )
@@ -126,19 +148,25 @@ def _named(columns: tuple[Array, ...], width: float) -> dict:
 
 
 def _keys(low: Array, width: float) -> Array:
-    """A number for each cell, non-decreasing where `low` is."""
+    """A number for each cell, non-decreasing where `low` is; valid until the next call."""
     if width == 0:
         return low
-    keys = low * (1 / width)  # exact: the width is a power of two
+    keys = _room.of("keys", len(low))
+    np.multiply(low, 1 / width, out=keys)  # exact: the width is a power of two
     return np.floor(keys, out=keys)
 
 
-def _starts(keys: Array) -> Array:
-    """Where a new key begins among sorted ones."""
-    new = np.empty(len(keys), dtype=bool)
+def _new(keys: Array) -> Array:
+    """Where a new key begins among sorted ones; valid until the next call."""
+    new = _room.of("new", len(keys) // 8 + 1).view(np.bool_)[: len(keys)]
     new[0] = True
     np.not_equal(keys[1:], keys[:-1], out=new[1:])
-    return np.flatnonzero(new)
+    return new
+
+
+def _starts(keys: Array) -> Array:
+    """The places where a new key begins."""
+    return np.flatnonzero(_new(keys))
 
 
 def _of_points(values: Array, weights: Array | None, width: float) -> tuple[Array, ...]:
@@ -185,14 +213,15 @@ def _fitting_width(low: Array, cells: int, width: float) -> float:
         finest = max(finest, math.frexp(width)[1])
     spread = float(low[-1] / 2 - low[0] / 2)
     exponent = max(math.frexp(spread / cells)[1], finest)
-    if _number(low, exponent) <= cells:
-        while exponent > finest and _number(low, exponent - 1) <= cells:
+    if _number(low, math.ldexp(1.0, exponent)) <= cells:
+        while exponent > finest and _number(low, math.ldexp(1.0, exponent - 1)) <= cells:
             exponent -= 1
     else:
-        while _number(low, exponent) > cells:
+        while _number(low, math.ldexp(1.0, exponent)) > cells:
             exponent += 1
     return math.ldexp(1.0, exponent)
 
 
-def _number(low: Array, exponent: int) -> int:
-    return len(_starts(_keys(low, math.ldexp(1.0, exponent))))
+def _number(low: Array, width: float) -> int:
+    """How many cells of a width hold points."""
+    return int(np.count_nonzero(_new(_keys(low, width))))
