@@ -27,8 +27,8 @@ def attach(
     """`value` with a first-order gradient in `inputs`.
 
     Args:
-        value: 0-d, solved without a graph.
-        inputs: Tensors that the value depends on.
+        value: 0-d, or (B,) for a batch; solved without a graph.
+        inputs: Tensors that the value depends on, for a batch (B, …) with a problem a row.
         gradients: Returns one gradient per input, in its shape; called in the backward pass.
 
     Returns:
@@ -52,12 +52,17 @@ class _Envelope(torch.autograd.Function):
         inputs = ctx.saved_tensors
         with torch.no_grad():
             slopes = [
-                (gradient * grad.to(gradient.dtype)).to(like) if needed else None
+                (gradient * _aligned(grad, gradient)).to(like) if needed else None
                 for gradient, like, needed in zip(
                     ctx.gradients(), inputs, ctx.needs_input_grad[2:], strict=True
                 )
             ]
         return (None, None, *(once(slope, grad, *inputs) for slope in slopes))
+
+
+def _aligned(grad: Tensor, gradient: Tensor) -> Tensor:
+    """The incoming gradient, 0-d or (B,), with the dimensions of `gradient`."""
+    return grad.to(gradient.dtype).reshape(grad.shape + (1,) * (gradient.ndim - grad.ndim))
 
 
 def once(slope: Tensor | None, *origins: Tensor) -> Tensor | None:

@@ -87,6 +87,16 @@ def entries(batch: Batch) -> list[tuple[Tensor, Tensor, Tensor | None, Tensor | 
     return list(zip(x, y, spread(batch.a), spread(batch.b), strict=True))
 
 
+def flat_weights(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Weights (B, n) and (B, m), float64, uniform where None; B is the number of entries."""
+    out = []
+    for z, w in ((batch.x, batch.a), (batch.y, batch.b)):
+        if w is None:
+            w = torch.full(z.shape[-2:-1], 1.0 / z.shape[-2], dtype=torch.float64, device=z.device)
+        out.append(w.expand(z.shape[:-1]).reshape(-1, z.shape[-2]))
+    return out[0], out[1]
+
+
 def check_reduction(reduction: str) -> str:
     """`reduction`, or a ValueError that names the choices."""
     if reduction not in REDUCTIONS:

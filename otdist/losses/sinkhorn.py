@@ -9,11 +9,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from otdist._threads import single_thread
-from otdist.losses._batch import check_reduction, entries, prepare, reduce
+from otdist.losses._batch import Batch, check_reduction, entries, flat_weights, prepare, reduce
 from otdist.measure import check_p, pair
 from otdist.result import ConvergenceWarning
-from otdist.solvers import divergence
-from otdist.solvers.sinkhorn import check_eps, check_stop, not_converged, scaled_eps
+from otdist.solvers import divergence, entropic_batch
+from otdist.solvers.entropic import NO_MASS
+from otdist.solvers.sinkhorn import (
+    check_eps,
+    check_stop,
+    not_converged,
+    scaled_eps,
+)
 from otdist.task import of_pair
 
 
@@ -43,7 +49,8 @@ class SinkhornLoss(nn.Module):
         ValueError: p out of range, eps or tol not positive and finite, max_iter below 1.
 
     Gradients: x, y, a, b, first order; a second derivative raises. 0 where the samples coincide.
-    Cost: per batch entry, that of `sinkhorn_divergence`.
+    Cost: per batch entry, that of `sinkhorn_divergence`; entries of up to 512 × 512 points are
+        solved together, dense.
     Reference: Feydy et al. (2019), Interpolating between optimal transport and MMD.
 
     >>> x = torch.zeros(5, 2, requires_grad=True)
@@ -93,9 +100,32 @@ class SinkhornLoss(nn.Module):
         """
         with torch.autocast(x.device.type if isinstance(x, Tensor) else "cpu", enabled=False):
             batch = prepare(x, y, a, b, self.process_group)
-            values = [self._one(*entry) for entry in entries(batch)]
-            costs = torch.stack(values).view(batch.x.shape[:-2]).to(batch.x.dtype)
+            shape, work = batch.x.shape[:-2], batch.x.dtype
+            values = self._together(batch) or [self._one(*entry) for entry in entries(batch)]
+            costs = torch.cat([v.reshape(-1) for v in values]).view(shape).to(work)
         return reduce(costs, self.reduction)
+
+    def _together(self, batch: Batch) -> list[Tensor]:
+        """Values of small problems, piece by piece; none where they must be solved one by one."""
+        x, y = (z.reshape(-1, *z.shape[-2:]) for z in (batch.x, batch.y))
+        a, b = flat_weights(batch)
+        n, m = x.shape[1], y.shape[1]
+        fits = len(x) > 1 and n * m <= entropic_batch.LARGEST
+        with torch.no_grad():
+            # Points that are not finite and weights of zero are what one problem at a time is for.
+            fits = fits and all(bool(z.isfinite().all()) for z in (x, y))
+            fits = fits and all(bool((w > NO_MASS).all()) for w in (a, b))
+        if not fits:
+            return []
+        objective = entropic_batch.Objective(self.p, self.eps, self.tol, self.max_iter, self.debias)
+        step = max(1, entropic_batch.ENTRIES // max(n, m) ** 2)
+        values = []
+        for lo in range(0, len(x), step):
+            part = slice(lo, lo + step)
+            value = objective.values(x[part], y[part], a[part], b[part])
+            self._check(value)
+            values.append(value.cost)
+        return values
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
         measures = pair(x, y, a, b)
@@ -109,10 +139,13 @@ class SinkhornLoss(nn.Module):
                 max_iter=self.max_iter,
                 debias=self.debias,
             )
+        self._check(value)
+        return task.in_cost_units(value.cost)
+
+    def _check(self, value: divergence.Value | entropic_batch.Values) -> None:
         if not value.converged:
             message = not_converged(self.max_iter, value.error, self.tol)
-            warnings.warn(message, ConvergenceWarning, stacklevel=3)
-        return task.in_cost_units(value.cost)
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     def extra_repr(self) -> str:
         """The options, as `print` shows a module."""

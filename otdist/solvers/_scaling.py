@@ -17,7 +17,7 @@ exp(φ − φ₀) beyond `ABSORB` are absorbed anew.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -35,11 +35,6 @@ class Step(Protocol):
 
     @property
     def f(self) -> Tensor: ...
-
-
-def extend(cost: Cost, g: Tensor, b: Tensor, eps: float) -> Tensor:
-    """The soft c-transform T_b(g): the potential f at any sources, shape (n,), float64."""
-    return cost.softmin(g + eps * b.log(), eps).double()
 
 
 class Softmins:
@@ -84,11 +79,40 @@ class Kernel:
         return held[:size].view(rows, columns)
 
 
+class Costs(Protocol):
+    """What a stored kernel asks of a cost, one or a batch; eps is a number or (B, 1)."""
+
+    @property
+    def T(self) -> Costs: ...
+
+    def softmin(self, h: Tensor, eps: Any, /) -> Tensor: ...
+
+    def kernel(self, f: Tensor | None, g: Tensor, eps: Any, out: Tensor, /) -> Tensor: ...
+
+
+def extend(cost: Costs, g: Tensor, b: Tensor, eps: Any) -> Tensor:
+    """The soft c-transform T_b(g): the potential f at any sources, shape (n,), float64."""
+    return cost.softmin(g + eps * b.log(), eps).double()
+
+
+def _largest(errors: Tensor) -> float:
+    """The largest sum over a batch, or the sum."""
+    return float(errors.sum(-1).max())
+
+
+def _times(kernel: Tensor, v: Tensor) -> Tensor:
+    """K v, float64; in a batch as vᵀ Kᵀ, three times as fast."""
+    v = v.to(kernel.dtype)
+    if kernel.ndim == 2:
+        return torch.mv(kernel, v).double()
+    return torch.bmm(v[:, None, :], kernel.mT)[:, 0].double()
+
+
 class Stored:
-    """Steps through a stored kernel."""
+    """Steps through a stored kernel (…, n, m)."""
 
     def __init__(
-        self, cost: Cost, a: Tensor, b: Tensor, eps: float, phi: Tensor, kernel: Tensor
+        self, cost: Costs, a: Tensor, b: Tensor, eps: Any, phi: Tensor, kernel: Tensor
     ) -> None:
         self.cost, self.a, self.b, self.eps, self.kernel = cost, a, b, eps, kernel
         self.log_b = b.log()
@@ -105,14 +129,13 @@ class Stored:
             self._absorb(phi)
             shift = torch.zeros_like(phi)
         v = shift.exp_()
-        self.mass = torch.mv(self.kernel, v.to(self.kernel.dtype)).double()
-        w = (self.a / self.mass).to(self.kernel.dtype)
-        mass = torch.mv(self.kernel.T, w).double()
+        self.mass = _times(self.kernel, v)
+        mass = _times(self.kernel.mT, self.a / self.mass)
         new = self.base - mass.log()
-        error = float(v.mul_(mass).sub_(self.b).abs_().sum())
+        error = _largest(v.mul_(mass).sub_(self.b).abs_())
         if not math.isfinite(float(new.sum())):  # a column left the range of the stored kernel
             new = extend(self.cost.T, self.f, self.a, self.eps) / self.eps
-            error = float((torch.expm1(phi - new).abs() * self.b).sum())
+            error = _largest(torch.expm1(phi - new).abs() * self.b)
         return new, error
 
     @property
@@ -123,7 +146,7 @@ class Stored:
 class SymmetricStored:
     """Half-steps through a stored kernel of a measure against itself; f is the iterate."""
 
-    def __init__(self, cost: Cost, a: Tensor, eps: float, phi: Tensor, kernel: Tensor) -> None:
+    def __init__(self, cost: Costs, a: Tensor, eps: Any, phi: Tensor, kernel: Tensor) -> None:
         self.cost, self.a, self.eps, self.kernel = cost, a, eps, kernel
         self._absorb(phi)
 
@@ -141,8 +164,8 @@ class SymmetricStored:
             self._absorb(phi)
             self.phi, shift = phi, phi - self.phi0
         v = shift.exp_()
-        mass = torch.mv(self.kernel, v.to(self.kernel.dtype)).double()
-        return self.phi0 - mass.log(), float(v.mul_(mass).sub_(1).abs_().mul_(self.a).sum())
+        mass = _times(self.kernel, v)
+        return self.phi0 - mass.log(), _largest(v.mul_(mass).sub_(1).abs_().mul_(self.a))
 
     @property
     def f(self) -> Tensor:

@@ -44,7 +44,7 @@ _COARSE_RATIO = 4.0  # between one eps and the next there
 _STAGE_RATIO = 8.0  # the same on all points
 _STAGE_TOL = 1e-3  # looser, clusters keep wrong masses, which the last stage exchanges too slowly
 _STAGE_STEPS = 200
-_NO_MASS = 1e-30  # weights up to here are solved without and get their potentials by extension
+NO_MASS = 1e-30  # weights up to here are solved without and get their potentials by extension
 _STORED_TOL = 1e-5  # below this error a stored kernel must be float64
 
 
@@ -174,7 +174,7 @@ def _few(n: int) -> int:
 
 def _support(weights: Tensor) -> Tensor:
     """Indices of the points that carry mass: a kernel against a ⊗ b may overflow elsewhere."""
-    return (weights > _NO_MASS).nonzero()[:, 0]
+    return (weights > NO_MASS).nonzero()[:, 0]
 
 
 def _last_stages(cost: Cost, a: Tensor, b: Tensor, eps: float, start: Tensor | None) -> list[float]:

@@ -33,6 +33,9 @@ from otdist.task import Task
 DEFAULT_SHARE = 0.01
 """The default eps, as a share of the mean cost Σ a_i b_j c_ij."""
 
+REACH = 1e-12
+"""The least eps, as a share of the largest cost: below it, float64 exponents lose all meaning."""
+
 PLAN_ENTRIES = 2**25
 """A rounded plan is positive everywhere; above this many pairs it is refused (24 bytes each)."""
 
@@ -130,13 +133,16 @@ def scaled_eps(task: Task, eps: float | None) -> float:
         scaled = (float(eps) ** (1.0 / task.p) / task.scale) ** task.p
     except OverflowError:
         scaled = math.inf
-    # Beyond these shares of the cost, float64 exponents lose all meaning.
-    if not 1e-12 * task.cost.largest <= scaled < 1e300:
-        raise ValueError(
-            f"eps must be within reach of the costs, which are up to {task.cost.largest:.3g} · "
-            f"{task.scale:.3g} ** {task.p:g}: got {eps}"
-        )
+    check_reach(eps, REACH * task.cost.largest <= scaled < 1e300)
     return scaled
+
+
+def check_reach(eps: float, within: bool) -> None:
+    """Refuse an eps that is not within reach of the costs."""
+    if not within:
+        raise ValueError(
+            f"eps must be within reach of the costs, at least {REACH:g} of the largest: got {eps}"
+        )
 
 
 def not_converged(max_iter: int, error: float, tol: float) -> str:
