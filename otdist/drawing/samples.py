@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 _CELLS = 72
 """Cells of a density along each axis."""
+_SCOTT = -1 / 6
+"""Power of the number of points that Scott's rule narrows a kernel by, in the plane."""
 _SHARES = (0.9, 0.5)
 """Mass within the contours that are drawn."""
 
@@ -30,7 +32,7 @@ def density(points: Array, edges: Sequence[Array]) -> Array:
 
     counts = np.histogram2d(points[:, 0], points[:, 1], bins=list(edges))[0] / len(points)
     cell = np.array([edge[1] - edge[0] for edge in edges])
-    width = points.std(0) * len(points) ** (-1 / 6) / cell
+    width = points.std(0) * len(points) ** _SCOTT / cell
     return gaussian_filter(counts, np.maximum(width, 0.8), mode="constant")
 
 
@@ -55,13 +57,17 @@ def planes(points: Mapping[str, Array], reference: str, dimension: int) -> Figur
     figure, axes = panels(len(fakes), 3.7, 3.9, shared=True)
     union = np.concatenate(list(points.values()))
     low, high = union.min(0), union.max(0)
-    pad = 0.12 * np.maximum(high - low, 1e-9 * np.abs(union).max() or 1.0)
+    # Room for the densities, which are wider than the points by some widths of the kernel.
+    widths = [sample.std(0) * len(sample) ** _SCOTT for sample in points.values()]
+    pad = np.maximum(0.08 * (high - low), 2.5 * np.max(widths, axis=0))
+    pad = np.maximum(pad, 1e-9 * np.abs(union).max() or 1.0)
     edges = [np.linspace(a - p, b + p, _CELLS + 1) for a, b, p in zip(low, high, pad, strict=True)]
     for axis, name, colour in zip(axes, fakes, CYCLE * len(fakes), strict=False):
         for side, paint in ((reference, GREY), (name, colour)):
             (_plane if dimension > 1 else _line)(axis, points[side], edges, side, paint)
         word = "first principal component" if dimension > 1 else "value, from the mean"
         axis.set_xlabel(f"{word} of {plain(reference)}", fontsize=8)
+        axis.locator_params(axis="x", nbins=5)
         axis.legend(frameon=False, fontsize=8, markerscale=2.5, loc="upper right")
         bare(axis)
     axes[0].set_ylabel("second" if dimension > 1 else "density", fontsize=8)
@@ -124,7 +130,7 @@ def matched_images(
         axis.set_yticks(
             [0.25 * height - 0.5, 0.75 * height - 0.5], [plain(name), plain(reference)], fontsize=8
         )
-        axis.set_xticks(places, [f"{value:.3g}" for value in apart[:k]], fontsize=8)
+        axis.set_xticks(places, [_short(value) for value in apart[:k]], fontsize=8)
         axis.tick_params(length=0)
     return figure
 
@@ -165,6 +171,11 @@ def matched_points(
         bare(axis)
     axes[0].set_ylabel("second", fontsize=8)
     return figure
+
+
+def _short(value: float) -> str:
+    """Three digits, and no exponent where five will do."""
+    return f"{value:,.0f}" if 1000 <= value < 1e5 else f"{value:.3g}"
 
 
 def _limits(images: Array) -> tuple[float, float]:
