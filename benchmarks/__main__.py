@@ -18,13 +18,15 @@ def run(
     suite: Annotated[str, typer.Option(help="Names with commas, or all, or quick.")] = "quick",
     seed: Annotated[int, typer.Option(help="Of the problems.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("out/bench"),
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, or cuda for a CUDA column beside it.")] = "cpu",
     threads: Annotated[int, typer.Option(help="Of every library.")] = Settings.threads,
     rounds: Annotated[int, typer.Option(help="Most rounds of a case.")] = Settings.rounds,
     timeout: Annotated[float, typer.Option(help="Seconds, one call.")] = Settings.timeout,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the cases in the folder.")] = False,
 ) -> None:
     """Run suites side by side; results.json, results.md and plots go to the folder."""
+    if reason := machine.missing(device):
+        raise typer.BadParameter(reason, param_hint="--device")
     chosen = names() if suite in ("quick", "all") else suite.split(",")
     quick = suite == "quick"
     settings = Settings(seed, device, threads, rounds, timeout=timeout, quick=quick)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from benchmarks.case import OURS, Case
 from benchmarks.suites import load
 
 Row = dict[str, Any]
+DEVICE_COLUMNS = ("status", "message", "seconds", "peak_mb", "value", "error")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Settings:
 
     Attributes:
         seed: Of the problems.
-        device: "cpu" or "cuda".
+        device: "cpu", or "cuda" for the CPU and then the same on CUDA.
         threads: Of every library.
         rounds: Most rounds of calls in turns.
         budget: Seconds that the rounds of one case may take; at least one round is run.
@@ -69,7 +70,18 @@ def run(
     for suite in suites:
         for case in load(suite):
             if case.key not in done and (case.quick or not settings.quick):
-                yield f"{suite}: {case.key}", run_case(suite, case, settings)
+                yield f"{suite}: {case.key}", run_devices(suite, case, settings)
+
+
+def run_devices(suite: str, case: Case, settings: Settings) -> list[Row]:
+    """The rows of a case on the CPU; with another device, what it adds to each under its name."""
+    rows = run_case(suite, case, replace(settings, device="cpu"))
+    if settings.device != "cpu":
+        there = {row["competitor"]: row for row in run_case(suite, case, settings)}
+        for row in rows:
+            found = there[row["competitor"]]
+            row[settings.device] = {key: found[key] for key in DEVICE_COLUMNS if key in found}
+    return rows
 
 
 def run_case(suite: str, case: Case, settings: Settings) -> list[Row]:
@@ -83,6 +95,8 @@ def run_case(suite: str, case: Case, settings: Settings) -> list[Row]:
             row |= {"status": failure.status, "message": str(failure)}
         else:
             row |= _first(answer)
+            if not answer["on_device"]:
+                row |= {"status": "cpu only", "message": f"does not use {settings.device}"}
         rows[name] = row
     working = [name for name, row in rows.items() if row["status"] == "ok"]
     rounds = _rounds(sum(rows[name]["seconds_alone"] for name in working), settings)

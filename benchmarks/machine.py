@@ -51,9 +51,24 @@ def _cpu() -> str:
     return platform.processor() or "unknown"
 
 
+def missing(device: str) -> str | None:
+    """Why a device cannot be used; None where it can."""
+    if device == "cpu":
+        return None
+    if device != "cuda":
+        return f"must be cpu or cuda: got {device!r}"
+    import torch
+
+    if torch.cuda.is_available():
+        return None
+    built = torch.version.cuda
+    reason = "torch was built without CUDA" if built is None else "torch finds no CUDA device"
+    return f"cuda cannot be measured here: {reason}; leave --device out"
+
+
 def _device(device: str) -> str:
     if device == "cpu":
         return "cpu"
     import torch
 
-    return torch.cuda.get_device_name()
+    return f"cpu and {torch.cuda.get_device_name()}"

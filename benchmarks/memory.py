@@ -40,3 +40,12 @@ def _device_meter() -> Callable[[], float]:
     torch.cuda.reset_peak_memory_stats()
     used = torch.cuda.memory_allocated()
     return lambda: (torch.cuda.max_memory_allocated() - used) / 2**20
+
+
+def used(device: str) -> bool:
+    """Whether this process has put anything on the device: a call that has not ran on the CPU."""
+    if device == "cpu":
+        return True
+    import torch
+
+    return torch.cuda.max_memory_allocated() > 0

@@ -56,10 +56,13 @@ HEADER = ("problem", "competitor", "time", "ratio", "memory", "error", "bracket 
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Lines of a Markdown table, one case after the other."""
-    lines = ["| " + " | ".join(HEADER) + " |", "|" + " --- |" * len(HEADER)]
+    cuda = any("cuda" in row for row in rows)
+    header = (*HEADER, "CUDA") if cuda else HEADER
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for case, group in groupby(rows, key=lambda row: row["case"]):
         for index, row in enumerate(group):
             cells = [case if index == 0 else "", row["competitor"], *_cells(row)]
+            cells += [_on_cuda(row)] if cuda else []
             lines.append("| " + " | ".join(cells) + " |")
     return lines
 
@@ -77,6 +80,14 @@ def _cells(row: Row) -> list[str]:
         "" if row["gap"] is None else f"{row['gap']:.1g}",
         "not converged" if row["converged"] is False else "",
     ]
+
+
+def _on_cuda(row: Row) -> str:
+    """Time and memory on the device, or why there are none."""
+    found = row.get("cuda", {"status": ""})
+    if found["status"] != "ok":
+        return ": ".join(filter(None, (found["status"], found.get("message")))).replace("|", "/")
+    return f"{duration(found['seconds']['median'])}, {found['peak_mb']:.0f} MB"
 
 
 def duration(seconds: float) -> str:

@@ -49,6 +49,7 @@ def alone(case: Case, inputs: Inputs, name: str) -> dict[str, Any]:
         "outcome": asdict(outcome),
         "seconds": seconds,
         "peak_mb": meter(),
+        "on_device": memory.used(inputs["device"]),
         "truth": case.truth(inputs),
     }
 

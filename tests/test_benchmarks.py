@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from benchmarks import harness, report, suites
+from benchmarks import harness, machine, report, suites
 from benchmarks.__main__ import earlier
 from benchmarks.case import OURS
 from benchmarks.compare import regressions
@@ -172,3 +172,25 @@ def test_command_line_explains_itself():
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert "--suite" in done.stdout
     assert "--device" in done.stdout
+
+
+def test_a_device_that_is_not_there_is_refused():
+    if not machine.missing("cuda"):
+        pytest.skip("there is a CUDA device")
+    command = [sys.executable, "-m", "benchmarks", "--device", "cuda"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert "cuda cannot be measured here" in " ".join(done.stderr.split())
+    assert "cpu or cuda: got 'tpu'" in str(machine.missing("tpu"))
+    assert machine.missing("cpu") is None
+
+
+def test_a_device_is_a_column(rows):
+    there = {"status": "ok", "seconds": quartiles([0.002]), "peak_mb": 7.0}
+    absent = {"status": "cpu only", "message": "does not use cuda"}
+    both = [row | {"cuda": there if row["competitor"] == OURS else absent} for row in rows]
+    lines = report.table(both)
+    assert lines[0].endswith("| CUDA |")
+    assert {line.count("|") for line in lines} == {len(report.HEADER) + 2}
+    assert any(line.endswith("| 2 ms, 7 MB |") for line in lines)
+    assert any(line.endswith("| cpu only: does not use cuda |") for line in lines)

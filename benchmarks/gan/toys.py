@@ -67,16 +67,24 @@ TOYS = {
 }
 
 
-def run(name: str, seed: int, steps: int | None = None) -> dict[str, Any]:
-    """Train on one distribution; the row of the table."""
-    toy = TOYS[name]
-    steps = toy.steps if steps is None else steps
+PENALISED: dict[str, Any] = {"lambda_gp": 0.1, "lr": 5e-4}
+"""What the trainer is told by default."""
+
+
+def networks(seed: int) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Generator and critic, drawn from the seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         generator = wgan.MLPGenerator(2, 2, (128,) * 3, bounded=False)
-        critic = wgan.MLPCritic(2, (128,) * 3)
+        return generator, wgan.MLPCritic(2, (128,) * 3)
+
+
+def run(name: str, seed: int, steps: int | None = None, **options: Any) -> dict[str, Any]:
+    """Train on one distribution; the row of the table."""
+    toy = TOYS[name]
+    steps = toy.steps if steps is None else steps
     trainer = wgan.WGANTrainer(
-        generator, critic, 2, lambda_gp=0.1, lr=5e-4, batch_size=256, ema=0.999, seed=seed
+        *networks(seed), 2, batch_size=256, ema=0.999, seed=seed, **(options or PENALISED)
     )
     data = torch.from_numpy(toy.draw(50_000, 1000 + seed)).float()
     records = trainer.train(data, steps=steps)
