@@ -96,18 +96,21 @@ def _array(value: Any, name: str) -> Any:
 
 
 def _weights(weights: Any, name: str, array: Any, of: str) -> list[Any]:
+    """Delayed weights in the blocks of the points; unknown sizes of those are counted first."""
     weights = _array(weights, name)
+    array, weights = (counted(part) for part in (array, weights))
     rows = array.chunks[0]
-    if weights.ndim != 1 or not (
-        sum(weights.shape) == sum(rows) or len(weights.chunks[0]) == len(rows)
-    ):
+    if weights.shape != (sum(rows),):
         raise ValueError(
             f"{name} must hold one weight per point of {of}, shape ({sum(rows)},): "
             f"got shape {weights.shape}"
         )
-    if not np.isnan(sum(rows)):
-        weights = weights.rechunk((rows,))
-    return list(weights.to_delayed().ravel())
+    return list(weights.rechunk((rows,)).to_delayed().ravel())
+
+
+def counted(array: Any) -> Any:
+    """The array with known sizes of its blocks; the caller's own stays as it is."""
+    return array.copy().compute_chunk_sizes() if np.isnan(array.shape).any() else array
 
 
 def accumulate(start: A, x: Blocks, y: Blocks) -> A:

@@ -13,7 +13,7 @@ import numpy as np
 from otdist import measure
 from otdist._extras import require
 from otdist.large import pairs
-from otdist.large.blocks import Blocks, accumulate, two_samples
+from otdist.large.blocks import Blocks, accumulate, counted, two_samples
 from otdist.result import ConvergenceWarning, OTResult, SlicedResult
 from otdist.solvers import kernels
 from otdist.streaming.frechet import Frechet
@@ -152,9 +152,7 @@ def _median_distance(x: Blocks, y: Blocks) -> float:
     """The default bandwidth, from at most 1,000 evenly spaced rows of each sample."""
     parts = []
     for sample in (x, y):
-        array = sample.array
-        if math.isnan(array.shape[0]):
-            array = array.compute_chunk_sizes()
+        array = counted(sample.array)
         parts.append(array[:: kernels.median_step(len(array))])
     pair = measure.pair(*require("dask", extra="dask").compute(*parts))
     return kernels.median_distance(pair) * pair.scale

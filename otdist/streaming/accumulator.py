@@ -49,8 +49,8 @@ class Accumulator(ABC):
             b: Weights of the points in `y`.
 
         Raises:
-            ValueError: points or weights not finite, of wrong shape or dimension; weights negative,
-                or without points.
+            ValueError: points or weights not finite, of wrong shape or dimension, or requiring a
+                gradient; weights negative, or without points.
             TypeError: not numbers, a dask array.
         """
         checked = [_checked(x, a, "x", "a"), _checked(y, b, "y", "b")]
@@ -160,6 +160,11 @@ def _checked(
     tensor = as_tensor(value, name)
     if tensor.ndim in (1, 2) and len(tensor) == 0:
         return None
+    for tensor, of in ((value, name), (weights, weight_name)):
+        if isinstance(tensor, Tensor) and tensor.requires_grad and torch.is_grad_enabled():
+            raise ValueError(
+                f"{of} requires a gradient, which sketches do not carry: pass {of}.detach()"
+            )
     points = measure.sample(value, name)
     if weights is None:
         return points, None

@@ -97,6 +97,11 @@ def test_a_sample_in_memory_and_unknown_sizes():
     ours = otdist.energy_distance(positive, Y)
     assert math.isclose(ours, otdist.energy_distance(wanted, Y), rel_tol=1e-10)
     assert math.isclose(otdist.mmd(positive, Y), otdist.mmd(wanted, Y), rel_tol=1e-10)
+    a = lazy(A)[x[:, 0] > 0]
+    weights = A[X[:, 0] > 0] / A[X[:, 0] > 0].sum()
+    ours = otdist.gaussian_wasserstein(positive, Y, a=a / a.sum())
+    assert math.isclose(ours, otdist.gaussian_wasserstein(wanted, Y, a=weights), rel_tol=1e-10)
+    assert math.isclose(otdist.gaussian_wasserstein(positive, Y, a=weights), ours, rel_tol=1e-10)
     none = x[x[:, 0] > 99]
     with pytest.raises(ValueError, match="x has no points"):
         otdist.gaussian_wasserstein(none, Y)

@@ -167,6 +167,8 @@ def test_errors_name_the_argument():
         line.update(x=[0.0, 1.0], a=[1.0])
     with pytest.raises(ValueError, match="b must come with y"):
         line.update(x=[0.0], b=[1.0])
+    with pytest.raises(ValueError, match="x requires a gradient"):
+        line.update(x=torch.zeros(2, requires_grad=True))
     line.update(x=[], y=np.empty((0, 1)))
     with pytest.raises(ValueError, match="x has no points yet"):
         line.compute()

@@ -67,6 +67,8 @@ def test_slices_refuse_what_cannot_be_merged():
         Slices(directions=[[2.0, 0.0]])
     with pytest.raises(ValueError, match="y has no points yet"):
         Slices().update(x).compute()
+    with pytest.raises(ValueError, match="y must have a positive sum of weights"):
+        Slices().update(x, y, b=np.zeros(10)).compute()
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e7])
