@@ -59,7 +59,7 @@ def main(folder: Path, short: bool = False) -> None:
             thetas, [divergences(t)[name] for t in thetas], "o", ms=3, color=colour, label=name
         )
     left.plot([], [], " ", label="Kullback–Leibler: ∞ for θ ≠ 0")
-    left.set(xlabel="θ", ylim=(-0.05, 1.6))
+    left.set(xlabel="θ", ylim=(-0.05, 1.6), xticks=[-1, -0.5, 0, 0.5, 1])
     left.legend(frameon=False, fontsize=8, ncols=2, loc="upper center")
     right.plot(path, color="#2f6db3")
     right.axhline(0, color="#7a7a7a", linewidth=0.8)
