@@ -26,7 +26,7 @@ from otdist import measure
 from otdist._progress import progress
 from otdist._threads import single_thread
 from otdist.neural._random import seeded
-from otdist.neural.critics import mcshane, relu_network, sorting_network
+from otdist.neural.critics import Funnels, mcshane, relu_network, sorting_network
 from otdist.neural.lipschitz import lipschitz_bound
 from otdist.neural.result import DualResult
 from otdist.neural.samples import Given, Streamed, Supply, original
@@ -36,8 +36,13 @@ from otdist.neural.training import Handling, Training, scores, validate
 PORTFOLIO = ("mcshane", "peaks", "valleys", "sorting")
 """What `critic="auto"` chooses from, the cheapest first."""
 
-RATES = {"peaks": 0.1, "valleys": 0.1, "sorting": 2e-3}
-"""Learning rates in the frame; 1e-3 for what is not listed."""
+FUNNEL_RATE, SORTING_RATE, USUAL_RATE = 0.1, 2e-3, 1e-3
+"""Learning rates in the frame; that of K funnels is 0.1 · K^(−1/d), a share of the distance between
+neighbouring centres."""
+
+HEAT, STAY = 0.05, 0.7
+"""With "auto", each critic trains for this share of the steps; those whose validation gap is then
+above this share of the largest go on."""
 
 MCSHANE_POINTS = 1500
 """Points of either sample that exact potentials are extended from."""
@@ -63,9 +68,12 @@ class NeuralDual:
         lipschitz: What holds the slope at one: "certified" (the critic's construction, checked by
             `lipschitz_bound`), or for "relu" and your own "gp", "lp" (penalties), "clip",
             "spectral" (power iteration), which prove nothing about held-out points.
-        learning_rate: Of Adam; None: 0.1 for funnels, 0.002 for sorting networks, else 0.001.
+        learning_rate: Of Adam; None: 0.1 · K^(−1/d) for K funnels in d dimensions, 0.002 for
+            sorting networks, else 0.001.
         patience: Validations in a row (there are 40) without a new best after which to stop.
         seed: Of splits, batches and first weights; None draws a fresh one.
+        seconds: CPU time of this process after which training ends, for all critics together; the
+            answer then depends on the machine. None: no limit.
         progress: Show a spinner on stderr, when that is a terminal.
 
     >>> import numpy as np
@@ -85,6 +93,7 @@ class NeuralDual:
     learning_rate: float | None = None
     patience: int = 20
     seed: int | None = 0
+    seconds: float | None = None
     progress: bool = False
 
     def __post_init__(self) -> None:
@@ -100,6 +109,8 @@ class NeuralDual:
             raise ValueError(f"splits must be three positive shares of sum 1: got {self.splits}")
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be positive: got {self.learning_rate!r}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise ValueError(f"seconds must be positive: got {self.seconds!r}")
         if self.lipschitz not in get_args(Handling):
             known = ", ".join(get_args(Handling))
             raise ValueError(f"lipschitz must be one of {known}: got {self.lipschitz!r}")
@@ -143,24 +154,52 @@ class NeuralDual:
             without a certificate are off.
         """
         begin = time.perf_counter()
+        clock = _countdown(self.seconds)
         seed = torch.Generator().seed() % 2**63 if self.seed is None else self.seed
         generator = torch.Generator().manual_seed(seed)
         supply = self._supply((x, y), (a, b), generator, seed)
         numbers = self.batch_size * len(supply.frame.centre)
-        with seeded(seed, supply.frame.centre.device), single_thread(numbers):
-            found: dict[str, tuple[float, nn.Module]] = {}
-            history: list[dict[str, Any]] = []
-            with progress("neural dual", quiet=not self.progress) as say:
-                for name in self._names():
-                    critic = self._make(name, supply, generator, seed)
-                    records = self._train(name, critic, supply, generator, say)
-                    history += [{"critic": name, **record} for record in records]
-                    found[name] = validate(critic.double(), supply), critic
-        name = max(found, key=lambda key: found[key][0])
-        gaps = {key: gap for key, (gap, _) in found.items()}
-        return self._report(
-            name, found[name][1].eval(), supply, begin, scores=gaps, history=history
-        )
+        with (
+            seeded(seed, supply.frame.centre.device),
+            single_thread(numbers),
+            progress("neural dual", quiet=not self.progress) as say,
+        ):
+            critics, gaps, history = self._race(supply, seed, clock, say)
+        name = max(gaps, key=lambda key: gaps[key])
+        critic = critics[name].double().eval()
+        return self._report(name, critic, supply, begin, scores=gaps, history=history)
+
+    def _race(
+        self, supply: Supply, seed: int, clock: Callable[[], float], say: Callable[[str], None]
+    ) -> tuple[dict[str, nn.Module], dict[str, float], list[dict[str, Any]]]:
+        """Critics, their validation gaps and records; of several, promising ones are trained on.
+
+        Args:
+            supply: Of points.
+            seed: Of first weights.
+            clock: Seconds left.
+            say: Told how far it is.
+        """
+        names = self._names()
+        history: list[dict[str, Any]] = []
+        critics: dict[str, nn.Module] = {}
+
+        def train(name: str, **limits: Any) -> None:
+            records = self._train(name, critics[name], supply, say, **limits)
+            history.extend({"critic": name, **record} for record in records)
+
+        for name in names:
+            critics[name] = self._make(name, supply, seed)
+            if len(names) > 1:
+                steps = max(1, round(HEAT * self.steps))
+                train(name, steps=steps, seconds=HEAT * (self.seconds or math.inf), checks=1)
+        gaps = {name: validate(critic, supply) for name, critic in critics.items()}
+        going = [name for name in names if gaps[name] >= STAY * max(gaps.values())] or list(names)
+        for place, name in enumerate(going):
+            if name != "mcshane" or len(names) == 1:
+                train(name, steps=self.steps, seconds=clock() / (len(going) - place))
+                gaps[name] = validate(critics[name], supply)
+        return critics, gaps, history
 
     def _names(self) -> tuple[str, ...]:
         if isinstance(self.critic, nn.Module):
@@ -190,7 +229,7 @@ class NeuralDual:
             )
         return Given(whole, self.splits, generator)
 
-    def _make(self, name: str, supply: Supply, generator: torch.Generator, seed: int) -> nn.Module:
+    def _make(self, name: str, supply: Supply, seed: int) -> nn.Module:
         """A fresh critic on points of the frame, float32, on the device of the samples."""
         frame, device = supply.frame, supply.frame.centre.device
         if isinstance(self.critic, nn.Module):
@@ -221,14 +260,20 @@ class NeuralDual:
         name: str,
         critic: nn.Module,
         supply: Supply,
-        generator: torch.Generator,
         say: Callable[[str], None],
+        **limits: Any,
     ) -> list[dict[str, Any]]:
+        """Records of training within the limits, which are fields of `Training`."""
         if name == "mcshane":  # optimal on its points from the start
             return [{"step": 0, "validation": validate(critic, supply)}]
-        rate = RATES.get(name, 1e-3) if self.learning_rate is None else self.learning_rate
-        training = Training(self.steps, self.batch_size, rate, self.patience, self.lipschitz)
-        return training.run(critic, supply, generator, lambda stage: say(f"{name}, {stage}"))
+        training = Training(
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate or _rate(name, critic),
+            patience=self.patience,
+            handling=self.lipschitz,
+            **limits,
+        )
+        return training.run(critic, supply, lambda stage: say(f"{name}, {stage}"))
 
     def _report(
         self, name: str, critic: nn.Module, supply: Supply, begin: float, **kept: Any
@@ -253,6 +298,19 @@ class NeuralDual:
             critic=critic, name=name, message=message, seconds=time.perf_counter() - begin,
             frame=supply.frame, samples=supply.whole, held_out=test, _unit=unit, **kept,
         )  # fmt: skip
+
+
+def _rate(name: str, critic: nn.Module) -> float:
+    if isinstance(critic, Funnels):
+        k, d = critic.centres.shape
+        return FUNNEL_RATE * k ** (-1 / d)
+    return SORTING_RATE if name == "sorting" else USUAL_RATE
+
+
+def _countdown(seconds: float | None) -> Callable[[], float]:
+    """CPU seconds that are left of so many from now on, always positive."""
+    begin = time.process_time()
+    return lambda: max(1e-9, (seconds or math.inf) - (time.process_time() - begin))
 
 
 def limit(x: Tensor, y: Tensor) -> tuple[float, float]:

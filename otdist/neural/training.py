@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from otdist.measure import Pair
+from otdist.neural.penalties import clip_weights, compute_gradient_penalty
 from otdist.neural.samples import Frame, Supply, original
 
 Handling = Literal["certified", "gp", "lp", "clip", "spectral"]
@@ -36,6 +38,8 @@ class Training:
         learning_rate: Of the first step.
         patience: Validations in a row without a new best after which to stop.
         handling: What keeps the slope at one; "certified" is by construction.
+        seconds: CPU time of this process at most; the rate then falls with the clock.
+        checks: Validations, if patience lasts.
     """
 
     steps: int
@@ -43,61 +47,54 @@ class Training:
     learning_rate: float
     patience: int
     handling: Handling
+    seconds: float = math.inf
+    checks: int = CHECKS
 
     def run(
-        self,
-        critic: nn.Module,
-        supply: Supply,
-        generator: torch.Generator,
-        report: Callable[[str], None],
+        self, critic: nn.Module, supply: Supply, report: Callable[[str], None]
     ) -> list[dict[str, Any]]:
         """Train the critic in place; one record per validation.
 
         Args:
             critic: Maps points of the supply's frame to scores.
             supply: Of batches and validation points.
-            generator: Of the points that a penalty is taken at.
             report: Told how far it is.
         """
         optimizer = torch.optim.Adam(critic.parameters(), lr=self.learning_rate)
-        every = max(1, self.steps // CHECKS)
         history: list[dict[str, Any]] = []
         best, kept, waited = -math.inf, copy.deepcopy(critic.state_dict()), 0
-        for step in range(1, self.steps + 1):
+        begin, step, done, checked = time.process_time(), 0, 0.0, 0
+        while done < 1 and not (self.handling == "certified" and waited >= self.patience):
             for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * (1 - (step - 1) / self.steps)
-            self._step(critic, optimizer, supply, generator)
-            if step % every and step < self.steps:
+                group["lr"] = self.learning_rate * (1 - done)
+            self._step(critic, optimizer, supply)
+            step += 1
+            done = max(step / self.steps, (time.process_time() - begin) / self.seconds)
+            due = math.floor(min(done, 1) * self.checks)
+            if due == checked:
                 continue
+            checked = due
             gap = validate(critic, supply)
             history.append({"step": step, "validation": gap})
             report(f"step {step} of {self.steps}, validation {gap:.5g}")
             waited += 1
             if gap > best:
                 best, kept, waited = gap, copy.deepcopy(critic.state_dict()), 0
-            if self.handling == "certified" and waited >= self.patience:
-                break
         if self.handling == "certified":
             critic.load_state_dict(kept)
         return history
 
-    def _step(
-        self,
-        critic: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        supply: Supply,
-        generator: torch.Generator,
-    ) -> None:
+    def _step(self, critic: nn.Module, optimizer: torch.optim.Optimizer, supply: Supply) -> None:
         x, y = supply.batch(self.batch_size)
         critic.train()
         loss = critic(y).mean() - critic(x).mean()
         if self.handling in ("gp", "lp"):
-            loss = loss + slope_penalty(critic, x, y, generator, self.handling == "lp")
+            loss = loss + compute_gradient_penalty(critic, x, y, mode=self.handling)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         if self.handling == "clip":
-            clip(critic)
+            clip_weights(critic)
 
 
 def validate(critic: nn.Module, supply: Supply) -> float:
@@ -117,25 +114,3 @@ def scores(critic: nn.Module, pair: Pair, frame: Frame) -> tuple[Tensor, Tensor]
         for points in (frame.enter(original(side, pair)) for side in (pair.x, pair.y))
     )
     return x.double() * frame.scale, y.double() * frame.scale
-
-
-def slope_penalty(
-    critic: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator, one_sided: bool
-) -> Tensor:
-    """10 · mean (‖∇φ‖ − 1)² between paired points; slopes below one are free if `one_sided`.
-
-    Reference: Gulrajani et al. (2017); Petzka et al. (2018) for the one-sided form.
-    """
-    share = torch.rand(len(x), generator=generator).to(x)[:, None]
-    at = torch.lerp(x, y, share).requires_grad_()
-    (slope,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
-    # No slope, no direction to change it in: the root would divide by zero there.
-    excess = slope.square().sum(1).clamp(min=1e-24).sqrt() - 1
-    return 10 * (excess.relu() if one_sided else excess).square().mean()
-
-
-def clip(critic: nn.Module, value: float = 0.01) -> None:
-    """Clamp all parameters to [−value, value] (Arjovsky et al. 2017)."""
-    with torch.no_grad():
-        for parameter in critic.parameters():
-            parameter.clamp_(-value, value)

@@ -1,5 +1,6 @@
 """Wasserstein GANs under the names that guides use, with the guides' errors corrected."""
 
+from otdist.neural.penalties import clip_weights, compute_gradient_penalty
 from otdist.wgan.architectures import (
     MLPCritic,
     MLPGenerator,
@@ -23,7 +24,7 @@ from otdist.wgan.losses import (
     create_wgan_gp_losses,
     create_wgan_losses,
 )
-from otdist.wgan.penalties import clip_weights, compute_gradient_penalty, gradient_penalty
+from otdist.wgan.penalties import gradient_penalty
 from otdist.wgan.plots import plot_log, plot_samples
 from otdist.wgan.run import TrainingDiverged
 from otdist.wgan.trainer import WGANTrainer

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
+from otdist.neural.penalties import safe_norm
+
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """E_fake − E_real, each label with a mean of its own; minus this is the critic's gap.
@@ -96,17 +98,6 @@ def cramer_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
     tensor(6.)
     """
     return -cramer_critic_loss(real, fake)
-
-
-def safe_norm(x: Tensor) -> Tensor:
-    """Euclidean norms of the rows of x (n, d), differentiable any number of times; gradient 0 at 0.
-
-    >>> safe_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-    tensor([5., 0.])
-    """
-    squared = x.square().sum(-1)
-    zero = squared == 0
-    return torch.sqrt(squared.masked_fill(zero, 1.0)).masked_fill(zero, 0.0)
 
 
 def _mean(scores: Tensor, name: str) -> Tensor:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from otdist.neural.penalties import Mode, check_mode, compute_gradient_penalty
 from otdist.wgan import functional
 from otdist.wgan.histogram import Reduction, check_reduction
-from otdist.wgan.penalties import Mode, check_mode, compute_gradient_penalty, gradient_penalty
+from otdist.wgan.penalties import gradient_penalty
 
 
 class WassersteinLoss(nn.Module):

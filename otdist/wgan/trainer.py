@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from otdist.neural.layers import lipschitz_bound
+from otdist.neural.penalties import clip_weights, compute_gradient_penalty
 from otdist.wgan import checkpoint, functional
 from otdist.wgan.batches import source_of
 from otdist.wgan.heldout import Evaluation
-from otdist.wgan.penalties import clip_weights, compute_gradient_penalty
 from otdist.wgan.run import Schedule, run
 from otdist.wgan.runfolder import RunFolder
 from otdist.wgan.settings import Settings, TrainerOptions

@@ -1,6 +1,7 @@
 """The bracket contains exact W_1, the limit stays below it, and critics follow transport rays."""
 
 import random
+import time
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,26 @@ def test_auto_keeps_the_best_on_validation_points():
     assert set(result.scores) == {"mcshane", "peaks", "valleys", "sorting"}
     assert result.scores[result.name] == max(result.scores.values())
     assert {record["critic"] for record in result.history} == set(result.scores)
+
+
+def test_auto_drops_what_is_far_behind_early():
+    law = RayMonotone(16, 16)
+    x, y = law.draw(3000, seed=1)[0], law.draw(3000, seed=2)[1]
+    result = NeuralDual(steps=100, batch_size=128).fit(x, y)
+    last = {record["critic"]: record["step"] for record in result.history}
+    assert result.name == "peaks"
+    assert last["peaks"] > 5
+    assert last["valleys"] == last["sorting"] == 5
+    for critic in ("valleys", "sorting"):
+        assert result.scores[critic] < 0.7 * result.scores["peaks"]
+
+
+def test_the_clock_ends_the_training():
+    x, y = cloud(60, 1, 0), cloud(60, 1, 1, 1.0)
+    begin = time.process_time()
+    result = quick(steps=10**9, seconds=0.2, patience=10**9).fit(x, y)
+    assert time.process_time() - begin < 20  # without the clock it would take days
+    assert len(result.history) > 1
 
 
 def test_a_certified_gap_never_exceeds_exact_transport():
@@ -316,6 +337,7 @@ def law(n, seed):
         ({"splits": (0.5, 0.5, 0.5)}, "splits must be three positive shares of sum 1"),
         ({"splits": (1.0, 0.0, 0.0)}, "splits"),
         ({"learning_rate": -1.0}, "learning_rate must be positive"),
+        ({"seconds": 0.0}, "seconds must be positive"),
         ({"lipschitz": "magic"}, "lipschitz must be one of certified, gp"),
         ({"critic": "magic"}, "critic must be one of auto, mcshane"),
         ({"critic": "relu"}, "choose gp, lp, clip or spectral"),

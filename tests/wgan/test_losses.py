@@ -8,6 +8,7 @@ import scipy.stats
 import torch
 from torch import nn
 
+from otdist.neural.penalties import compute_gradient_penalty
 from otdist.wgan import functional
 from otdist.wgan.histogram import WassersteinDivergence
 from otdist.wgan.losses import (
@@ -17,7 +18,6 @@ from otdist.wgan.losses import (
     create_wgan_gp_losses,
     create_wgan_losses,
 )
-from otdist.wgan.penalties import compute_gradient_penalty
 
 SHAPES = [(), (1,), (1, 3, 3)]
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from otdist.wgan.penalties import clip_weights, compute_gradient_penalty, gradient_penalty
+from otdist.neural.penalties import clip_weights, compute_gradient_penalty
+from otdist.wgan.penalties import gradient_penalty
 
 NORM = 2.5
 SHAPES = [(3,), (7, 2), (1, 4, 4), (2, 3, 2, 2)]
