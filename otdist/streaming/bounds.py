@@ -19,7 +19,8 @@ of a point of the cell from its mean.
 
 Both bounds are of second order in the width for p ≥ 2. For p = 1 they cost nothing where the
 quantile functions do not cross: samples of which one lies above the other, in quantiles, are
-compared exactly, however wide the cells. Where they cross, at most the width of a cell is lost.
+compared exactly, however wide the cells. Where they cross, at most the widths of the two cells
+are lost, for the mass of the cells that meet there.
 
 Rounding slack, outward: the means carry the error of their sums, √n roundings of a width, and
 breakpoints of given weights √n roundings of one.
