@@ -7,6 +7,13 @@ probability.
 from __future__ import annotations
 
 from otdist.inference.intervals import ConfidenceInterval, confidence_interval
+from otdist.inference.linear import NoIntervalError
 from otdist.inference.permutation import TestResult, two_sample_test
 
-__all__ = ["ConfidenceInterval", "TestResult", "confidence_interval", "two_sample_test"]
+__all__ = [
+    "ConfidenceInterval",
+    "NoIntervalError",
+    "TestResult",
+    "confidence_interval",
+    "two_sample_test",
+]

@@ -22,7 +22,7 @@ from otdist.measure import Measure, Pair
 
 def cost(pair: Pair) -> Tensor:
     """W_2² between the fitted Gaussians in scaled units; 0-d, float64, first-order graph."""
-    return between(_moments(pair.x), _moments(pair.y))
+    return between(moments(pair.x), moments(pair.y))
 
 
 def between(x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Tensor:
@@ -33,7 +33,7 @@ def between(x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Tensor:
     return shift + spread.clamp(min=0)
 
 
-def _moments(measure: Measure) -> tuple[Tensor, Tensor]:
+def moments(measure: Measure) -> tuple[Tensor, Tensor]:
     """Weighted mean (d,) and covariance (d, d), float64."""
     points, weights = measure.points.double(), measure.weights
     mean = weights @ points

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from otdist._blocks import block_entries
+from otdist._threads import each
 from otdist.cost import PointCost
 from otdist.gradient import attach
 from otdist.measure import Pair
@@ -86,6 +87,31 @@ def diagonal(pair: Pair, kernel: str, bandwidth: float | None) -> Tensor:
     """Σ a_i² k(x_i, x_i); 0-d, float64."""
     _, own = _kernel(pair, kernel, bandwidth)
     return (pair.x.weights.square() * own(pair.x.points.double())).sum()
+
+
+def row_sums(
+    pair: Pair, kernel: str, bandwidth: float | None, rows: Tensor, others: tuple[Tensor, ...]
+) -> list[Tensor]:
+    """Σ_j k(z_i, y_j) of scaled points z, for each of several samples y: (n,) each, no graph.
+
+    Blocks of rows are shared out among threads; memory O(n).
+    """
+    function, _ = _kernel(pair, kernel, bandwidth)
+    sums = [rows.new_empty(len(rows)) for _ in others]
+    step = max(1, block_entries(rows.device) // max(map(len, others)))
+
+    def block(part: slice) -> None:
+        for total, other in zip(sums, others, strict=True):
+            total[part] = function(rows[part], other).sum(1)
+
+    each((slice(lo, lo + step) for lo in range(0, len(rows), step)), block, rows.device)
+    return sums
+
+
+def own_values(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Tensor, Tensor]:
+    """k(z, z) of every point of x, (n,), and of y, (m,)."""
+    _, own = _kernel(pair, kernel, bandwidth)
+    return own(pair.x.points.detach().double()), own(pair.y.points.detach().double())
 
 
 def check_kernel(kernel: str, bandwidth: float | None) -> None:

@@ -1,0 +1,102 @@
+r"""Bootstrap of W_p on the line, where the limit at different laws is normal.
+
+The basic bootstrap draws rows with replacement and turns the spread of the values around: with the
+quantiles q of the bootstrapped W_p, the interval is [2 W_p − q_high, 2 W_p − q_low]. That takes the
+bias, which the bootstrap repeats, off instead of adding it again.
+
+W_1 = ∫ |F − G| has a kink wherever F and G meet: where they are equal on a set of positive measure,
+the limit is not normal (del Barrio, Giné and Matrán 1999, Central limit theorems for the
+Wasserstein distance between the empirical and the true distributions). There |F_n − G_m| exceeds
+|F − G| = 0 by √(2/π) s on average, s its standard error. Where F and G may be equal, |F_n − G_m|
+being below 2 s, that excess is summed: if it is not small compared with the interval, there is
+none.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from otdist.inference.influence import refuse_repeats
+from otdist.inference.linear import ConfidenceInterval, NoIntervalError
+from otdist.measure import Pair
+from otdist.solvers import univariate
+from otdist.solvers._staircase import uniform_staircase
+
+RESAMPLES = 999
+_ENTRIES = 1 << 20
+"""Numbers drawn at a time."""
+_EXCESS = 0.4
+"""Largest excess in half-widths of the interval. Where F and G are equal for half of the mass it
+is 0.4 to 0.9 at every size, in 9 of 10 draws; where they cross, N(0, 1) and N(0, 2²), it is 0.6 at
+60 rows, 0.2 at 300 and 0.07 at 3,000."""
+
+
+@dataclass(frozen=True)
+class LineLimit:
+    """W_p on the line between two samples.
+
+    Attributes:
+        pair: The samples, d = 1.
+        p: Exponent, ≥ 1.
+        seed: Of the draws.
+        resamples: Number of draws.
+    """
+
+    pair: Pair
+    p: float
+    seed: int | None = 0
+    resamples: int = RESAMPLES
+
+    def interval(self, level: float) -> ConfidenceInterval:
+        """The interval for the population's W_p.
+
+        Raises:
+            NoIntervalError: rows repeat (p > 1), or F and G are too near on too long a stretch.
+        """
+        if self.p > 1:
+            refuse_repeats(self.pair, "W_p of discrete laws, p > 1,")
+        x, y = (z.points.detach().double()[:, 0].cpu().numpy() for z in (self.pair.x, self.pair.y))
+        value = univariate.cost(torch.from_numpy(x), torch.from_numpy(y), self.p)
+        value = float(self._root(value))
+        tails = [(1 + level) / 2, (1 - level) / 2]
+        high, low = (float(q) for q in np.quantile(self._draws(x, y), tails))
+        lower, upper = max(2 * value - high, 0.0), 2 * value - low
+        if self.p == 1 and _excess(x, y) > _EXCESS * (high - low) / 2:
+            raise NoIntervalError("the distribution functions meet on too long a stretch for W_1")
+        scale = self.pair.scale
+        name = f"W_{self.p:g}"
+        return ConfidenceInterval(
+            lower * scale, upper * scale, value * scale, level, name, f"the population's {name}"
+        )
+
+    def _root(self, cost: torch.Tensor) -> torch.Tensor:
+        return cost.clamp(min=0) ** (1 / self.p)
+
+    def _draws(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """W_p of `resamples` pairs of resampled samples, in scaled units."""
+        rng = np.random.default_rng(self.seed)
+        n, m = len(x), len(y)
+        stairs = uniform_staircase(n, m, torch.device("cpu")) if n != m else None
+        step = max(1, _ENTRIES // (n + m))
+        values = np.empty(self.resamples)
+        for start in range(0, self.resamples, step):
+            count = min(step, self.resamples - start)
+            some_x = torch.from_numpy(x[rng.integers(n, size=(count, n))])
+            some_y = torch.from_numpy(y[rng.integers(m, size=(count, m))])
+            cost = univariate.cost_(some_x, some_y, self.p, stairs)
+            values[start : start + count] = self._root(cost).numpy()
+        return values
+
+
+def _excess(x: np.ndarray, y: np.ndarray) -> float:
+    """√(2/π) ∫ s dt over |F_n − G_m| ≤ 2 s, s the standard error of F_n − G_m."""
+    points = np.sort(np.concatenate([x, y]))
+    f = np.searchsorted(np.sort(x), points[:-1], side="right") / len(x)
+    g = np.searchsorted(np.sort(y), points[:-1], side="right") / len(y)
+    error = np.sqrt(f * (1 - f) / len(x) + g * (1 - g) / len(y))
+    equal = np.abs(f - g) <= 2 * error
+    return math.sqrt(2 / math.pi) * float((error * equal) @ np.diff(points))

@@ -1,0 +1,148 @@
+r"""Estimates that are sums of independent terms to first order, and the intervals that follow.
+
+Where an estimate T has an influence function (f, g), that is
+
+.. math::  T - τ \approx \frac1n \sum_i f(X_i) + \frac1m \sum_j g(Y_j), \qquad E f(X) = E g(Y) = 0,
+
+it is asymptotically normal around its target τ with variance Var f / n + Var g / m, and the terms
+themselves estimate that variance. For transport costs f and g are the dual potentials.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+import numpy as np
+
+Rows = tuple[np.ndarray, np.ndarray]
+"""Which rows of x and of y a term belongs to."""
+
+
+class NoIntervalError(ValueError):
+    """No honest interval exists for these samples; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class ConfidenceInterval:
+    """Result of `confidence_interval`.
+
+    Attributes:
+        lower: Lower end, in the units of `quantity`.
+        upper: Upper end; infinite where only a lower bound holds.
+        estimate: The value that the interval is built around.
+        level: Nominal coverage.
+        quantity: What the numbers are.
+        target: What the interval covers, in words.
+        p: The numbers are p-th powers of a distance.
+
+    >>> ConfidenceInterval(1.0, 2.0, 1.5, 0.95, "S_eps", "the population's S_eps")
+    S_eps = 1.5, 95% interval [1, 2] for the population's S_eps
+    """
+
+    lower: float
+    upper: float
+    estimate: float
+    level: float
+    quantity: str
+    target: str
+    p: float = 1.0
+
+    def __repr__(self) -> str:
+        ends = f"[{self.lower:.5g}, {self.upper:.5g}]"
+        return (
+            f"{self.quantity} = {self.estimate:.5g}, {100 * self.level:g}% interval {ends} "
+            f"for {self.target}"
+        )
+
+    @property
+    def distance(self) -> tuple[float, float]:
+        """The ends as distances: their p-th roots, 0 for what is below 0.
+
+        >>> ConfidenceInterval(-1.0, 4.0, 1.5, 0.95, "W_2^2", "", p=2).distance
+        (0.0, 2.0)
+        """
+        return max(self.lower, 0.0) ** (1 / self.p), max(self.upper, 0.0) ** (1 / self.p)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """An estimate with the terms that its error is made of.
+
+    Attributes:
+        value: The estimate.
+        x: f(x_i)/n, shape (n,), of sum zero.
+        y: g(y_j)/m, shape (m,), of sum zero.
+        quantity: What the value is.
+        target: What it is an estimate of, in words.
+        p: The value is the p-th power of a distance.
+        noise: Variance that random directions add.
+        replicates: Independent groups of directions that `noise` was estimated from.
+        one_sided: Whether the value is a lower bound of the target.
+        positive: Whether the target cannot be below 0.
+    """
+
+    value: float
+    x: np.ndarray
+    y: np.ndarray
+    quantity: str
+    target: str
+    p: float = 1.0
+    noise: float = 0.0
+    replicates: int = 0
+    one_sided: bool = False
+    positive: bool = True
+
+    def interval(self, level: float) -> ConfidenceInterval:
+        """The normal interval, or Student's where directions add noise of few replicates."""
+        rows = sum(_variance(terms) for terms in (self.x, self.y))
+        total = rows + self.noise
+        tail = level if self.one_sided else (1 + level) / 2
+        reach = self._quantile(tail, total) * math.sqrt(total)
+        lower = max(self.value - reach, 0.0) if self.positive else self.value - reach
+        upper = math.inf if self.one_sided else self.value + reach
+        return ConfidenceInterval(
+            lower, upper, self.value, level, self.quantity, self.target, self.p
+        )
+
+    def _quantile(self, tail: float, total: float) -> float:
+        """Of Student's t with the degrees of freedom of Satterthwaite (1946)."""
+        if self.noise == 0:
+            return NormalDist().inv_cdf(tail)
+        from scipy.stats import t
+
+        return float(t.ppf(tail, (self.replicates - 1) * (total / self.noise) ** 2))
+
+
+def of_influence(
+    value: float, f: np.ndarray, g: np.ndarray, quantity: str, target: str, *, p: float = 1.0
+) -> Linear:
+    """A `Linear` from values of the influence function, each up to a constant."""
+    x, y = ((h - h.mean()) / len(h) for h in (np.asarray(f, float), np.asarray(g, float)))
+    return Linear(float(value), x, y, quantity, target, p)
+
+
+def average(parts: Sequence[Linear], rows: Sequence[Rows], sizes: tuple[int, int]) -> Linear:
+    """The mean of estimates from draws of rows out of the same two samples.
+
+    A row that several draws share contributes to all of them: its terms add up before they are
+    squared, so that draws that overlap are not taken for independent ones.
+
+    Args:
+        parts: One estimate a draw.
+        rows: The rows of each draw.
+        sizes: Rows of the whole samples.
+    """
+    x, y = np.zeros(sizes[0]), np.zeros(sizes[1])
+    for part, (i, j) in zip(parts, rows, strict=True):
+        x[i] += part.x / len(parts)
+        y[j] += part.y / len(parts)
+    value = float(np.mean([part.value for part in parts]))
+    return replace(parts[0], value=value, x=x, y=y, noise=max(part.noise for part in parts))
+
+
+def _variance(terms: np.ndarray) -> float:
+    used = int(np.count_nonzero(terms))
+    return float(terms @ terms) * used / max(used - 1, 1)
