@@ -21,7 +21,7 @@ from otdist.solvers._staircase import Staircase, uniform_staircase
 
 _BLOCK = 1 << 21
 """Projected points per block, from one matrix product."""
-_SERIAL = 1 << 15
+_SERIAL = 1 << 18
 """Points of the part of a block that one thread works through at a time: up to this size torch
 starts no threads of its own inside, whose barriers cost more than they gain (a busy neighbour
 makes that tenfold)."""

@@ -69,20 +69,34 @@ def merge(
     and the last bit says which list a breakpoint came from. `size` is that of the whole problem,
     which the rounding of the breakpoints goes with.
     """
-    bits_a, bits_b = even(ends_a.detach()).view(torch.int64), even(ends_b.detach())
-    keys = torch.cat([bits_a, bits_b.view(torch.int64) | 1], -1)
+    lengths = ends_a.shape[-1], ends_b.shape[-1]
+    keys = ends_a.new_empty((*ends_a.shape[:-1], sum(lengths) + 2), dtype=torch.int64)
+    edge_low, from_a, from_b, edge_high = keys.split([1, *lengths, 1], -1)
+    edge_low.view(torch.float64).fill_(first)
+    edge_high.view(torch.float64).fill_(last)
+    edge_high |= 1  # so that a breakpoint at `last` does not come after it
+    torch.bitwise_and(_bits(ends_a), ~1, out=from_a)
+    torch.bitwise_or(_bits(ends_b), 1, out=from_b)
     sort_(keys, runs=True)
-    from_y = (keys & 1).bool()
+    from_y = (keys[..., 1:-1] & 1).bool()
     rows, cols = _counts(~from_y)
-    inner = (keys & ~1).view(torch.float64)
-    edge = inner.new_zeros((*inner.shape[:-1], 1))
-    time = torch.cat([edge + first, inner, edge + last], -1)
-    time = _level(time, torch.nn.functional.pad(from_y, (1, 1)), size)
+    time = keys.bitwise_and_(~1).view(torch.float64)
+    steps = time.diff(dim=-1)
+    slack = 2 * torch.finfo(torch.float64).eps * size**0.5
+    same = steps <= slack
+    if bool(same.any()):
+        time = _level(time, steps, same, from_y)
+        steps = time.diff(dim=-1)
     if ends_a.requires_grad or ends_b.requires_grad:
+        inner = time[..., 1:-1]
         graph = _choose(from_y, ends_b, cols[..., 1:] - 1, ends_a, rows[..., 1:] - 1)
-        inner = graph + (time[..., 1:-1] - graph).detach()
-        time = torch.cat([time[..., :1], inner, time[..., -1:]], -1)
-    return Staircase(rows, cols, time.diff(dim=-1))
+        inner = graph + (inner - graph).detach()
+        steps = torch.cat([time[..., :1], inner, time[..., -1:]], -1).diff(dim=-1)
+    return Staircase(rows, cols, steps)
+
+
+def _bits(ends: Tensor) -> Tensor:
+    return ends.detach().contiguous().view(torch.int64)
 
 
 def even(ends: Tensor) -> Tensor:
@@ -129,14 +143,13 @@ def _cumulate(weights: Tensor) -> Tensor:
     return (inner + offset.unsqueeze(-1)).flatten(-2)[..., :n]
 
 
-def _level(time: Tensor, from_y: Tensor, size: int) -> Tensor:
-    """Give breakpoints of x and y that agree within the rounding of their sums one common value."""
-    slack = 2 * torch.finfo(torch.float64).eps * size**0.5
-    steps = time.diff(dim=-1)
-    same = steps <= slack
-    if not same.any():
-        return time
-    same &= (from_y[..., 1:] != from_y[..., :-1]) | (steps == 0)
+def _level(time: Tensor, steps: Tensor, same: Tensor, from_y: Tensor) -> Tensor:
+    """Give breakpoints of x and y that are the same up to rounding one common value.
+
+    Two breakpoints of one list are the same only where they are equal. The edges belong to x.
+    """
+    of_y = torch.nn.functional.pad(from_y, (1, 1))
+    same = same & ((of_y[..., 1:] != of_y[..., :-1]) | (steps == 0))
     place = torch.arange(time.shape[-1], device=time.device)
     first = torch.nn.functional.pad(place[1:].masked_fill(same, 0), (1, 0))
     return take(time, first.cummax(-1).values)
