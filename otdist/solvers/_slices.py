@@ -7,6 +7,7 @@ what is sorted in cache.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from otdist._threads import scratch
 from otdist.gradient import once
 from otdist.solvers import univariate
 from otdist.solvers._sorting import in_threads
@@ -25,6 +27,8 @@ _SERIAL = 1 << 18
 """Points of the part of a block that one thread works through at a time: up to this size torch
 starts no threads of its own inside, whose barriers cost more than they gain (a busy neighbour
 makes that tenfold)."""
+_counting = threading.Lock()
+
 _FEWEST_ROWS = 16
 """Directions per block however many points there are: a product with fewer is memory-bound."""
 
@@ -90,42 +94,42 @@ class _Block(NamedTuple):
         ]
 
 
-def _blocks(samples: Samples, directions: Tensor) -> Iterator[_Block]:
-    x, y, a, b = samples
-    n, m = x.shape[1], y.shape[1]
-    uniform = a is None and b is None
-    fitting = max(_BLOCK // (n + m), _FEWEST_ROWS)
-    rows = min(fitting, len(directions))
+def _pieces(samples: Samples, count: int, numbers: int) -> Iterator[tuple[slice, slice]]:
+    """Batch entries and directions of one piece after another, of about so many projections."""
+    x, y = samples.x, samples.y
+    fitting = max(numbers // (x.shape[1] + y.shape[1]), _FEWEST_ROWS)
+    rows = min(fitting, count)
     entries = max(1, fitting // rows)
-    stairs = uniform_staircase(n, m, x.device) if uniform and n != m else None
+    if rows < count:  # as many pieces for each thread, of one size
+        threads = torch.get_num_threads()
+        rows = -(-count // (-(-count // rows // threads) * threads))
     for start in range(0, len(x), entries):
         batch = slice(start, min(start + entries, len(x)))
-        for first in range(0, len(directions), rows):
-            part = slice(first, min(first + rows, len(directions)))
-            yield _Block(
-                batch,
-                part,
-                _project(x[batch], directions[part]),
-                _project(y[batch], directions[part]),
-                None if a is None else a[batch, None],
-                None if b is None else b[batch, None],
-                stairs,
-            )
+        for first in range(0, count, rows):
+            yield batch, slice(first, min(first + rows, count))
 
 
-def _block_costs(block: _Block, p: float) -> Tensor:
-    """W_p^p of the slices of a block, (B', l); its projections are overwritten."""
-    costs = block.px.new_empty(block.px.shape[:2])
-    flat = costs.view(-1)
+def _stairs(samples: Samples) -> Staircase | None:
+    """The staircase that all slices share, where they do."""
+    x, y, a, b = samples
+    if a is None and b is None and x.shape[1] != y.shape[1]:
+        return uniform_staircase(x.shape[1], y.shape[1], x.device)
+    return None
 
-    def task(part: _Block) -> None:
-        if part.a is None and part.b is None:
-            flat[part.rows] = univariate.cost_(part.px, part.py, p, part.stairs)
-        else:
-            flat[part.rows] = univariate.cost(part.px, part.py, p, part.a, part.b)
 
-    in_threads([partial(task, part) for part in block.parts()], block.px.numel())
-    return costs
+def _blocks(samples: Samples, directions: Tensor) -> Iterator[_Block]:
+    x, y, a, b = samples
+    stairs = _stairs(samples)
+    for batch, part in _pieces(samples, len(directions), _BLOCK):
+        yield _Block(
+            batch,
+            part,
+            _project(x[batch], directions[part]),
+            _project(y[batch], directions[part]),
+            None if a is None else a[batch, None],
+            None if b is None else b[batch, None],
+            stairs,
+        )
 
 
 def _block_derivatives(block: _Block, p: float, wanted: tuple[bool, ...]) -> univariate.Derivatives:
@@ -153,6 +157,18 @@ def _block_derivatives(block: _Block, p: float, wanted: tuple[bool, ...]) -> uni
     return found
 
 
+def _project_both(x: Tensor, y: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Projections (B, l, n) and (B, l, m), in memory of this thread where they are few."""
+    n, m, rows = x.shape[1], y.shape[1], len(directions)
+    if len(x) > 1 or rows * (n + m) > 2 * _SERIAL:
+        return _project(x, directions), _project(y, directions)
+    room = scratch(rows, n + m, x).view(-1)
+    px, py = room[: rows * n].view(rows, n), room[rows * n :].view(rows, m)
+    torch.mm(directions, x[0].T, out=px)
+    torch.mm(directions, y[0].T, out=py)
+    return px[None], py[None]
+
+
 def _project(points: Tensor, directions: Tensor) -> Tensor:
     """Projections (B, l, n) of points (B, n, d), contiguous along n."""
     if len(points) == 1:
@@ -163,14 +179,35 @@ def _project(points: Tensor, directions: Tensor) -> Tensor:
 def slice_costs(
     samples: Samples, directions: Tensor, p: float, say: Callable[[int], None] | None = None
 ) -> Tensor:
-    """W_p^p of every slice, (B, L), without a graph; `say` hears how many directions are done."""
+    """W_p^p of every slice, (B, L), without a graph; `say` hears how many directions are done.
+
+    Each thread projects and sorts a few slices at a time where they stay in cache.
+    """
+    x, y, a, b = samples
+    costs = x.new_empty(len(x), len(directions))
+    stairs = _stairs(samples)
+    done = 0
+
+    def task(batch: slice, rows: slice) -> None:
+        nonlocal done
+        px, py = _project_both(x[batch], y[batch], directions[rows])
+        if a is None and b is None:
+            costs[batch, rows] = univariate.cost_(px, py, p, stairs)
+        else:
+            spread = (
+                w if w is None else w[batch, None].expand_as(z) for w, z in ((a, px), (b, py))
+            )
+            costs[batch, rows] = univariate.cost(px, py, p, *spread)
+        if say is not None:
+            with _counting:
+                done += rows.stop - rows.start if batch.stop == len(x) else 0
+                say(done)
+
+    serial = x.device.type == "cpu"
+    pieces = _pieces(samples, len(directions), _SERIAL if serial else _BLOCK)
     with torch.no_grad():
-        costs = samples.x.new_empty(len(samples.x), len(directions))
-        for block in _blocks(samples, directions):
-            costs[block.batch, block.rows] = _block_costs(block, p)
-            if say is not None:
-                say(block.rows.stop)
-        return costs
+        in_threads([partial(task, *piece) for piece in pieces], x.shape[1] * len(directions))
+    return costs
 
 
 def slice_ascent(samples: Samples, directions: Tensor, p: float) -> tuple[Tensor, Tensor]:

@@ -56,7 +56,7 @@ def cost(
     order_x, order_y = argsort(x, y)
     stairs = staircase(_weights(a, order_x), _weights(b, order_y), x.shape[-1], y.shape[-1])
     gaps = take(take(x, order_x), stairs.rows) - take(take(y, order_y), stairs.cols)
-    return (power(gaps, p) * stairs.mass.to(x.dtype)).sum(-1)
+    return _mean_power(gaps, p, stairs, owned=not gaps.requires_grad)
 
 
 def cost_(x: Tensor, y: Tensor, p: float, stairs: Staircase | None = None) -> Tensor:
@@ -76,7 +76,7 @@ def cost_of_sorted(
         return _uniform_cost(x, y, p, None, owned=False)
     stairs = staircase(_double(a), _double(b), x.shape[-1], y.shape[-1])
     gaps = take(x, stairs.rows) - take(y, stairs.cols)
-    return (power(gaps, p) * stairs.mass.to(x.dtype)).sum(-1)
+    return _mean_power(gaps, p, stairs, owned=not gaps.requires_grad)
 
 
 def plan(x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Arcs:
@@ -175,6 +175,13 @@ def power(gaps: Tensor, p: float) -> Tensor:
     return gaps.abs() if p == 1 else gaps.abs().pow(p)
 
 
+def _power_(gaps: Tensor, p: float) -> Tensor:
+    """As `power`, in place and without a graph."""
+    if p == 2:
+        return gaps.mul_(gaps)
+    return gaps.abs_() if p == 1 else gaps.abs_().pow_(p)
+
+
 def _is_long(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> bool:
     """Whether `_long_line` applies: one big pair on the CPU, no graph, more than a sort to do."""
     tensors = [t for t in (x, y, a, b) if t is not None]
@@ -209,10 +216,18 @@ def _uniform_cost(
     """The cost of sorted points with uniform weights; `owned` points may be overwritten."""
     n, m = xs.shape[-1], ys.shape[-1]
     if n == m:
-        return power(xs.sub_(ys) if owned else xs - ys, p).mean(-1)
+        return (_power_(xs.sub_(ys), p) if owned else power(xs - ys, p)).mean(-1)
     stairs = stairs or uniform_staircase(n, m, xs.device)
-    gaps = take(xs, stairs.rows) - take(ys, stairs.cols)
-    return (power(gaps, p) * stairs.mass.to(xs.dtype)).sum(-1)
+    gaps = take(xs, stairs.rows).sub(take(ys, stairs.cols))
+    return _mean_power(gaps, p, stairs, owned=owned)
+
+
+def _mean_power(gaps: Tensor, p: float, stairs: Staircase, *, owned: bool) -> Tensor:
+    """Σ mass·|gaps|^p, shape (...); `owned` gaps may be overwritten."""
+    mass = stairs.mass.to(gaps.dtype)
+    if owned:
+        return _power_(gaps, p).mul_(mass).sum(-1)
+    return (power(gaps, p) * mass).sum(-1)
 
 
 def _slope(gaps: Tensor, p: float) -> Tensor:
