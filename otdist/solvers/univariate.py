@@ -225,7 +225,7 @@ def _uniform_cost(
 def _mean_power(gaps: Tensor, p: float, stairs: Staircase, *, owned: bool) -> Tensor:
     """Σ mass·|gaps|^p, shape (...); `owned` gaps may be overwritten."""
     mass = stairs.mass.to(gaps.dtype)
-    if owned:
+    if owned and not mass.requires_grad:
         return _power_(gaps, p).mul_(mass).sum(-1)
     return (power(gaps, p) * mass).sum(-1)
 
