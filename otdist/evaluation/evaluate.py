@@ -7,10 +7,8 @@ between one of these halves and as many fake rows: these two figures compare lik
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,9 @@ import numpy as np
 from otdist._progress import progress as shown
 from otdist.evaluation import metrics as catalogue
 from otdist.evaluation.features import extract
-from otdist.evaluation.metrics import Call, Figure, Metric
-from otdist.inference.permutation import TestResult, two_sample_test
+from otdist.evaluation.job import Job, call_of
+from otdist.inference.intervals import check_level
+from otdist.inference.order import canonical
 from otdist.measure import pair
 from otdist.report import MetricResult, Report
 from otdist.report.evidence import keep
@@ -33,6 +32,7 @@ def evaluate(
     metrics: Sequence[str] | str | None = None,
     features: Any = None,
     n_permutations: int = 0,
+    confidence: float | None = 0.95,
     max_samples: int | None = None,
     seed: int | None = 0,
     progress: bool = True,
@@ -48,6 +48,8 @@ def evaluate(
             rows to features, an nn.Module (in batches, in eval mode), or "module:function".
         n_permutations: Permutations of a two-sample test for sliced_w2 (its statistic is SW_1),
             energy, mmd and classifier; 0 leaves p-values out.
+        confidence: Level of the intervals, which say in words what they cover; metrics without an
+            honest one say why. None leaves them out.
         max_samples: Most rows of each sample, drawn at random. None takes all, except for w1, w2,
             max_sliced_w2 and sinkhorn: 5 draws of 2,000 rows where there are more, averaged.
         seed: Of draws, directions and permutations; None draws fresh ones.
@@ -59,7 +61,8 @@ def evaluate(
     Raises:
         TypeError, ValueError: bad samples, metrics or features.
 
-    Cost: O(n m) pairs for energy, mmd, kid and the neighbour metrics; memory O(n + m).
+    Cost: O(n m) pairs for energy, mmd, kid and the neighbour metrics; memory O(n + m). Neither the
+        order of rows nor the size of blocks matters, nor whether they come as numpy or torch.
 
     >>> import numpy as np, otdist
     >>> rng = np.random.default_rng(0)
@@ -75,6 +78,8 @@ def evaluate(
         check_count(n_permutations, "n_permutations")
     if max_samples is not None:
         check_count(max_samples, "max_samples")
+    if confidence is not None:
+        check_level(confidence, "confidence")
     fakes = dict(fake) if isinstance(fake, Mapping) else {"fake": fake}
     if not fakes or "real" in fakes:
         raise ValueError('fake must hold at least one sample, none of them named "real"')
@@ -83,10 +88,11 @@ def evaluate(
     evidence = keep(rows, {"real": real, **fakes}, "real", seed)
     for name in fakes:
         pair(rows["real"], rows[name])  # raises with a place before any work is done
-    if max_samples is not None:
-        rows = {name: _draw(value, max_samples, rng) for name, value in rows.items()}
+    rows = {name: value[canonical(value)] for name, value in rows.items()}
+    rows = {name: _draw(value, max_samples, rng) for name, value in rows.items()}
     reference = rows.pop("real")
-    job = _Job(reference, rows, Call(seed, n_permutations), max_samples, rng)
+    call = call_of(reference, seed, n_permutations)
+    job = Job(reference, rows, call, confidence, max_samples is None, rng)
     names = {metrics} if isinstance(metrics, str) else set(metrics or catalogue.NAMES)
     results: dict[str, dict[str, MetricResult]] = {name: {} for name in fakes}
     with shown("evaluating", quiet=not progress) as say:
@@ -101,107 +107,8 @@ def evaluate(
     )  # fmt: skip
 
 
-def _draw(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def _draw(rows: np.ndarray, size: int | None, rng: np.random.Generator) -> np.ndarray:
     """At most `size` rows without replacement."""
-    return rows if len(rows) <= size else rows[rng.permutation(len(rows))[:size]]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """The samples that every metric is computed for."""
-
-    real: np.ndarray
-    fakes: dict[str, np.ndarray]
-    call: Call
-    max_samples: int | None
-    rng: np.random.Generator
-
-    def run(self, metric: Metric) -> dict[str, dict[str, MetricResult]]:
-        """Results of one metric for every fake; the floor is computed once."""
-        cap = metric.cap if self.max_samples is None else None
-        order = self.rng.permutation(len(self.real))
-        half = len(self.real) // 2
-        size = min([half, cap or half, *map(len, self.fakes.values())])
-        floor: dict[str, Figure] | None = None
-        first = self.real[order[:size]]
-        if size >= metric.least:
-            other = self.real[order[half : half + size]]
-            floor = metric.compute(first, other, self.call._replace(n_permutations=0))
-        results = {}
-        for name, fake in self.fakes.items():
-            started = time.perf_counter()
-            if min(len(self.real), len(fake)) < metric.least:
-                results[name] = _impossible(metric)
-                continue
-            draws = self._draws(metric, fake, cap)
-            at_floor = None
-            if floor is not None:
-                rows = _draw(fake, size, self.rng)
-                at_floor = metric.compute(first, rows, self.call._replace(n_permutations=0))
-            test = self._test(metric, fake)
-            seconds = time.perf_counter() - started
-            results[name] = {
-                key: _result(metric, key, [d[key] for d in draws], seconds).with_(
-                    floor=None if floor is None else floor[key].value,
-                    at_floor=None if at_floor is None else at_floor[key].value,
-                    floor_size=size if floor is not None else 0,
-                    pvalue=draws[0][key].pvalue if test is None else test.pvalue,
-                    test=test,
-                    size=int(min(cap or math.inf, max(len(self.real), len(fake)))),
-                )
-                for key in metric.titles
-            }
-        return results
-
-    def _draws(self, metric: Metric, fake: np.ndarray, cap: int | None) -> list[dict[str, Figure]]:
-        """The metric on all rows, or on several draws where there are too many."""
-        if cap is None or max(len(self.real), len(fake)) <= cap:
-            return [metric.compute(self.real, fake, self.call)]
-        return [
-            metric.compute(_draw(self.real, cap, self.rng), _draw(fake, cap, self.rng), self.call)
-            for _ in range(catalogue.REPEATS)
-        ]
-
-    def _test(self, metric: Metric, fake: np.ndarray) -> TestResult | None:
-        if not self.call.n_permutations or metric.test is None:
-            return None
-        return two_sample_test(
-            self.real, fake, metric.test, n_permutations=self.call.n_permutations,
-            seed=self.call.seed,
-        )  # fmt: skip
-
-
-def _result(metric: Metric, key: str, draws: list[Figure], seconds: float) -> MetricResult:
-    """One figure, or the mean of several draws with their spread."""
-    values = np.array([figure.value for figure in draws])
-    notes = []
-    if len(draws) > 1:
-        notes.append(f"mean of {len(draws)} draws of {metric.cap} rows")
-    if not all(figure.converged for figure in draws):
-        notes.append("not converged")
-    estimate = float(values.mean()) if np.isfinite(values).all() else None
-    if estimate is None:
-        notes.append("not finite for these samples")
-    return MetricResult(
-        name=key,
-        convention=metric.titles[key],
-        estimate=estimate,
-        higher_is_better=metric.higher,
-        lower=draws[0].lower if len(draws) == 1 else None,
-        upper=draws[0].upper if len(draws) == 1 else None,
-        spread=float(values.std(ddof=1)) if len(draws) > 1 and estimate is not None else None,
-        converged=all(figure.converged for figure in draws),
-        no_interval=metric.no_interval,
-        note="; ".join(notes),
-        seconds=seconds,
-    )
-
-
-def _impossible(metric: Metric) -> dict[str, MetricResult]:
-    note = f"needs at least {metric.least} rows of each sample"
-    return {
-        key: MetricResult(
-            key, words, None, higher_is_better=metric.higher, no_interval=note, note=note
-        )
-        for key, words in metric.titles.items()
-    }
+    if size is None or len(rows) <= size:
+        return rows
+    return rows[rng.permutation(len(rows))[:size]]

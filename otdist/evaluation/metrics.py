@@ -5,12 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from otdist import distances, divergences
 from otdist.evaluation import neighbours
+from otdist.inference import influence, intervals
+from otdist.inference.line import LineLimit
+from otdist.inference.linear import Linear, NoIntervalError
+from otdist.measure import pair
 from otdist.result import ConvergenceWarning
 from otdist.solvers.max_sliced import max_sliced_wasserstein
 from otdist.solvers.sliced import sliced_wasserstein
@@ -21,20 +26,30 @@ REPEATS = 5
 
 
 class Figure(NamedTuple):
-    """One value; `lower` and `upper` certify it where a proof exists."""
+    """One value; `lower` and `upper` certify it where a proof exists.
+
+    `limit` computes what an interval follows from, or raises `NoIntervalError`.
+    """
 
     value: float
     lower: float | None = None
     upper: float | None = None
     converged: bool = True
     pvalue: float | None = None
+    limit: Callable[[], Linear | LineLimit] | None = None
 
 
 class Call(NamedTuple):
-    """What a metric is given besides the samples."""
+    """What a metric is given besides the samples.
+
+    `eps` and `bandwidth` belong to the real sample alone, so that one and the same distance ranks
+    all fakes, and is what an interval is for; None where its rows coincide.
+    """
 
     seed: int | None
     n_permutations: int
+    eps: float | None = None
+    bandwidth: float | None = None
 
 
 Compute = Callable[[np.ndarray, np.ndarray, Call], dict[str, Figure]]
@@ -50,8 +65,12 @@ class Metric:
         cap: Most rows of each sample, or None for all.
         higher: Whether larger is better.
         test: Statistic of `two_sample_test` that gives a p-value, or None.
-        no_interval: Why there is no confidence interval.
+        no_interval: Why there is no confidence interval; "" where there may be one.
         least: Rows needed on each side.
+        root: Whether the figure is the root of what the interval is computed for.
+        degree: Of the polynomial kernel whose test must see a difference before an interval is
+            given; None is the energy distance.
+        spread: Whether draws of half of the rows show how much the figure moves.
     """
 
     titles: dict[str, str]
@@ -59,49 +78,87 @@ class Metric:
     cap: int | None = None
     higher: bool = False
     test: str | None = None
-    no_interval: str = "not computed: a sum over pairs, normal only where the laws differ"
+    no_interval: str = ""
     least: int = 1
+    root: bool = True
+    degree: int | None = None
+    spread: bool = False
+
+    def most(self, dimension: int) -> int | None:
+        """The cap; on the line, where they are sorted, none for exact metrics."""
+        exact = bool({"w1", "w2"} & set(self.titles))
+        return None if exact and dimension == 1 else self.cap
 
 
 def _exact(p: int) -> Compute:
     def compute(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
         result = distances.wasserstein(x, y, p=p)
-        figure = Figure(result.distance, result.lower, result.upper, result.converged)
+
+        def limit() -> Linear | LineLimit:
+            if x.shape[1] == 1:
+                return LineLimit(pair(x, y), p, call.seed)
+            if p == 1:
+                raise NoIntervalError(_NO_LIMIT)
+            return influence.exact(pair(x, y), result)
+
+        figure = Figure(result.distance, result.lower, result.upper, result.converged, limit=limit)
         return {f"w{p}": figure}
 
     return compute
 
 
 def _sliced(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
-    return {"sliced_w2": Figure(sliced_wasserstein(x, y, p=2, seed=call.seed).distance)}
+    result = sliced_wasserstein(x, y, p=2, seed=call.seed)
+    limit = partial(_limit, intervals.Sliced(p=2), x, y, call)
+    return {"sliced_w2": Figure(result.distance, limit=limit)}
 
 
 def _max_sliced(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
     result = max_sliced_wasserstein(x, y, p=2, n_starts=8, max_iter=60, seed=call.seed)
-    return {"max_sliced_w2": Figure(result.distance)}
+    limit = partial(_limit, intervals.MaxSliced(p=2), x, y, call)
+    return {"max_sliced_w2": Figure(result.distance, limit=limit)}
 
 
 def _sinkhorn(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
-        result = divergences.sinkhorn_divergence(x, y, p=2)
-    return {"sinkhorn": Figure(result.distance, converged=result.converged)}
+        result = divergences.sinkhorn_divergence(x, y, p=2, eps=call.eps)
+
+    def limit() -> Linear:
+        return influence.sinkhorn(pair(x, y), result, call.seed)
+
+    return {"sinkhorn": Figure(result.distance, converged=result.converged, limit=limit)}
 
 
 def _energy(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
-    return {"energy": Figure(float(divergences.energy_distance(x, y)))}
+    means = influence.energy_means(pair(x, y))
+    limit = partial(means.linear, "", "the population's squared energy distance", p=2)
+    return {"energy": Figure(max(means.v, 0.0) ** 0.5, limit=limit)}
 
 
 def _mmd(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
-    return {"mmd": Figure(float(divergences.mmd(x, y)))}
+    means = influence.kernel_means(pair(x, y), "gaussian", call.bandwidth)
+    words = "the population's MMD²"
+    if call.bandwidth is not None:
+        words += f" at bandwidth {call.bandwidth:.4g}"
+    limit = partial(means.linear, "", words, p=2)
+    return {"mmd": Figure(max(means.v, 0.0) ** 0.5, limit=limit)}
 
 
 def _kid(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
-    return {"kid": Figure(float(divergences.mmd(x, y, kernel="polynomial", statistic="U")))}
+    means = influence.kernel_means(pair(x, y), "polynomial")
+    return {"kid": Figure(means.u, limit=partial(means.linear, "", "the population's KID"))}
 
 
 def _frechet(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
-    return {"frechet": Figure(float(divergences.gaussian_wasserstein(x, y)) ** 2)}
+    value = float(divergences.gaussian_wasserstein(x, y)) ** 2
+    return {"frechet": Figure(value, limit=partial(_limit, intervals.Frechet(), x, y, call))}
+
+
+def _limit(
+    statistic: intervals.HasInterval, x: np.ndarray, y: np.ndarray, call: Call
+) -> Linear | LineLimit:
+    return statistic.limit(pair(x, y), x, y, call.seed)
 
 
 def _frechet_infinity(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
@@ -129,46 +186,52 @@ def _classifier(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
     return {"classifier": Figure(value, pvalue=p)}
 
 
-_NO_LIMIT = "no normal limit around the population value in more than one dimension"
-_SUPREMUM = "the direction was chosen on the same rows"
-_BIASED = "the bias of order d/n would remain; see frechet_infinity"
-_NO_CLT = "no central limit theorem is known"
+_NO_LIMIT = "the potentials of W_1 are not unique, so that its limit is not normal"
+_NO_CLT = intervals.REFUSED["precision"]
 
 METRICS = [
-    Metric({"w1": "exact W_1, units of x"}, _exact(1), EXACT_POINTS, no_interval=_NO_LIMIT),
-    Metric({"w2": "exact W_2, units of x"}, _exact(2), EXACT_POINTS, no_interval=_NO_LIMIT),
+    Metric({"w1": "exact W_1, units of x"}, _exact(1), EXACT_POINTS),
+    Metric({"w2": "exact W_2, units of x"}, _exact(2), EXACT_POINTS),
     Metric(
         {"sliced_w2": "SW_2 over 256 directions, units of x"},
         _sliced,
         test="sliced",
-        no_interval="not computed",
     ),
     Metric(
         {"max_sliced_w2": "largest W_2 along a direction, units of x"},
         _max_sliced,
         EXACT_POINTS,
-        no_interval=_SUPREMUM,
     ),
     Metric(
-        {"sinkhorn": "root of the Sinkhorn divergence, p = 2, eps 1% of the mean cost"},
+        {"sinkhorn": "root of S_eps, p = 2, eps 1% of the mean cost within the real sample"},
         _sinkhorn,
         EXACT_POINTS,
-        no_interval="eps depends on the samples",
     ),
     Metric({"energy": "energy distance (root, V-statistic)"}, _energy, test="energy"),
-    Metric({"mmd": "MMD, Gaussian kernel of median bandwidth (root)"}, _mmd, test="mmd"),
+    Metric(
+        {"mmd": "MMD, Gaussian kernel, bandwidth the median distance of the reals (root)"},
+        _mmd,
+        test="mmd",
+    ),
     Metric(
         {"frechet": "W_2² of fitted Gaussians, covariances divided by n"},
         _frechet,
-        no_interval=_BIASED,
+        root=False,
+        degree=2,
     ),
     Metric(
         {"frechet_infinity": "the same extrapolated to infinite n, linear in 1/n"},
         _frechet_infinity,
-        no_interval=_NO_CLT,
+        no_interval=intervals.REFUSED["frechet_infinity"],
         least=4,
     ),
-    Metric({"kid": "KID: unbiased MMD² of the kernel (xy/d + 1)³, all pairs"}, _kid, least=2),
+    Metric(
+        {"kid": "KID: unbiased MMD² of the kernel (xy/d + 1)³, all pairs"},
+        _kid,
+        least=2,
+        root=False,
+        degree=3,
+    ),
     Metric(
         {
             "precision": "fakes within a ball of the reals, k = 5",
@@ -178,13 +241,14 @@ METRICS = [
         },
         _prdc,
         higher=True,
-        no_interval=_NO_CLT,
+        no_interval=f"{_NO_CLT}: ± is the spread of {REPEATS} draws of half of the rows",
         least=2,
+        spread=True,
     ),
     Metric(
         {"classifier": "accuracy of the nearest neighbour, 0.5 is chance"},
         _classifier,
-        no_interval=_NO_CLT,
+        no_interval=intervals.REFUSED["classifier"],
         least=2,
     ),
 ]

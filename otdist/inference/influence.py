@@ -50,8 +50,8 @@ def exact(pair: Pair, result: OTResult) -> Linear:
     refuse_repeats(pair, "exact W_p of discrete laws")
     if not result.converged:
         raise NoIntervalError("the solver did not converge")
-    words = f"its expectation at n = {len(pair.x)}, m = {len(pair.y)}"
     quantity = f"W_{result.p:g}^{result.p:g}"
+    words = f"the expectation of {quantity} at n = {len(pair.x)}, m = {len(pair.y)}"
     f, g = potentials(result)
     return of_influence(float(result.cost), f, g, quantity, words, p=result.p)
 
@@ -245,7 +245,7 @@ def frechet(pair: Pair) -> Linear:
             (pair.x, pair.y), moments, (slopes[:2], slopes[2:]), strict=True
         )
     )
-    words = f"its expectation at n = {n}, m = {m}, above the population's by a bias of order d/n"
+    words = f"its expectation at n = {n}, m = {m}, above the population's by a bias of order d²/n"
     return of_influence(float(value.detach()) * units, f, g, "Fréchet", words)
 
 

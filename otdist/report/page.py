@@ -72,7 +72,7 @@ def page(
             f"<figure><figcaption>{escape(caption)}</figcaption>\n{svg(figure, caption)}</figure>"
             for caption, figure in pictures
         ),
-        f"<h2>Conventions</h2>\n{_conventions(list(results))}",
+        f"<h2>Conventions</h2>\n{_conventions(report)}",
         f"<h2>Environment</h2>\n{_list([(k, v, '') for k, v in _record.environment().items()])}",
     ]
     return (
@@ -97,16 +97,29 @@ def _table(table: Table) -> str:
     return f'<div class="scroll"><table><tr>{head}</tr>\n' + "\n".join(lines) + "</table></div>"
 
 
-def _conventions(results: Sequence[MetricResult]) -> str:
-    """What each figure is, and what its interval covers or why there is none."""
+def _conventions(report: Report) -> str:
+    """What each figure is, and what its interval covers or why there is none.
+
+    Where that differs between samples, it says of which it speaks.
+    """
     items = []
-    for result in results:
-        if result.interval is not None:
-            more = f"the interval covers {result.target}" if result.target else ""
-        else:
-            more = f"no interval: {result.no_interval}" if result.no_interval else ""
-        items.append((result.name, result.convention, more))
+    for key, first in next(iter(report.samples.values())).items():
+        about: dict[str, list[str]] = {}
+        for name in report.ranking:
+            about.setdefault(_about_interval(report.samples[name][key]), []).append(name)
+        parts = [
+            f"{', '.join(names)}: {words}" if len(about) > 1 else words
+            for words, names in about.items()
+            if words
+        ]
+        items.append((key, first.convention, "; ".join(parts)))
     return _list(items)
+
+
+def _about_interval(result: MetricResult) -> str:
+    if result.interval is not None:
+        return f"the interval covers {result.target}" if result.target else ""
+    return f"no interval: {result.no_interval}" if result.no_interval else ""
 
 
 def _list(items: Sequence[tuple[str, str, str]]) -> str:
