@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from otdist.inference.intervals import ConfidenceInterval, confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
     from otdist.many.matrix import PairwiseResult, pairwise
+    from otdist.neural.convex_dual import ConvexDual
+    from otdist.neural.convex_result import ConvexDualResult
     from otdist.neural.dual import NeuralDual
     from otdist.neural.result import DualResult
     from otdist.report import MetricResult, Report
@@ -41,6 +43,8 @@ _WHERE = {
     "ConfidenceInterval": "otdist.inference.intervals",
     "ConvergenceWarning": "otdist.result",
     "DivergenceResult": "otdist.result",
+    "ConvexDual": "otdist.neural.convex_dual",
+    "ConvexDualResult": "otdist.neural.convex_result",
     "DualResult": "otdist.neural.result",
     "Exact": "otdist.solvers.exact",
     "NeuralDual": "otdist.neural.dual",
@@ -76,6 +80,8 @@ __all__ = [
     "Bracket",
     "ConfidenceInterval",
     "ConvergenceWarning",
+    "ConvexDual",
+    "ConvexDualResult",
     "DivergenceResult",
     "DualResult",
     "Exact",

@@ -18,20 +18,20 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, get_args
 
 import torch
-from scipy.stats import t as student
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrizations
 
-from otdist import measure
 from otdist._progress import progress
 from otdist._threads import single_thread
 from otdist.neural._random import seeded
 from otdist.neural.critics import Funnels, mcshane, relu_network, sorting_network
+from otdist.neural.limits import CONFIDENCE, limit
 from otdist.neural.lipschitz import lipschitz_bound
 from otdist.neural.result import DualResult
-from otdist.neural.samples import Given, Streamed, Supply, original
+from otdist.neural.samples import Supply, original
 from otdist.neural.stored import OWN, Unframed
-from otdist.neural.training import Handling, Training, scores, validate
+from otdist.neural.streams import supply_of
+from otdist.neural.training import Handling, Training, countdown, scores, validate
 
 PORTFOLIO = ("mcshane", "peaks", "valleys", "sorting")
 """What `critic="auto"` chooses from, the cheapest first."""
@@ -49,8 +49,6 @@ MCSHANE_POINTS = 1500
 
 FUNNELS, START_POINTS = 256, 1024
 """Trained funnels, and points of the other sample whose exact transport they start from."""
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -136,8 +134,10 @@ class NeuralDual:
 
         Args:
             x: Points of the first sample, shape (n, d), or (n,) on the line; or a sampler, a
-                function of (n, seed) that returns n fresh independent points.
-            y: Points of the second sample, or a sampler; both or none are samplers.
+                function of (n, seed) that returns n fresh independent points; or an iterable over
+                independent points, shape (d,), or batches of them, shape (k, d), such as a
+                DataLoader. Each of its points is used once; where it ends, training ends.
+            y: Points of the second sample, or a sampler or iterable if x is one.
             a: Weights of x, shape (n,), of sum one; uniform when None.
             b: Weights of y.
 
@@ -154,10 +154,9 @@ class NeuralDual:
             without a certificate are off.
         """
         begin = time.perf_counter()
-        clock = _countdown(self.seconds)
+        clock = countdown(self.seconds)
         seed = torch.Generator().seed() % 2**63 if self.seed is None else self.seed
-        generator = torch.Generator().manual_seed(seed)
-        supply = self._supply((x, y), (a, b), generator, seed)
+        supply = supply_of((x, y), (a, b), self.splits, seed)
         numbers = self.batch_size * len(supply.frame.centre)
         with (
             seeded(seed, supply.frame.centre.device),
@@ -205,29 +204,6 @@ class NeuralDual:
         if isinstance(self.critic, nn.Module):
             return (OWN,)
         return PORTFOLIO if self.critic == "auto" else (self.critic,)
-
-    def _supply(
-        self,
-        samples: tuple[Any, Any],
-        weights: tuple[Any, Any],
-        generator: torch.Generator,
-        seed: int,
-    ) -> Supply:
-        """Given samples, or samplers."""
-        x, y = samples
-        if callable(x) != callable(y):
-            raise TypeError("x and y must both be samples, or both samplers (n, seed) → points")
-        if callable(x) and callable(y):
-            if any(weight is not None for weight in weights):
-                raise ValueError("samplers take no weights: leave out a and b")
-            return Streamed(x, y, seed)
-        whole = measure.pair(x, y, *weights)
-        if whole.needs_gradient:
-            raise ValueError(
-                "a trained critic carries no graph: detach the samples and weights, and use "
-                "result.gradient, or otdist.losses"
-            )
-        return Given(whole, self.splits, generator)
 
     def _make(self, name: str, supply: Supply, seed: int) -> nn.Module:
         """A fresh critic on points of the frame, float32, on the device of the samples."""
@@ -305,35 +281,6 @@ def _rate(name: str, critic: nn.Module) -> float:
         k, d = critic.centres.shape
         return FUNNEL_RATE * k ** (-1 / d)
     return SORTING_RATE if name == "sorting" else USUAL_RATE
-
-
-def _countdown(seconds: float | None) -> Callable[[], float]:
-    """CPU seconds that are left of so many from now on, always positive."""
-    begin = time.process_time()
-    return lambda: max(1e-9, (seconds or math.inf) - (time.process_time() - begin))
-
-
-def limit(x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Difference of the means of two independent samples, and its one-sided lower limit (Welch).
-
-    Args:
-        x: Scores of held-out points of the first law, shape (n,), n ≥ 2.
-        y: Of the second, shape (m,), m ≥ 2.
-
-    Returns:
-        (estimate, limit), the limit not below 0, which no distance is.
-    """
-    estimate = float(x.mean() - y.mean())
-    size = float(torch.cat([x, y]).abs().max())
-    if size == 0:
-        return 0.0, 0.0
-    first, second = (float((s / size).var()) / len(s) for s in (x, y))
-    total = first + second
-    if total == 0:
-        return estimate, max(0.0, estimate)
-    freedom = total**2 / (first**2 / (len(x) - 1) + second**2 / (len(y) - 1))
-    margin = float(student.ppf(CONFIDENCE, freedom)) * math.sqrt(total) * size
-    return estimate, max(0.0, estimate - margin)
 
 
 def _check_one(critic: nn.Module) -> None:

@@ -10,22 +10,18 @@ need no tuning. Lipschitz constants do not depend on the frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from otdist import measure
 from otdist.measure import Pair
 
-Sampler = Callable[[int, int], Any]
-"""(n, seed) → n independent points, shape (n, d) or (n,); another seed, other points."""
 
-HELD_OUT = 8192
-"""Points of either law that are drawn from samplers for validation, and again for the test."""
+class Exhausted(ValueError):
+    """A stream has no more points."""
 
 
 @dataclass(frozen=True)
@@ -114,42 +110,6 @@ class Given:
         else:
             index = torch.multinomial(weights.cpu(), size, True, generator=self._generator)
         return points[index.to(points.device)]
-
-
-class Streamed:
-    """Two samplers: every batch is new, so that nothing is ever fitted twice.
-
-    Args:
-        x: Sampler of the first law.
-        y: Sampler of the second.
-        seed: From which the seeds of all draws follow.
-    """
-
-    whole = None
-
-    def __init__(self, x: Sampler, y: Sampler, seed: int) -> None:
-        self._samplers, self._seed, self._drawn = (x, y), seed, 0
-        self.validation, self.test = self._pair(HELD_OUT), self._pair(HELD_OUT)
-        self.frame = frame_of(self.validation)
-
-    def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """Fresh points."""
-        drawn = self._pair(size)
-        x, y = (self.frame.enter(original(s, drawn)).float() for s in (drawn.x, drawn.y))
-        return x, y
-
-    def corner(self, most: int) -> Pair:
-        """Fresh points."""
-        return self._pair(most)
-
-    def _pair(self, size: int) -> Pair:
-        self._drawn += 1
-        state = np.random.SeedSequence([self._seed, self._drawn]).generate_state(2)
-        x, y = (s(size, int(k)) for s, k in zip(self._samplers, state, strict=True))
-        for name, points in (("x", x), ("y", y)):
-            if len(points) != size:
-                raise ValueError(f"sampler {name} must return {size} points: got {len(points)}")
-        return measure.pair(x, y)
 
 
 def original(side: measure.Measure, pair: Pair) -> Tensor:

@@ -38,8 +38,8 @@ def pack(result: Any) -> dict[str, Any]:
         **{name: getattr(result, name) for name in _PLAIN},
         "state": result.critic.state_dict(),
         "frame": (result.frame.centre, result.frame.scale),
-        "samples": _points(result.samples),
-        "held_out": _points(result.held_out),
+        "samples": points_of(result.samples),
+        "held_out": points_of(result.held_out),
     }
 
 
@@ -49,12 +49,7 @@ def unpack(path: str | PathLike[str], critic: nn.Module | None) -> dict[str, Any
     Raises:
         ValueError: not such a file, or a critic that is missing or not called for.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError) as error:
-        raise ValueError(f"{path} is not a saved DualResult: {error}") from None
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise ValueError(f"{path} is not a saved DualResult")
+    content = read(path, _FORMAT, "DualResult")
     frame = Frame(*content["frame"])
     name, state = content["name"], content["state"]
     if (name == OWN) != (critic is not None):
@@ -72,6 +67,21 @@ def unpack(path: str | PathLike[str], critic: nn.Module | None) -> dict[str, Any
         "samples": None if content["samples"] is None else measure.pair(*content["samples"]),
         "held_out": measure.pair(*content["held_out"]),
     }
+
+
+def read(path: str | PathLike[str], form: str, name: str) -> dict[str, Any]:
+    """The dictionary in a file of this form.
+
+    Raises:
+        ValueError: not such a file.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError) as error:
+        raise ValueError(f"{path} is not a saved {name}: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != form:
+        raise ValueError(f"{path} is not a saved {name}")
+    return content
 
 
 class Unframed(nn.Module):
@@ -95,7 +105,7 @@ class Unframed(nn.Module):
         return lipschitz_bound(self.module)
 
 
-def _points(pair: Pair | None) -> list[Tensor | None] | None:
+def points_of(pair: Pair | None) -> list[Tensor | None] | None:
     """x, y, a, b in the caller's units."""
     if pair is None:
         return None

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from otdist.measure import Pair
 from otdist.neural.penalties import clip_weights, compute_gradient_penalty
-from otdist.neural.samples import Frame, Supply, original
+from otdist.neural.samples import Exhausted, Frame, Supply, original
 
 Handling = Literal["certified", "gp", "lp", "clip", "spectral"]
 
@@ -67,14 +67,18 @@ class Training:
         while done < 1 and not (self.handling == "certified" and waited >= self.patience):
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * (1 - done)
-            self._step(critic, optimizer, supply)
-            step += 1
-            done = max(step / self.steps, (time.process_time() - begin) / self.seconds)
+            try:
+                self._step(critic, optimizer, supply)
+            except Exhausted:
+                done = 1.0
+            else:
+                step += 1
+                done = max(step / self.steps, (time.process_time() - begin) / self.seconds)
             due = math.floor(min(done, 1) * self.checks)
             if due == checked:
                 continue
             checked = due
-            gap = validate(critic, supply)
+            gap = self.score(critic, supply)
             history.append({"step": step, "validation": gap})
             report(f"step {step} of {self.steps}, validation {gap:.5g}")
             waited += 1
@@ -87,14 +91,29 @@ class Training:
     def _step(self, critic: nn.Module, optimizer: torch.optim.Optimizer, supply: Supply) -> None:
         x, y = supply.batch(self.batch_size)
         critic.train()
-        loss = critic(y).mean() - critic(x).mean()
-        if self.handling in ("gp", "lp"):
-            loss = loss + compute_gradient_penalty(critic, x, y, mode=self.handling)
+        loss = self.loss(critic, x, y)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         if self.handling == "clip":
             clip_weights(critic)
+
+    def loss(self, critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        """What a step descends, on a batch of each sample."""
+        loss = critic(y).mean() - critic(x).mean()
+        if self.handling in ("gp", "lp"):
+            loss = loss + compute_gradient_penalty(critic, x, y, mode=self.handling)
+        return loss
+
+    def score(self, critic: nn.Module, supply: Supply) -> float:
+        """What a validation measures; the best is kept."""
+        return validate(critic, supply)
+
+
+def countdown(seconds: float | None) -> Callable[[], float]:
+    """CPU seconds that are left of so many from now on, always positive."""
+    begin = time.process_time()
+    return lambda: max(1e-9, (seconds or math.inf) - (time.process_time() - begin))
 
 
 def validate(critic: nn.Module, supply: Supply) -> float:

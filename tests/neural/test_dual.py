@@ -110,7 +110,7 @@ def test_the_limit_is_below_the_true_distance_as_often_as_it_says():
 
 def fresh_test(fitted: DualResult, seed: int) -> dict:
     """The estimate and limit of the same critic on new test points."""
-    from otdist.neural.dual import limit
+    from otdist.neural.limits import limit
 
     x, y = cloud(500, 1, 2 * seed + 10), cloud(500, 1, 2 * seed + 11, 1.0)
     values = (torch.from_numpy(fitted.potential(points)) for points in (x, y))

@@ -1,0 +1,77 @@
+"""Iterables are read once, held-out points never come back, and training ends where they end."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+from otdist import NeuralDual
+from otdist.neural import streams
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(streams, "HELD_OUT", 500)
+
+
+def law(shift: float, seed: int, size: int = 64):
+    """An endless generator of batches of N(shift, 1)."""
+    rng = np.random.default_rng(seed)
+    while True:
+        yield rng.standard_normal((size, 1)) + shift
+
+
+class Endless(IterableDataset):
+    def __init__(self, shift: float) -> None:
+        self.shift = shift
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(0 if self.shift else 1)
+        while True:
+            yield torch.randn(1, generator=generator) + self.shift
+
+
+def quick(**options) -> NeuralDual:
+    return NeuralDual("peaks", **{"steps": 30, "batch_size": 64, **options})
+
+
+def test_generators_and_iterable_datasets_estimate_the_distance_of_laws():
+    for x, y in ((law(0, 0), law(1, 1)), (Endless(0), Endless(1))):
+        result = quick().fit(x, y)
+        assert result.lower is not None
+        assert 0.75 < result.lower < 1.0
+        assert result.estimate == pytest.approx(1, abs=0.2)
+        assert result.samples is None
+
+
+def test_held_out_points_are_never_trained_on():
+    """Points are numbered; what the supply hands out later is not among the first."""
+    supply = streams.supply_of((law(0, 0, 7), law(1, 1, 7)), (None, None), (0.6, 0.2, 0.2), 0)
+    held = np.concatenate([supply.validation.x.points, supply.test.x.points])
+    x, _ = supply.batch(200)
+    later = supply.frame.leave(x.double()).numpy()
+    known = held * supply.test.x.points.new_tensor(supply.test.scale).item()
+    assert len(np.unique(held)) == 1000
+    assert np.abs(later - known.T).min() > 1e-9
+
+
+def test_a_finite_loader_is_read_once_and_ends_the_training():
+    numbers = torch.arange(6000.0)[:, None] / 6000
+    labels = torch.zeros(6000)
+    x = DataLoader(TensorDataset(numbers, labels), batch_size=100, shuffle=True)
+    y = DataLoader(TensorDataset(numbers + 1, labels), batch_size=100, shuffle=True)
+    result = quick(steps=10**6).fit(x, y)
+    # 1000 held out and 1024 to start from leave 62 batches of 64 at most
+    assert 10 < result.history[-1]["step"] < 63
+    assert result.estimate == pytest.approx(1, abs=0.1)
+
+
+def test_bad_streams():
+    with pytest.raises(ValueError, match="x ended after 640 points: 1000 are held out"):
+        quick().fit(iter([np.zeros((64, 1))] * 10), law(0, 0))
+    with pytest.raises(ValueError, match=r"must yield points \(d,\) or batches"):
+        quick().fit(iter([np.zeros((2, 2, 2))]), law(0, 0))
+    with pytest.raises(TypeError, match="both be samples"):
+        quick().fit(law(0, 0), np.zeros((20, 1)))
+    with pytest.raises(ValueError, match="take no weights"):
+        quick().fit(law(0, 0), law(1, 1), np.ones(3))
