@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from otdist.evaluation.drift import drift
     from otdist.evaluation.evaluate import evaluate
+    from otdist.evaluation.feature_functions import Features
     from otdist.inference.intervals import ConfidenceInterval, confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
     from otdist.many.matrix import PairwiseResult, pairwise
@@ -47,6 +48,7 @@ _WHERE = {
     "ConvexDualResult": "otdist.neural.convex_result",
     "DualResult": "otdist.neural.result",
     "Exact": "otdist.solvers.exact",
+    "Features": "otdist.evaluation.feature_functions",
     "NeuralDual": "otdist.neural.dual",
     "MetricResult": "otdist.report",
     "OTResult": "otdist.result",
@@ -85,6 +87,7 @@ __all__ = [
     "DivergenceResult",
     "DualResult",
     "Exact",
+    "Features",
     "MetricResult",
     "NeuralDual",
     "OTResult",

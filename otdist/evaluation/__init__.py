@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from otdist.evaluation.drift import drift
 from otdist.evaluation.evaluate import evaluate
+from otdist.evaluation.feature_functions import Features
 
-__all__ = ["drift", "evaluate"]
+__all__ = ["Features", "drift", "evaluate"]

@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from otdist.evaluation.features import flat
+from otdist.evaluation.feature_functions import flat
 
 Array = np.ndarray
 Window = tuple[int, int]

@@ -45,7 +45,8 @@ def evaluate(
         metrics: Names among w1, w2, sliced_w2, max_sliced_w2, sinkhorn, energy, mmd, frechet,
             frechet_infinity, kid, precision, recall, density, coverage, classifier; None for all.
         features: What is compared: None or "raw", "pca-K" (of the pooled samples), a callable from
-            rows to features, an nn.Module (in batches, in eval mode), or "module:function".
+            rows to features, an nn.Module (in batches, in eval mode), "module:function", or
+            `Features`, which sets batches, device and a cache on disk.
         n_permutations: Permutations of a two-sample test for sliced_w2 (its statistic is SW_1),
             energy, mmd and classifier; 0 leaves p-values out.
         confidence: Level of the intervals, which say in words what they cover; metrics without an

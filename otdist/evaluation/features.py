@@ -7,16 +7,11 @@ permutation test on them stays valid.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import numpy as np
-import torch
 
-from otdist._arrays import as_tensor
-
-_BATCH = 256
+from otdist.evaluation.feature_functions import Features, flat, imported
 
 
 def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarray], str]:
@@ -24,7 +19,7 @@ def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarra
 
     Args:
         samples: Real and fake samples by name, (n, ...) each.
-        features: None or "raw", "pca-K", a callable, an nn.Module, or "module:function".
+        features: None or "raw", "pca-K", a callable, an nn.Module, "module:function" or `Features`.
 
     Raises:
         ValueError: an unknown specification, K out of range, or features of the wrong shape.
@@ -36,24 +31,15 @@ def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarra
         if components:
             rows = _one_type({name: flat(value, name) for name, value in samples.items()})
             return _principal(rows, int(components[1])), features
-        features = _imported(features)
-    if not callable(features):
+        imported(features)  # raises before anything is computed
+    elif not isinstance(features, Features) and not callable(features):
         raise ValueError(
-            f'features must be None, "raw", "pca-K", a callable or "module:function": '
-            f"got {features!r}"
+            f'features must be None, "raw", "pca-K", a callable, Features(...) or '
+            f'"module:function": got {features!r}'
         )
-    name = getattr(features, "__name__", type(features).__name__)
-    found = {key: _apply(features, value, key) for key, value in samples.items()}
-    return _one_type(found), f"features of {name}"
-
-
-def flat(value: Any, name: str) -> np.ndarray:
-    """Rows (n, d) of floats; arrays of higher rank are flattened per row."""
-    rows = as_tensor(value, name).detach().cpu()
-    if rows.ndim == 0 or 0 in rows.shape:
-        raise ValueError(f"{name} must hold at least one row: got shape {tuple(rows.shape)}")
-    array = rows.reshape(len(rows), -1).numpy()
-    return array if array.dtype == np.float32 else array.astype(np.float64)
+    function = features if isinstance(features, Features) else Features(features)
+    found = {key: function(value, key) for key, value in samples.items()}
+    return _one_type(found), f"features of {function.name}"
 
 
 def _one_type(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -67,44 +53,16 @@ def _principal(rows: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
     if any(value.shape[1] != d for value in rows.values()):
         widths = {name: value.shape[1] for name, value in rows.items()}
         raise ValueError(f"samples must have the same dimension: got {widths}")
-    if not 1 <= k <= d:
-        raise ValueError(f'features="pca-{k}" must keep between 1 and {d} components')
     pooled = np.concatenate(list(rows.values())).astype(np.float64)
+    most = min(pooled.shape)
+    if not 1 <= k <= most:
+        raise ValueError(f'features="pca-{k}" must keep between 1 and {most} components')
     mean = pooled.mean(0)
-    _, vectors = np.linalg.eigh(np.cov(pooled.T, bias=True).reshape(d, d))
-    axes = vectors[:, ::-1][:, :k]
+    pooled -= mean
+    if most == d:
+        _, vectors = np.linalg.eigh(pooled.T @ pooled)
+        axes = vectors[:, ::-1][:, :k]
+    else:  # fewer rows than columns: the axes are combinations of rows
+        _, vectors = np.linalg.eigh(pooled @ pooled.T)
+        axes, _ = np.linalg.qr(pooled.T @ vectors[:, ::-1][:, :k])
     return {name: (value - mean) @ axes for name, value in rows.items()}
-
-
-def _imported(path: str) -> Callable[[Any], Any]:
-    module, _, function = path.partition(":")
-    if not function:
-        raise ValueError(f'features must be "raw", "pca-K" or "module:function": got {path!r}')
-    try:
-        return getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"features {path!r} cannot be imported: {error}") from None
-
-
-def _apply(function: Callable[[Any], Any], value: Any, name: str) -> np.ndarray:
-    """Features in batches; a module gets tensors on its device and is left in its own mode."""
-    if not isinstance(function, torch.nn.Module):
-        return _checked(flat(function(value), name), len(value), name)
-    parameter = next(function.parameters(), None)
-    rows = as_tensor(value, name)
-    if parameter is not None:
-        rows = rows.to(parameter)
-    training = function.training
-    function.eval()
-    try:
-        with torch.no_grad():
-            parts = [function(rows[i : i + _BATCH]).cpu() for i in range(0, len(rows), _BATCH)]
-    finally:
-        function.train(training)
-    return _checked(flat(torch.cat(parts), name), len(rows), name)
-
-
-def _checked(rows: np.ndarray, number: int, name: str) -> np.ndarray:
-    if len(rows) != number:
-        raise ValueError(f"features of {name} must have {number} rows: got {len(rows)}")
-    return rows

@@ -1,0 +1,199 @@
+"""Features: a function or network in batches, on a device, with its answers kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from otdist._arrays import as_tensor
+from otdist.solvers.sliced import check_count
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Features:
+    """How `evaluate` computes features, where a plain function or module does not say enough.
+
+    Attributes:
+        function: From rows to features: an nn.Module (given tensors, in eval and inference mode,
+            then put back as it was), another callable (given the rows as they came), or an import
+            path "module:function" of either.
+        batch_size: Rows at a time. None: 256 for modules, all for other callables.
+        device: Where a module runs, such as "cuda"; it is moved back afterwards. None: where it is.
+        cache: Folder that keeps features on disk, by the content of rows and function; None: none.
+        identity: What tells this function from others in the cache: needed for callables that are
+            neither modules nor import paths, whose content cannot be hashed.
+
+    >>> import numpy as np, otdist
+    >>> halves = otdist.Features(lambda rows: rows[:, :1], batch_size=2)
+    >>> report = otdist.evaluate(np.eye(4), np.eye(4) + 1, features=halves, metrics=["w1"])
+    >>> report.dimension, report.metrics["w1"].estimate
+    (1, 1.0)
+    """
+
+    function: Callable[[Any], Any] | str
+    batch_size: int | None = None
+    device: Any = None
+    cache: str | Path | None = None
+    identity: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None:
+            check_count(self.batch_size, "batch_size")
+        if not callable(self.function) and not isinstance(self.function, str):
+            raise TypeError(
+                f'function must be callable or "module:function": got {self.function!r}'
+            )
+
+    @property
+    def name(self) -> str:
+        """Of the function, for the report."""
+        if isinstance(self.function, str):
+            return self.function.partition(":")[2]
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+    def __call__(self, rows: Any, name: str) -> np.ndarray:
+        """Features of the rows, (n, k), from the cache where it has them.
+
+        Raises:
+            ValueError: an import that fails, no identity for the cache, a device for what is not a
+                module, or features of the wrong number of rows.
+        """
+        function = imported(self.function) if isinstance(self.function, str) else self.function
+        if self.device is not None and not isinstance(function, torch.nn.Module):
+            raise ValueError("device applies to modules only: leave it out")
+        path = None
+        if self.cache is not None:
+            path = Path(self.cache) / f"{_digest(rows, name, self._identity(function))}.npy"
+            found = _read(path)
+            if found is not None:
+                return found
+        found = self._compute(function, rows, name)
+        if len(found) != len(rows):
+            raise ValueError(f"features of {name} must have {len(rows)} rows: got {len(found)}")
+        if path is not None:
+            _write(path, found)
+        return found
+
+    def _compute(self, function: Callable[[Any], Any], rows: Any, name: str) -> np.ndarray:
+        if not isinstance(function, torch.nn.Module):
+            size = self.batch_size or len(rows)
+            starts = range(0, len(rows), max(1, size))
+            return np.concatenate([flat(function(rows[i : i + size]), name) for i in starts])
+        size = self.batch_size or _BATCH
+        tensor = as_tensor(rows, name)
+        with _at_work(function, self.device):
+            parameter = next(function.parameters(), None)
+            parts = []
+            for i in range(0, len(tensor), size):
+                batch = tensor[i : i + size]
+                batch = batch if parameter is None else batch.to(parameter)
+                parts.append(flat(function(batch), name))
+        return np.concatenate(parts)
+
+    def _identity(self, function: Callable[[Any], Any]) -> list[bytes]:
+        """What the answers depend on besides the rows."""
+        parts = [] if self.identity is None else [self.identity.encode()]
+        if isinstance(function, torch.nn.Module):
+            parts += [repr(function).encode(), _source(type(function))]
+            for key, value in sorted(function.state_dict().items()):
+                content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+                parts += [f"{key} {value.dtype}".encode(), content.numpy().tobytes()]
+        elif isinstance(self.function, str):
+            module = inspect.getmodule(function)
+            parts += [self.function.encode(), b"" if module is None else _source(module)]
+        elif self.identity is None:
+            raise ValueError(
+                "identity must be given with a cache: a callable's own content cannot be hashed; "
+                'pass a name that changes when the function does, or "module:function"'
+            )
+        return parts
+
+
+def flat(value: Any, name: str) -> np.ndarray:
+    """Rows (n, d) of floats; arrays of higher rank are flattened per row."""
+    rows = as_tensor(value, name).detach().cpu()
+    if rows.ndim == 0 or 0 in rows.shape:
+        raise ValueError(f"{name} must hold at least one row: got shape {tuple(rows.shape)}")
+    array = rows.reshape(len(rows), -1).numpy()
+    return array if array.dtype == np.float32 else array.astype(np.float64)
+
+
+def imported(path: str) -> Callable[[Any], Any]:
+    """The function of an import path "module:function".
+
+    Raises:
+        ValueError: not of this form, or nothing there.
+    """
+    module, _, function = path.partition(":")
+    if not function:
+        raise ValueError(f'features must be "raw", "pca-K" or "module:function": got {path!r}')
+    try:
+        return getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"features {path!r} cannot be imported: {error}") from None
+
+
+@contextmanager
+def _at_work(module: torch.nn.Module, device: Any) -> Iterator[None]:
+    """Eval and inference mode on the device; every submodule's mode and the device come back."""
+    modes = {part: part.training for part in module.modules()}
+    parameter = next(module.parameters(), None)
+    home = None if parameter is None else parameter.device
+    try:
+        module.eval()
+        if device is not None:
+            module.to(device)
+        with torch.inference_mode():
+            yield
+    finally:
+        if device is not None and home is not None:
+            module.to(home)
+        for part, training in modes.items():
+            part.training = training
+
+
+def _digest(rows: Any, name: str, identity: list[bytes]) -> str:
+    """SHA-256 of type, shape and content of the rows, and of the function's identity."""
+    array = np.ascontiguousarray(as_tensor(rows, name).detach().cpu().numpy())
+    content = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+    content.update(array.data)
+    for part in identity:
+        content.update(len(part).to_bytes(8, "big"))
+        content.update(part)
+    return content.hexdigest()
+
+
+def _source(thing: Any) -> bytes:
+    try:
+        return inspect.getsource(thing).encode()
+    except (OSError, TypeError):  # built in, or typed at a prompt
+        return repr(thing).encode()
+
+
+def _read(path: Path) -> np.ndarray | None:
+    """Features on disk; None where there are none, or none that can be read."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _write(path: Path, found: np.ndarray) -> None:
+    """Whole or not at all: another process may read at any time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        np.save(file, found)
+    os.replace(file.name, path)

@@ -1,0 +1,149 @@
+"""Features: batches and devices change nothing, modules come back as they were, caches work."""
+
+import numpy as np
+import pytest
+import torch
+
+import otdist
+from otdist.evaluation.features import extract
+
+RNG = np.random.default_rng(5)
+IMAGES = RNG.normal(size=(10, 2, 3))
+SINGLE = 1e-5
+
+
+def features(function, value=IMAGES, **options):
+    return otdist.Features(function, **options)(value, "real")
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 4))
+        self.norm = torch.nn.BatchNorm1d(4)
+        self.sizes, self.graphs = [], []
+
+    def forward(self, x):
+        self.sizes.append(len(x))
+        out = self.norm(self.body(x))
+        self.graphs.append(torch.is_inference_mode_enabled() and not out.requires_grad)
+        return out
+
+
+def test_batches_change_nothing_and_modes_come_back():
+    net = Net()
+    net.body.eval()  # a frozen part of a network in training
+    whole = features(net)
+    parts = features(net, batch_size=3)
+    assert net.sizes == [10, 3, 3, 3, 1]
+    assert all(net.graphs)
+    assert parts == pytest.approx(whole, rel=SINGLE)
+    assert (net.training, net.body.training, net.norm.training) == (True, False, True)
+    assert float(net.norm.running_mean.abs().max()) == 0  # eval mode left the statistics alone
+    assert features(net, torch.tensor(IMAGES)) == pytest.approx(whole, rel=SINGLE)
+
+
+def test_modes_come_back_after_an_error():
+    net = Net()
+    with pytest.raises(RuntimeError):
+        features(net, np.ones((4, 5)))
+    assert net.training
+    assert net.norm.training
+
+
+def test_a_module_is_moved_and_moved_back():
+    net = Net()
+    assert features(net, device="cpu") == pytest.approx(features(net), rel=SINGLE)
+    assert next(net.parameters()).device.type == "cpu"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_module_runs_on_the_device():
+    net = Net()
+    assert features(net, device="cuda") == pytest.approx(features(net), rel=1e-3, abs=1e-4)
+    assert next(net.parameters()).device.type == "cpu"
+
+
+def test_functions_get_rows_as_they_came():
+    seen = []
+
+    def first(rows):
+        seen.append((type(rows), len(rows)))
+        return rows[:, 0]
+
+    assert (features(first, batch_size=4) == IMAGES[:, 0]).all()
+    assert seen == [(np.ndarray, 4), (np.ndarray, 4), (np.ndarray, 2)]
+    features(first, torch.tensor(IMAGES))
+    assert seen[-1] == (torch.Tensor, 10)
+
+
+def test_the_cache_answers_for_the_same_rows_and_function_only(tmp_path):
+    calls = []
+
+    def double(rows):
+        calls.append(len(rows))
+        return 2 * rows
+
+    def run(value=IMAGES, identity="double 1"):
+        return features(double, value, cache=tmp_path, identity=identity)
+
+    first = run()
+    assert (run() == first).all()
+    assert calls == [10]
+    run(IMAGES + 1)
+    run(IMAGES.reshape(10, 3, 2))
+    run(IMAGES.astype(np.float32))
+    run(identity="double 2")
+    assert len(calls) == 5
+    run(torch.tensor(IMAGES))
+    assert len(calls) == 5
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_the_cache_sees_the_weights_of_a_module(tmp_path):
+    net = Net()
+    first = features(net, cache=tmp_path)
+    ran = len(net.sizes)
+    assert (features(net, cache=tmp_path) == first).all()
+    assert len(net.sizes) == ran
+    with torch.no_grad():
+        net.body[1].bias += 1
+    assert (features(net, cache=tmp_path) != first).any()
+
+
+def test_import_paths_are_cached_and_broken_files_computed_again(tmp_path):
+    first = features("numpy:square", cache=tmp_path)
+    assert (first == np.square(IMAGES).reshape(10, -1)).all()
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(b"half a fi")
+    assert (features("numpy:square", cache=tmp_path) == first).all()
+    assert (np.load(file) == first).all()
+
+
+def test_fewer_rows_than_columns_keep_their_distances_in_all_components():
+    real, fake = RNG.normal(size=(4, 30)), RNG.normal(size=(3, 30))
+    found, words = extract({"real": real, "fake": fake}, "pca-6")
+    assert words == "pca-6"
+    before = np.linalg.norm(real[0] - fake[1])
+    assert np.linalg.norm(found["real"][0] - found["fake"][1]) == pytest.approx(before)
+    with pytest.raises(ValueError, match="between 1 and 7"):
+        extract({"real": real, "fake": fake}, "pca-8")
+
+
+@pytest.mark.parametrize(
+    "function, options, error, words",
+    [
+        (3, {}, TypeError, "function must be callable"),
+        (np.square, {"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        (np.square, {"cache": "."}, ValueError, "identity must be given"),
+        (np.square, {"device": "cpu"}, ValueError, "device applies to modules only"),
+        (lambda rows: rows[:3], {}, ValueError, "must have 10 rows: got 3"),
+        ("numpy", {}, ValueError, "module:function"),
+        ("numpy:nothing", {}, ValueError, "cannot be imported"),
+    ],
+)
+def test_errors(function, options, error, words):
+    with pytest.raises(error, match=words):
+        features(function, **options)
