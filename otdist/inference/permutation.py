@@ -12,7 +12,7 @@ never be zero).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ import torch
 from otdist import measure
 from otdist.drawing.figures import null_distributions
 from otdist.inference import statistics
+from otdist.inference.order import sorted_rows
 from otdist.solvers.sliced import check_count
 
 _TIE = 1e-5
@@ -118,6 +119,8 @@ def two_sample_test(
     chosen = statistics.named(statistic, options)
     check_count(n_permutations, "n_permutations")
     pair = measure.pair(x, y)
+    # In an order of their own, so that the labellings do not depend on how the rows were sorted.
+    pair = replace(pair, x=sorted_rows(pair.x), y=sorted_rows(pair.y))
     n, m = len(pair.x), len(pair.y)
     rng = np.random.default_rng(seed)
     with torch.no_grad():

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from otdist import distances, divergences
+from otdist._threads import each
 from otdist.cost import PointCost
 from otdist.measure import Pair, check_p
 from otdist.result import ConvergenceWarning
@@ -151,7 +152,7 @@ class WassersteinStatistic:
     def values(self, pair: Pair, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """See `Statistic`; one exact problem per labelling."""
         z = _pooled(pair)
-        return pair.scale * _each(
+        return pair.scale * _shared(
             z, labels, lambda x, y: float(distances.wasserstein(x, y, p=self.p).distance)
         )
 
@@ -267,3 +268,24 @@ def _each(z: Tensor, labels: np.ndarray, function: Callable[[Tensor, Tensor], fl
     """The function for every labelling, one after another."""
     marks = torch.from_numpy(labels).to(z.device)
     return np.array([function(z[mark], z[~mark]) for mark in marks])
+
+
+def _shared(
+    z: Tensor, labels: np.ndarray, function: Callable[[Tensor, Tensor], float]
+) -> np.ndarray:
+    """The same with labellings shared out among threads, one thread each.
+
+    No labelling starts from the potentials of another: two random labellings have little in common
+    but the points. From the potentials of the one before, their mean, or from zero, 500 + 500 to
+    1,000 + 1,000 points took 0.9 to 1.7 times as long as from the entropic start (p = 1 and 2,
+    d = 2 and 10), in more rounds of column generation. Two threads take 0.7 to 0.8 of the time.
+    """
+    marks = torch.from_numpy(labels).to(z.device)
+    values = np.empty(len(labels))
+
+    def work(part: slice) -> None:
+        values[part] = [function(z[mark], z[~mark]) for mark in marks[part]]
+
+    parts = (slice(k, k + 1) for k in range(len(labels)))
+    each(parts, work, z.device)
+    return values
