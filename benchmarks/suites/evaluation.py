@@ -1,0 +1,108 @@
+"""Evaluation: neighbour metrics against `prdc`, and the whole default report.
+
+The value of the neighbour metrics is precision, which `prdc` is the truth for. The report is all
+fifteen metrics with floors, spreads and intervals but no permutations; its value is `w1`, and
+nobody else computes it. Its memory is that of the call, in a process of its own. KID over all pairs
+is `torchmetrics.image.kid.poly_mmd`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from benchmarks.case import OURS, Call, Case, Competitor, Inputs, Outcome
+
+
+def normal_clouds(seed: int, n: int, d: int) -> Inputs:
+    """Two normal samples, the second a little wider."""
+    rng = np.random.default_rng(seed)
+    return {"x": rng.standard_normal((n, d)), "y": 1.05 * rng.standard_normal((n, d))}
+
+
+def otdist_neighbours(inputs: Inputs) -> Call:
+    """Precision, recall, density and coverage in blocks."""
+    from otdist.evaluation.neighbours import precision_recall
+
+    x, y = inputs["x"], inputs["y"]
+    precision_recall(x[:100], y[:100])  # threads start
+    return lambda: Outcome(precision_recall(x, y)["precision"])
+
+
+def prdc_neighbours(inputs: Inputs) -> Call:
+    """The same by `prdc`, which holds three matrices of n² distances."""
+    from prdc import compute_prdc
+
+    x, y = inputs["x"], inputs["y"]
+    return lambda: Outcome(float(compute_prdc(x, y, nearest_k=5)["precision"]))
+
+
+def otdist_kid(inputs: Inputs) -> Call:
+    """Unbiased MMD² of the polynomial kernel, without a matrix."""
+    import otdist
+
+    x, y = inputs["x"], inputs["y"]
+    return lambda: Outcome(float(otdist.mmd(x, y, kernel="polynomial", statistic="U")))
+
+
+def torchmetrics_kid(inputs: Inputs) -> Call:
+    """The kernel and the estimator of torchmetrics, on given features."""
+    import torch
+    from torchmetrics.image.kid import poly_mmd
+
+    x, y = torch.from_numpy(inputs["x"]), torch.from_numpy(inputs["y"])
+    return lambda: Outcome(float(poly_mmd(x, y)))
+
+
+def otdist_report(inputs: Inputs) -> Call:
+    """`evaluate` with its defaults."""
+    import otdist
+
+    x, y = inputs["x"], inputs["y"]
+
+    def call() -> Outcome:
+        report = otdist.evaluate(x, y, progress=False)
+        converged = all(result.converged for result in report.metrics.values())
+        return Outcome(float(report.metrics["w1"].estimate or 0.0), converged=converged)
+
+    return call
+
+
+def _case(
+    quantity: str,
+    n: int,
+    d: int,
+    competitors: dict[str, Competitor],
+    peer: Competitor | None = None,
+) -> Case:
+    def truth(inputs: Inputs) -> float | None:
+        return None if peer is None else peer(inputs)().value
+
+    return Case(
+        name="normal clouds",
+        quantity=quantity,
+        n=n,
+        m=n,
+        d=d,
+        p=1,
+        make=partial(normal_clouds, n=n, d=d),
+        competitors=competitors,
+        truth=truth,
+        quick=n <= 2000,
+    )
+
+
+def cases() -> list[Case]:
+    """Neighbours at two sizes and in many dimensions, KID, and the report."""
+    neighbours: dict[str, Competitor] = {OURS: otdist_neighbours, "prdc": prdc_neighbours}
+    kid: dict[str, Competitor] = {OURS: otdist_kid, "torchmetrics": torchmetrics_kid}
+    report: dict[str, Competitor] = {OURS: otdist_report}
+    return [
+        _case("precision and recall", 2_000, 64, neighbours, prdc_neighbours),
+        _case("precision and recall", 10_000, 64, neighbours, prdc_neighbours),
+        _case("precision and recall", 10_000, 512, neighbours, prdc_neighbours),
+        _case("KID", 5_000, 64, kid, torchmetrics_kid),
+        _case("default report", 1_000, 64, report),
+        _case("default report", 10_000, 64, report),
+    ]
