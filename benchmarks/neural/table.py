@@ -1,0 +1,145 @@
+"""The tables of docs/neural.md, from the rows of the results file: means over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from benchmarks.neural.methods import METHODS, PORTFOLIO
+from benchmarks.neural.pairs import OTHERS
+
+Row = dict[str, Any]
+
+LABELS = {
+    "auto": "`auto`", "peaks": "peaks", "valleys": "valleys", "sorting": "sorting",
+    "mcshane": "McShane", "gp": "GP", "lp": "LP", "spectral": "spectral", "clip": "clipping",
+    "exact": "exact, discrete",
+}  # fmt: skip
+COMPARED = ("auto", "sorting", "gp", "lp", "spectral", "clip", "exact")
+
+
+def into(page: Path, rows: Sequence[Row]) -> None:
+    """Put each table between its marks on the page."""
+    text = page.read_text(encoding="utf-8")
+    for name, table in TABLES.items():
+        start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+        before, rest = text.split(start)
+        after = rest.split(end)[1]
+        text = f"{before}{start}\n\n{table(rows)}\n\n{end}{after}"
+    page.write_text(text, encoding="utf-8")
+
+
+def ray(rows: Sequence[Row]) -> str:
+    """Ray-monotone pairs: cosine, estimate / W_1, and the limit of ours."""
+    rows = [r for r in rows if r["experiment"] == "ray"]
+    lines = [_head(["N", "D", "limit, `auto`", *(LABELS[m] for m in COMPARED)])]
+    for funnels in sorted({r["funnels"] for r in rows}, reverse=True):
+        for d in sorted({r["d"] for r in rows}):
+            at = [r for r in rows if (r["funnels"], r["d"]) == (funnels, d)]
+            by = {m: [r for r in at if r["method"] == m] for m in COMPARED}
+            cells = [
+                f"{mean(r['cosine'] for r in by[m]):.2f}, {_ratio(by[m]):.2f}" if by[m] else "—"
+                for m in COMPARED
+            ]
+            limit = f"{_ratio(by['auto'], 'lower'):.2f}" if by["auto"] else "—"
+            lines.append(_line([str(funnels), str(d), limit, *cells]))
+    return "\n".join(lines)
+
+
+def others(rows: Sequence[Row]) -> str:
+    """Other pairs: estimate / W_1, and `auto` over the best of its portfolio."""
+    rows = [r for r in rows if r["experiment"] == "others"]
+    lines = [_head(["pair", "D", "auto / best", *(LABELS[m] for m in METHODS)])]
+    for name, (d, _) in OTHERS.items():
+        at = [r for r in rows if r["pair"] == name]
+        by = {m: [r for r in at if r["method"] == m] for m in METHODS}
+        if not all(by.values()):
+            continue
+        best = max(PORTFOLIO, key=lambda m: _ratio(by[m]))
+        cells = [f"{_ratio(by[m]):.2f}" for m in METHODS]
+        cells[list(METHODS).index(best)] = f"**{_ratio(by[best]):.2f}**"
+        share = min(_share([r for r in at if r["seed"] == s]) for s in {r["seed"] for r in at})
+        lines.append(_line([name, str(d), f"{share:.2f}", *cells]))
+    return "\n".join(lines)
+
+
+def rates(rows: Sequence[Row]) -> str:
+    """Learning rates of funnels: cosine by dimension."""
+    rows = [r for r in rows if r["experiment"] == "rates"]
+    sizes = sorted({r["d"] for r in rows})
+    lines = [_head(["rate", *(f"D = {d}" for d in sizes)])]
+    for rate in sorted({r["rate"] for r in rows}):
+        cells = []
+        for d in sizes:
+            found = [r["cosine"] for r in rows if (r["rate"], r["d"]) == (rate, d)]
+            cells.append(f"{mean(found):.3f}" if found else "—")
+        lines.append(_line([f"{rate:g}", *cells]))
+    return "\n".join(lines)
+
+
+def squared(rows: Sequence[Row]) -> str:
+    """W_2: estimates over the truth, and the variance that maps leave unexplained."""
+    rows = [r for r in rows if r["experiment"] == "squared"]
+    titles = ["pair", "D", "estimate / W_2", "limit / W_2", "exact, discrete / W_2"]
+    lines = [_head([*titles, "unexplained", "by the affine map"])]
+    for name, d in dict.fromkeys((r["pair"], r["d"]) for r in rows):
+        at = [r for r in rows if (r["pair"], r["d"]) == (name, d)]
+        ratios = [f"{_ratio(at, key):.3f}" for key in ("estimate", "lower", "exact")]
+        maps = [f"{mean(r[k] for r in at):.1%}" for k in ("unexplained", "unexplained_affine")]
+        lines.append(_line([name, str(d), *ratios, *maps]))
+    return "\n".join(lines)
+
+
+def certificates(rows: Sequence[Row]) -> str:
+    """How often brackets and limits failed, and how tight the limit is."""
+    brackets = [r for r in rows if r["experiment"] == "bracket"]
+    lines = [_head(["claim", "repeats", "misses", "median of limit / W_1"])]
+    if brackets:
+        misses = sum(not r["holds"] for r in brackets)
+        lines.append(_line(["bracket contains exact W_1", str(len(brackets)), str(misses), "—"]))
+    limits = [r for r in rows if r["experiment"] == "limit"]
+    for law in dict.fromkeys(r["pair"] for r in limits):
+        at = [r for r in limits if r["pair"] == law]
+        misses = sum(not r["holds"] for r in at)
+        tight = median(r["lower"] / r["truth"] for r in at)
+        lines.append(_line([f"95% limit, {law}", str(len(at)), str(misses), f"{tight:.3f}"]))
+    ours = [r for r in rows if r["experiment"] == "ray" and r["method"] == "auto"]
+    if ours:
+        misses, tight = (
+            sum(r["lower"] > r["truth"] for r in ours),
+            median(r["lower"] / r["truth"] for r in ours),
+        )
+        name = "95% limit, `auto`, all ray-monotone pairs"
+        lines.append(_line([name, str(len(ours)), str(misses), f"{tight:.3f}"]))
+    return "\n".join(lines)
+
+
+TABLES = {
+    "ray-monotone pairs": ray,
+    "other pairs": others,
+    "rates": rates,
+    "squared": squared,
+    "certificates": certificates,
+}
+
+
+def _share(rows: Sequence[Row]) -> float:
+    """`auto` over the best of its portfolio on one pair; 1 while rows are missing."""
+    found = {r["method"]: r["estimate"] for r in rows}
+    if not {"auto", *PORTFOLIO} <= found.keys():
+        return 1.0
+    return found["auto"] / max(found[m] for m in PORTFOLIO)
+
+
+def _ratio(rows: Sequence[Row], key: str = "estimate") -> float:
+    return mean(r[key] / r["truth"] for r in rows)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _head(titles: Sequence[str]) -> str:
+    return _line(titles) + "\n" + "|---" * len(titles) + "|"
