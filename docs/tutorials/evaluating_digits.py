@@ -50,7 +50,7 @@ def main(folder: Path, short: bool = False) -> None:
         assert w1.lower <= w1.estimate <= w1.upper * (1 + 1e-9)
     more, pixels = (report.samples[name]["w1"] for name in ("more real digits", "single pixels"))
     assert abs(more.at_floor / more.floor - 1) < 0.05
-    assert pixels.at_floor > 1.4 * pixels.floor
+    assert pixels.at_floor > 1.3 * pixels.floor
 
     # Is it more than noise? A permutation test answers at every size and dimension.
     for name in report.ranking:
