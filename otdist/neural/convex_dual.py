@@ -130,7 +130,6 @@ class ConvexDual:
                 clock(), checks=20,
             )  # fmt: skip
             history = training.run(potential, supply, say)
-            history = training.run(potential, supply, say)
             return _report(potential.double().eval(), supply, history, begin)
 
 

@@ -110,7 +110,7 @@ def test_the_gradient_of_a_convex_function_is_learnt():
     assert known.pairing is not None
     x, truth = known.x, known.sample(2)
     target = known.y[known.pairing]
-    result = ConvexDual((32, 32), steps=120).fit(x, known.y)
+    result = ConvexDual((32, 32), steps=250).fit(x, known.y)
     unexplained = np.square(result.transport(x) - target).sum(1).mean() / target.var(0).sum()
     assert unexplained < 0.012
     assert truth is not None
