@@ -27,7 +27,7 @@ ALPHA = 0.01
 SHARP, START = 3.0, 0.1
 """Spread of the first weights on points of unit spread, and weight of the network in the first
 potential: kinks that are there from the start are moved, not found. With 1 and 0.02 instead, the
-map of the page on critics in eight dimensions keeps 20% of unexplained variance, not 3%."""
+map of a convex gradient in eight dimensions leaves 20% of the variance after 400 steps, not 3%."""
 
 
 class ConvexPotential(nn.Module):
