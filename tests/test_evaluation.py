@@ -159,6 +159,38 @@ def test_all_principal_components_keep_distances():
     assert less.dimension == 2
 
 
+def test_the_order_of_rows_changes_nothing():
+    shuffled = REAL[RNG.permutation(60)], FAKE[RNG.permutation(45)]
+    options = {"n_permutations": 9, "max_samples": 40, "progress": False}
+    first = otdist.evaluate(REAL, FAKE, **options).metrics
+    again = otdist.evaluate(*shuffled, **options).metrics
+    for name, result in first.items():
+        for key in ("estimate", "floor", "at_floor", "pvalue", "spread"):
+            value = getattr(result, key)
+            expected = value if value is None else pytest.approx(value, rel=1e-7)
+            assert getattr(again[name], key) == expected, (name, key)
+
+
+def test_intervals_name_their_target_or_the_reason():
+    far = FAKE + 1
+    metrics = otdist.evaluate(REAL, far, progress=False).metrics
+    given = {"w2", "sliced_w2", "max_sliced_w2", "sinkhorn", "energy", "mmd", "kid", "frechet"}
+    assert {name for name, result in metrics.items() if result.interval} == given
+    for name in ("w2", "sliced_w2", "energy", "mmd", "kid", "frechet"):
+        low, high = metrics[name].interval
+        assert low < high
+        assert low < 1.2 * metrics[name].estimate
+        assert high > 0.9 * metrics[name].estimate
+    assert "the expectation" in metrics["w2"].target
+    assert metrics["precision"].spread > 0
+    wider = otdist.evaluate(REAL, far, confidence=0.999, metrics=["w2"], progress=False).metrics
+    assert wider["w2"].interval[0] < metrics["w2"].interval[0]
+    none = otdist.evaluate(REAL, far, confidence=None, metrics=["w2"], progress=False).metrics
+    assert (none["w2"].interval, none["w2"].no_interval) == (None, "not asked for")
+    on_line = otdist.evaluate(REAL[:, 0], far[:, 0], metrics=["w1"], progress=False).metrics
+    assert "population's W_1" in on_line["w1"].target
+
+
 @pytest.mark.parametrize("n, m", [(1, 1), (1, 5), (2, 2), (3, 3)])
 def test_few_rows_give_figures_or_reasons(n, m):
     report = otdist.evaluate(REAL[:n], FAKE[:m], n_permutations=9)
@@ -186,6 +218,7 @@ def test_constant_columns_and_duplicates():
         (FAKE, {"features": 3}, "features must be"),
         (FAKE, {"features": lambda x: x[:2]}, "must have 60 rows"),
         (FAKE, {"max_samples": 0}, "max_samples must be at least 1"),
+        (FAKE, {"confidence": 95}, "confidence must be above 0 and below 1"),
         (FAKE, {"n_permutations": -1}, "n_permutations must be at least 1"),
         (FAKE[:, :4], {}, "same dimension"),
         (FAKE * np.nan, {}, "must be finite"),
