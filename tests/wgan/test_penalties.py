@@ -203,6 +203,7 @@ def _ddp_worker(rank: int, folder: str) -> None:
     _critic_loss(critic, real[half], fake[half]).backward()
     if rank == 0:
         torch.save([p.grad for p in critic.parameters()], f"{folder}/gradients.pt")
+    torch.distributed.barrier()  # a rank that leaves early may take the other down
     torch.distributed.destroy_process_group()
 
 
