@@ -2,8 +2,7 @@
 
 The value of the neighbour metrics is precision, which `prdc` is the truth for. The report is all
 fifteen metrics with floors, spreads and intervals but no permutations; its value is `w1`, and
-nobody else computes it. Its memory is that of the call, in a process of its own. KID over all pairs
-is `torchmetrics.image.kid.poly_mmd`.
+nobody else computes it. Its memory is that of the call, in a process of its own.
 """
 
 from __future__ import annotations
@@ -36,23 +35,6 @@ def prdc_neighbours(inputs: Inputs) -> Call:
 
     x, y = inputs["x"], inputs["y"]
     return lambda: Outcome(float(compute_prdc(x, y, nearest_k=5)["precision"]))
-
-
-def otdist_kid(inputs: Inputs) -> Call:
-    """Unbiased MMD² of the polynomial kernel, without a matrix."""
-    import otdist
-
-    x, y = inputs["x"], inputs["y"]
-    return lambda: Outcome(float(otdist.mmd(x, y, kernel="polynomial", statistic="U")))
-
-
-def torchmetrics_kid(inputs: Inputs) -> Call:
-    """The kernel and the estimator of torchmetrics, on given features."""
-    import torch
-    from torchmetrics.image.kid import poly_mmd
-
-    x, y = torch.from_numpy(inputs["x"]), torch.from_numpy(inputs["y"])
-    return lambda: Outcome(float(poly_mmd(x, y)))
 
 
 def otdist_report(inputs: Inputs) -> Call:
@@ -94,15 +76,13 @@ def _case(
 
 
 def cases() -> list[Case]:
-    """Neighbours at two sizes and in many dimensions, KID, and the report."""
+    """Neighbours at two sizes and in many dimensions, and the report."""
     neighbours: dict[str, Competitor] = {OURS: otdist_neighbours, "prdc": prdc_neighbours}
-    kid: dict[str, Competitor] = {OURS: otdist_kid, "torchmetrics": torchmetrics_kid}
     report: dict[str, Competitor] = {OURS: otdist_report}
     return [
         _case("precision and recall", 2_000, 64, neighbours, prdc_neighbours),
         _case("precision and recall", 10_000, 64, neighbours, prdc_neighbours),
         _case("precision and recall", 10_000, 512, neighbours, prdc_neighbours),
-        _case("KID", 5_000, 64, kid, torchmetrics_kid),
         _case("default report", 1_000, 64, report),
         _case("default report", 10_000, 64, report),
     ]
