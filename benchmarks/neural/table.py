@@ -84,7 +84,7 @@ def squared(rows: Sequence[Row]) -> str:
     rows = [r for r in rows if r["experiment"] == "squared"]
     titles = ["pair", "D", "estimate / W_2", "limit / W_2", "exact, discrete / W_2"]
     lines = [_head([*titles, "unexplained", "by the affine map"])]
-    for name, d in dict.fromkeys((r["pair"], r["d"]) for r in rows):
+    for name, d in sorted({(r["pair"], r["d"]) for r in rows}):
         at = [r for r in rows if (r["pair"], r["d"]) == (name, d)]
         ratios = [f"{_ratio(at, key):.3f}" for key in ("estimate", "lower", "exact")]
         maps = [f"{mean(r[k] for r in at):.1%}" for k in ("unexplained", "unexplained_affine")]
