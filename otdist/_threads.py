@@ -7,6 +7,7 @@ neighbours, and 27 ms in this way. Alone on the machine the two are equal.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -79,11 +80,21 @@ def single_thread(numbers: int) -> Iterator[None]:
 
 def scratch(rows: int, columns: int, like: Tensor) -> Tensor:
     """An uninitialised array of this thread, of the type of `like`, valid until its next call."""
-    size = rows * columns
-    held = getattr(_here, "scratch", None)
-    if held is None or len(held) < size or held.dtype != like.dtype or held.device != like.device:
-        held = _here.scratch = like.new_empty(size)
-    return held[:size].view(rows, columns)
+    return held("scratch", (rows, columns), like.dtype, like.device)
+
+
+def held(
+    name: str, shape: Sequence[int], dtype: torch.dtype, device: torch.device | None = None
+) -> Tensor:
+    """An uninitialised array that this thread keeps, valid until its next call with this name.
+
+    Fresh memory is paid for page by page when it is first written.
+    """
+    arrays: dict[tuple, Tensor] = _here.__dict__.setdefault("arrays", {})
+    size, key = math.prod(shape), (name, dtype, device or torch.device("cpu"))
+    if key not in arrays or len(arrays[key]) < size:
+        arrays[key] = torch.empty(size, dtype=dtype, device=device)
+    return arrays[key][:size].view(*shape)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -22,9 +23,10 @@ from otdist._threads import run
 _WORTH_A_THREAD = 1 << 15
 """Elements below which starting a thread costs more than it saves."""
 
-
 _EXCHANGES = 8
 """Rounds of exchanges after which a row is sorted anew."""
+_LONG_ROW = 2048
+"""Entries from which `take`, row by row, is faster than one `gather`: 0.9 ns an entry for 1.5."""
 
 
 def in_threads(tasks: Sequence[Callable[[], None]], size: int) -> None:
@@ -80,31 +82,34 @@ def sort_(*tensors: Tensor, runs: bool = False) -> None:
 
 def argsort(*tensors: Tensor) -> list[Tensor]:
     """The indices (int64) that sort the tensors along their last axis."""
+    return [order for order, _ in ordered(*tensors)]
+
+
+def ordered(*tensors: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The indices (int64) that sort the last axis of each tensor, and the sorted values."""
     if any(t.device.type != "cpu" for t in tensors):
-        return [torch.argsort(t.detach(), dim=-1) for t in tensors]
+        return [(order, values) for values, order in (torch.sort(t.detach()) for t in tensors)]
     keys = [t.detach().contiguous() for t in tensors]
     orders = [torch.empty_like(t, dtype=torch.int64) for t in keys]
+    found = [torch.empty_like(t) for t in keys]
 
-    def task(key: np.ndarray, order: np.ndarray) -> Callable[[], None]:
-        return lambda: _argsort_rows(key, order)
+    def blocks(results: Sequence[Tensor]) -> list[np.ndarray]:
+        return _blocks([_rows(t) for t in results])
 
-    key_rows = _blocks([_rows(t) for t in keys])
-    order_rows = _blocks([_rows(t) for t in orders])
-    tasks = [task(k, o) for k, o in zip(key_rows, order_rows, strict=True)]
-    in_threads(tasks, sum(t.numel() for t in keys))
-    return orders
+    parts = zip(blocks(keys), blocks(orders), blocks(found), strict=True)
+    in_threads([partial(order_rows, *part) for part in parts], sum(t.numel() for t in keys))
+    return list(zip(orders, found, strict=True))
 
 
-def _argsort_rows(keys: np.ndarray, order: np.ndarray) -> None:
-    """Write the sorting indices of each row of `keys` into `order`.
+def order_rows(keys: np.ndarray, order: np.ndarray, found: np.ndarray) -> None:
+    """Write the sorting indices of each row of `keys` into `order`, the sorted row into `found`.
 
     A float and its index fit one int64 whose order is that of (value, index), and sorting those
     takes half the time of an indirect sort. The bits of a float order like an integer once those of
     negative numbers are flipped. A float32 leaves room for the index; a float64 gives up the last
     bits of its value for it, and neighbours that only these tell apart are exchanged afterwards.
     """
-    n = keys.shape[-1]
-    index = np.arange(n)
+    index = np.arange(keys.shape[-1])
     if keys.dtype == np.float32:
         np.copyto(order, keys.view(np.int32))
         order ^= (order >> 31) & 0x7FFFFFFF
@@ -112,8 +117,9 @@ def _argsort_rows(keys: np.ndarray, order: np.ndarray) -> None:
         order |= index
         order.sort(axis=-1)
         order &= 0xFFFFFFFF
+        take_rows(keys, order, found)
         return
-    low = (1 << (n - 1).bit_length()) - 1
+    low = (1 << (len(index) - 1).bit_length()) - 1
     np.right_shift(keys.view(np.int64), 63, out=order)
     order &= 0x7FFFFFFFFFFFFFFF
     order ^= keys.view(np.int64)
@@ -121,9 +127,20 @@ def _argsort_rows(keys: np.ndarray, order: np.ndarray) -> None:
     order |= index
     order.sort(axis=-1)
     order &= low
-    found = torch.from_numpy(keys).gather(-1, torch.from_numpy(order)).numpy()
+    take_rows(keys, order, found)
     for row in np.flatnonzero((found[:, 1:] < found[:, :-1]).any(-1)):
         _exchange(keys[row], order[row])
+        found[row] = keys[row].take(order[row])
+
+
+def take_rows(values: np.ndarray, index: np.ndarray, out: np.ndarray) -> None:
+    """out[i, k] = values[i, index[i, k]]."""
+    if out.shape[-1] < _LONG_ROW:
+        source, at = torch.from_numpy(values), torch.from_numpy(index)
+        torch.gather(source, -1, at, out=torch.from_numpy(out))
+        return
+    for row, at, there in zip(values, index, out, strict=True):
+        row.take(at, out=there, mode="clip")  # "raise" would write to a buffer first
 
 
 def _exchange(values: np.ndarray, order: np.ndarray) -> None:

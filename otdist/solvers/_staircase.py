@@ -14,7 +14,7 @@ from torch import Tensor
 
 from otdist.solvers._sorting import sort_
 
-_BLOCK = 1024
+BLOCK = 1024
 """Length of the inner sums of a cumulative sum; keeps its error near sqrt(n) roundings."""
 
 
@@ -44,10 +44,11 @@ def uniform_staircase(n: int, m: int, device: torch.device, part: range | None =
     # Before breakpoint k of x come those of x since the start, and those of y with l·n < k·m.
     place = torch.arange(len(part) - 1, device=device)
     place += (ends - 1).div(n, rounding_mode="floor") - start
-    from_x = ends.new_zeros(len(part) - 1 + (part.stop * m - 1) // n - start, dtype=torch.bool)
-    from_x[place] = True
-    rows, cols = _counts(from_x)
-    time = torch.where(from_x, (rows[1:] + part.start) * m, (cols[1:] + start) * n)
+    from_x = ends.new_zeros(len(part) + (part.stop * m - 1) // n - start)
+    from_x[place + 1] = 1  # of the breakpoint that a cell begins at
+    rows = from_x.cumsum(-1)
+    cols = torch.arange(len(rows), device=device) - rows
+    time = torch.where(from_x > 0, (rows + part.start) * m, (cols + start) * n)[1:]
     first, last = time.new_full((1,), part.start * m), time.new_full((1,), part.stop * m)
     mass = torch.cat([first, time, last]).diff().double() / (n * m)
     return Staircase(rows, cols, mass)
@@ -78,21 +79,28 @@ def merge(
     torch.bitwise_and(_bits(ends_a), ~1, out=from_a)
     torch.bitwise_or(_bits(ends_b), 1, out=from_b)
     sort_(keys, runs=True)
-    from_y = (keys[..., 1:-1] & 1).bool()
-    rows, cols = _counts(~from_y)
-    time = keys.bitwise_and_(~1).view(torch.float64)
+    keys[..., -1] &= ~1  # so that masses sum to one; elsewhere the bit is below their rounding
+    from_y = keys[..., :-1] & 1  # of the breakpoint that a cell begins at
+    cols = from_y.cumsum(-1)
+    rows = torch.arange(cols.shape[-1], device=cols.device) - cols
+    time = keys.view(torch.float64)
     steps = time.diff(dim=-1)
-    slack = 2 * torch.finfo(torch.float64).eps * size**0.5
-    same = steps <= slack
+    same = steps <= slack(size)
     if bool(same.any()):
-        time = _level(time, steps, same, from_y)
+        time = level(time, steps, same, from_y)
         steps = time.diff(dim=-1)
     if ends_a.requires_grad or ends_b.requires_grad:
         inner = time[..., 1:-1]
-        graph = _choose(from_y, ends_b, cols[..., 1:] - 1, ends_a, rows[..., 1:] - 1)
+        of_y = from_y[..., 1:].bool()
+        graph = _choose(of_y, ends_b, cols[..., 1:] - 1, ends_a, rows[..., 1:] - 1)
         inner = graph + (inner - graph).detach()
         steps = torch.cat([time[..., :1], inner, time[..., -1:]], -1).diff(dim=-1)
     return Staircase(rows, cols, steps)
+
+
+def slack(size: int) -> float:
+    """How far apart breakpoints that should be equal may be, of `size` weights on both sides."""
+    return 2 * torch.finfo(torch.float64).eps * size**0.5
 
 
 def _bits(ends: Tensor) -> Tensor:
@@ -111,20 +119,13 @@ def take(values: Tensor, index: Tensor) -> Tensor:
     return values.gather(-1, index.expand(*values.shape[:-1], index.shape[-1]))
 
 
-def _counts(from_x: Tensor) -> tuple[Tensor, Tensor]:
-    """Cells of the staircase whose k-th step advances the row where ``from_x[..., k]``."""
-    start = torch.zeros((*from_x.shape[:-1], 1), dtype=torch.int64, device=from_x.device)
-    rows = torch.cat([start, from_x.cumsum(-1)], -1)
-    return rows, torch.arange(rows.shape[-1], device=rows.device) - rows
-
-
 def breakpoints(weights: Tensor | None, n: int, like: Tensor) -> Tensor:
     """The n − 1 inner breakpoints of the cumulative weights, with the leading axes of `like`."""
     if weights is None:
         ends = torch.arange(1, n, device=like.device, dtype=torch.float64) / n
         return ends.expand(*like.shape[:-1], n - 1).contiguous()
     total = _cumulate(weights)
-    ends = (total / total[..., -1:])[..., :-1].contiguous()
+    ends = total[..., :-1] / total[..., -1:]
     if ends.device.type == "cpu":
         return ends
     # A parallel scan may fall by a rounding; the merge below needs order.
@@ -134,21 +135,21 @@ def breakpoints(weights: Tensor | None, n: int, like: Tensor) -> Tensor:
 def _cumulate(weights: Tensor) -> Tensor:
     """A cumulative sum in two levels, non-decreasing for weights ≥ 0."""
     n = weights.shape[-1]
-    if n <= _BLOCK:
+    if n <= BLOCK:
         return weights.cumsum(-1)
-    padded = torch.nn.functional.pad(weights, (0, -n % _BLOCK))
-    inner = padded.unflatten(-1, (-1, _BLOCK)).cumsum(-1)
+    padded = torch.nn.functional.pad(weights, (0, -n % BLOCK))
+    inner = padded.unflatten(-1, (-1, BLOCK)).cumsum(-1)
     outer = inner[..., -1].cumsum(-1)
     offset = torch.nn.functional.pad(outer[..., :-1], (1, 0))
     return (inner + offset.unsqueeze(-1)).flatten(-2)[..., :n]
 
 
-def _level(time: Tensor, steps: Tensor, same: Tensor, from_y: Tensor) -> Tensor:
+def level(time: Tensor, steps: Tensor, same: Tensor, from_y: Tensor) -> Tensor:
     """Give breakpoints of x and y that are the same up to rounding one common value.
 
     Two breakpoints of one list are the same only where they are equal. The edges belong to x.
     """
-    of_y = torch.nn.functional.pad(from_y, (1, 1))
+    of_y = torch.nn.functional.pad(from_y, (0, 1))
     same = same & ((of_y[..., 1:] != of_y[..., :-1]) | (steps == 0))
     place = torch.arange(time.shape[-1], device=time.device)
     first = torch.nn.functional.pad(place[1:].masked_fill(same, 0), (1, 0))

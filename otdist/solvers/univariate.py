@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from otdist.result import Arcs
-from otdist.solvers import _long_line
-from otdist.solvers._sorting import argsort, sort, sort_
+from otdist.solvers import _long_line, _weighted_rows
+from otdist.solvers._sorting import argsort, ordered, sort, sort_
 from otdist.solvers._staircase import Staircase, staircase, take, uniform_staircase
 
 
@@ -53,9 +53,11 @@ def cost(
     if a is None and b is None:
         xs, ys = _sorted(x, y)
         return _uniform_cost(xs, ys, p, None, owned=not (xs.requires_grad or ys.requires_grad))
-    order_x, order_y = argsort(x, y)
+    if x.device.type == "cpu" and not _has_graph(x, y, a, b):
+        return _weighted_rows.cost(x, y, _double(a), _double(b), partial(_power_, p=p))
+    order_x, order_y, xs, ys = _ordered(x, y)
     stairs = staircase(_weights(a, order_x), _weights(b, order_y), x.shape[-1], y.shape[-1])
-    gaps = take(take(x, order_x), stairs.rows) - take(take(y, order_y), stairs.cols)
+    gaps = take(xs, stairs.rows) - take(ys, stairs.cols)
     return _mean_power(gaps, p, stairs, owned=not gaps.requires_grad)
 
 
@@ -101,9 +103,9 @@ def potentials(
     constant is fixed by Σ a f = Σ b g.
     """
     x, y = x.detach().double(), y.detach().double()
-    order_x, order_y = argsort(x, y)
+    order_x, order_y, xs, ys = _ordered(x, y)
     stairs = _stairs(order_x, order_y, a, b)
-    gaps = take(take(x, order_x), stairs.rows) - take(take(y, order_y), stairs.cols)
+    gaps = take(xs, stairs.rows) - take(ys, stairs.cols)
     f_path, g_path = _path_potentials(power(gaps, p), stairs)
     shift = ((g_path - f_path) * stairs.mass).sum() / 2
     f = torch.empty_like(x).scatter_(-1, take(order_x, stairs.rows), f_path + shift)
@@ -144,8 +146,7 @@ def derivatives(
     Faster than autograd through `cost`, which ``python -m benchmarks --suite sliced`` measures.
     """
     want_x, want_y, want_a, want_b = wanted
-    order_x, order_y = argsort(x, y)
-    xs, ys = take(x, order_x), take(y, order_y)
+    order_x, order_y, xs, ys = _ordered(x, y)
     if a is None and b is None and x.shape[-1] == y.shape[-1] and not (want_a or want_b):
         gaps = xs.sub_(ys)
         slope = _slope(gaps, p).div_(x.shape[-1])
@@ -188,7 +189,7 @@ def _is_long(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> bool:
     return (
         all(t.ndim == 1 and t.device.type == "cpu" for t in tensors)
         and len(x) + len(y) >= _long_line.LONG
-        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+        and not _has_graph(*tensors)
         and (len(tensors) > 2 or len(x) != len(y))
     )
 
@@ -199,11 +200,22 @@ def _double(weights: Tensor | None) -> Tensor | None:
 
 def _sorted(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Both samples sorted, with a graph where one is required."""
-    if torch.is_grad_enabled() and (x.requires_grad or y.requires_grad):
-        order_x, order_y = argsort(x, y)
-        return take(x, order_x), take(y, order_y)
+    if _has_graph(x, y):
+        return _ordered(x, y)[2:]
     xs, ys = sort(x, y)
     return xs, ys
+
+
+def _ordered(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sorting indices of x and y, then both sorted, with a graph where one is required."""
+    (order_x, xs), (order_y, ys) = ordered(x, y)
+    if _has_graph(x, y):
+        xs, ys = take(x, order_x), take(y, order_y)
+    return order_x, order_y, xs, ys
+
+
+def _has_graph(*tensors: Tensor | None) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _weights(weights: Tensor | None, order: Tensor) -> Tensor | None:
