@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otdist._blocks import LOG2E
+from otdist._blocks import LOG2E, exp2_
 from otdist.gradient import attach
 from otdist.solvers import _anderson
 from otdist.solvers._scaling import Stored, SymmetricStored
@@ -70,7 +70,7 @@ class DenseCosts:
         out.add_((h.to(out.dtype) * unit[..., 0])[:, None, :])
         if f is None:
             f = -out.amax(-1).double() * eps / LOG2E
-        out.add_(f.to(out.dtype)[..., None] * unit).exp2_()
+        exp2_(out.add_(f.to(out.dtype)[..., None] * unit))
         return f
 
 
