@@ -25,6 +25,7 @@ LOG2E = 1.0 / math.log(2.0)
 
 _CPU_BLOCK = 2**19  # entries: flat optimum from 2^18 to 2^20, alone and beside a busy neighbour
 _GPU_BLOCK = 2**26
+_MARGIN = 26  # bits between what is kept and the subnormal numbers, for products with other factors
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ class Cost(ABC):
     @abstractmethod
     def sub(self, i: Tensor, j: Tensor) -> Cost:
         """The cost between sources i and targets j (index tensors)."""
+
+    def centred(self) -> Cost:
+        """The same costs from points around the origin, where `rounding` is least."""
+        return self
 
     @property
     @abstractmethod
@@ -158,7 +163,7 @@ class Cost(ABC):
 
         def block(part: slice) -> None:
             c = self.rows(part.start, part.stop).sub_(g)
-            low, at = c.min(1)
+            low, at = lowest(c)
             if slack > 0:
                 low, at = self._settle(part.start, c <= low[:, None] + 2 * slack, g)
             values[part], arg[part] = low, at
@@ -277,13 +282,22 @@ def block_entries(device: torch.device) -> int:
     return _GPU_BLOCK if device.type == "cuda" else _CPU_BLOCK
 
 
+def lowest(block: Tensor) -> tuple[Tensor, Tensor]:
+    """The least entry of each row and where it stands; on the CPU in a third of torch's time."""
+    if block.device.type != "cpu":
+        values, at = block.min(1)
+        return values, at
+    at = torch.from_numpy(block.numpy().argmin(1))
+    return block.gather(1, at[:, None])[:, 0], at
+
+
 def exp2_(exponents: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """2^s in place; zero where that is below the normal numbers of `dtype` (its own when None).
+    """2^s in place; zero where that is next to the subnormal numbers of `dtype` (its own when None).
 
     Intel's processors take about a hundred cycles for every subnormal number that they make or
     meet: a pass takes five times as long with them, a product with a stored kernel seventeen times.
     """
-    least = math.log2(torch.finfo(dtype or exponents.dtype).tiny)
+    least = math.log2(torch.finfo(dtype or exponents.dtype).tiny) + _MARGIN
     return torch.threshold_(exponents, least, -math.inf).exp2_()
 
 

@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor
 
-from otdist._blocks import LOG2E, Cost, Exponents, block_entries
+from otdist._blocks import LOG2E, Cost, Exponents, block_entries, lowest
 from otdist._threads import each, scratch
 
 __all__ = ["Cost", "MatrixCost", "PointCost"]
@@ -53,16 +53,26 @@ class PointCost(Cost):
     @property
     def largest(self) -> float:
         """The diagonal of the box around all points, to the power p (inf where it overflows)."""
-        low = torch.minimum(self.x.amin(0), self.y.amin(0)).double()
-        high = torch.maximum(self.x.amax(0), self.y.amax(0)).double()
+        low, high = self._box()
         try:
-            return float((high - low).norm()) ** self.p * (1 + 1e-12)
+            return float((high.double() - low.double()).norm()) ** self.p * (1 + 1e-12)
         except OverflowError:
             return math.inf
+
+    def _box(self) -> tuple[Tensor, Tensor]:
+        """Least and largest coordinates of all points."""
+        low = torch.minimum(self.x.amin(0), self.y.amin(0))
+        return low, torch.maximum(self.x.amax(0), self.y.amax(0))
 
     def sub(self, i: Tensor, j: Tensor) -> PointCost:
         """The cost between points x_i and y_j (index tensors)."""
         return PointCost(self.x[i], self.y[j], self.p)
+
+    def centred(self) -> PointCost:
+        """The points moved by the centre of the box around them; each rounds by its last digit."""
+        low, high = self._box()
+        middle = (low + high) / 2
+        return PointCost(self.x - middle, self.y - middle, self.p)
 
     @property
     def rounding(self) -> float:
@@ -175,12 +185,13 @@ class PointCost(Cost):
             return rows, share
         outer = self.x.square().sum(1).topk(count // _OUTER).indices
         rows = torch.cat([rows, outer]).unique()
-        exponents = PointCost(self.x, self.x[rows], 2).exponents(self.x.new_zeros(len(rows)), 1.0)
+        near = PointCost(self.x, self.x[rows], 2)
+        exponents = near.exponents(self.x.new_zeros(len(rows)), -1.0)
         owner = torch.empty(len(self.x), dtype=torch.int64, device=self.device)
 
         def block(part: slice) -> None:
             room = scratch(part.stop - part.start, len(rows), self.x)
-            owner[part] = exponents.write(part, room).argmax(1)
+            owner[part] = lowest(exponents.write(part, room))[1]
 
         each(self.parts(), block, self.device)
         mass = torch.zeros_like(rows, dtype=torch.float64).index_add_(0, owner, weights)

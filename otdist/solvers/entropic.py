@@ -36,7 +36,7 @@ from otdist.solvers._scaling import (
     extend,
 )
 
-__all__ = ["Dual", "coarse", "extend", "precise", "solve", "solve_symmetric"]
+__all__ = ["Dual", "approach", "coarse", "extend", "precise", "solve", "solve_symmetric"]
 
 STORED_BYTES = 2**28  # budget of a stored kernel
 _COARSE = 1024  # most points of the subsample on which eps is scaled down
@@ -76,6 +76,7 @@ def solve(
     tol: float,
     max_iter: int,
     start: Tensor | None = None,
+    near: Tensor | None = None,
     kernel: Kernel | None = None,
 ) -> Dual:
     """Potentials between a and b, float64 weights of sum one.
@@ -86,6 +87,7 @@ def solve(
         tol: L1 marginal error to stop at.
         max_iter: Steps at the target eps.
         start: A potential g, shape (m,), to start from instead of the coarse solution.
+        near: The coarse solution, where `approach` has found it already.
         kernel: Room for stored kernels, shared with other problems.
     """
     rows, columns = _support(a), _support(b)
@@ -99,7 +101,8 @@ def solve(
         g[columns] = dual.g
         return replace(dual, f=f, g=g)
     cost, kernel = precise(cost, eps, tol), kernel or Kernel()
-    g = coarse(cost, a, b, eps) if start is None else start.double()
+    g = start if start is not None else near if near is not None else coarse(cost, a, b, eps)
+    g = g.double()
     for stage in _last_stages(cost, a, b, eps, start):
         g = _at(cost, a, b, stage, g, kernel, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).g
     return _at(cost, a, b, eps, g, kernel, tol=tol, max_iter=max_iter)
@@ -152,6 +155,13 @@ def _at(
     return Dual(step.f, stop.point * eps, stop.error, stop.iterations, stop.converged)
 
 
+def approach(cost: Cost, a: Tensor, b: Tensor, eps: float, tol: float) -> Tensor | None:
+    """What `solve` would begin with; None where some points carry no mass."""
+    if float(torch.minimum(a.min(), b.min())) <= NO_MASS:
+        return None
+    return coarse(precise(cost, eps, tol), a, b, eps)
+
+
 def coarse(cost: Cost, a: Tensor, b: Tensor, eps: float) -> Tensor:
     """A potential g near the solution at eps, from two subsamples, shape (m,)."""
     rows, u = cost.landmarks(a, _few(len(a)))
@@ -187,7 +197,8 @@ def _last_stages(cost: Cost, a: Tensor, b: Tensor, eps: float, start: Tensor | N
 
 
 def precise(cost: Cost, eps: float, tol: float) -> Cost:
-    """Float64 where the rounding of a float32 cost would show beside eps or tol."""
+    """The cost around the origin; in float64 where rounding would show beside eps or tol."""
+    cost = cost.centred()
     return cost if cost.rounding <= 0.25 * eps * max(tol, 1e-3) else cost.to(torch.float64)
 
 
