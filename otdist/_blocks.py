@@ -292,7 +292,7 @@ def lowest(block: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def exp2_(exponents: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """2^s in place; zero where that is next to the subnormal numbers of `dtype` (its own when None).
+    """2^s in place; zero where that nears the subnormal numbers of `dtype` (its own when None).
 
     Intel's processors take about a hundred cycles for every subnormal number that they make or
     meet: a pass takes five times as long with them, a product with a stored kernel seventeen times.

@@ -160,3 +160,35 @@ def test_nearest_takes_no_more_than_there_are() -> None:
 def test_costs_carry_no_graph() -> None:
     x = cloud(5, 2, torch.float64).requires_grad_()
     assert not PointCost(x, x, 2).softmin(torch.zeros(5), 0.1).requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_powers_of_two_are_exact_or_zero_and_never_subnormal(dtype: torch.dtype) -> None:
+    exponents = torch.arange(-1200.0, 10.0, 0.25, dtype=dtype)
+    found = blocks.exp2_(exponents.clone())
+    kept = found > 0
+    assert float(found[kept].min()) >= torch.finfo(dtype).tiny
+    assert bool(kept[exponents > -90].all())  # far below what a sum of float32 can hold
+    torch.testing.assert_close(found[kept], torch.exp2(exponents[kept]))
+    stored = blocks.exp2_(exponents.double(), torch.float32).float()
+    assert float(stored[stored > 0].min()) >= torch.finfo(torch.float32).tiny
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_lowest_is_the_minimum_and_its_place(dtype: torch.dtype) -> None:
+    block = cloud(30, 17, dtype)
+    block[3] = 1.0
+    values, at = blocks.lowest(block)
+    assert bool((values == block.amin(1)).all())
+    assert bool((block.gather(1, at[:, None])[:, 0] == values).all())
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_centred_costs_are_the_same_and_round_less(p: float) -> None:
+    x, y = cloud(20, 3, torch.float32) + 8, cloud(30, 3, torch.float32, seed=1) + 8
+    cost = PointCost(x, y, p)
+    centred = cost.centred()
+    assert centred.rounding < 0.5 * cost.rounding
+    torch.testing.assert_close(centred.dense(), cost.dense(), rtol=1e-4, atol=1e-5)
+    matrix = MatrixCost(cost.dense())
+    assert matrix.centred() is matrix
