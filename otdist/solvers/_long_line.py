@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from otdist.solvers._sorting import argsort, in_threads, sort
+from otdist.solvers._sorting import in_threads, ordered, sort
 from otdist.solvers._staircase import Staircase, breakpoints, even, merge, take, uniform_staircase
 
 LONG = 1 << 16
@@ -56,7 +56,7 @@ def _weighted(
     x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None
 ) -> Callable[[range], tuple[Tensor, Tensor, Staircase]]:
     """A function like `_uniform_part` for samples with weights."""
-    order_x, order_y = argsort(x, y)
+    (order_x, xs), (order_y, ys) = ordered(x, y)
     n, m = len(x), len(y)
     like = a if a is not None else b
     assert like is not None
@@ -72,7 +72,6 @@ def _weighted(
         last = 1.0 if part.stop == n else float(ends_a[part.stop - 1])
         inner = ends_a[part.start : part.stop - 1]
         stairs = merge(inner, ends_b[low:high], n + m, first, last)
-        xs, ys = order_x[part.start : part.stop], order_y[low : high + 1]
-        return take(x, xs), take(y, ys), stairs
+        return xs[part.start : part.stop], ys[low : high + 1], stairs
 
     return part_of
