@@ -8,6 +8,7 @@ of the package and of its public rooms, must have its entry in the reference.
 from __future__ import annotations
 
 import importlib
+import re
 import types
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
@@ -30,6 +31,7 @@ ROOMS = (
     "otdist.wgan",
 )
 """Modules whose `__all__` is public."""
+CODE = ("code", "script", "style")
 
 
 def public_names() -> Iterator[tuple[str, Any]]:
@@ -48,25 +50,38 @@ class Page(HTMLParser):
     Attributes:
         anchors: The `id` of every element, and the `name` of every `a`.
         targets: What `href` and `src` hold, with the line.
+        raw: Lines of text, outside code, with a formula that nobody translated.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.anchors: set[str] = set()
         self.targets: list[tuple[int, str]] = []
+        self.raw: list[int] = []
+        self._code = 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Collect from one element."""
+        self._code += tag in CODE
         for key, value in attrs:
             if value and (key == "id" or (key, tag) == ("name", "a")):
                 self.anchors.add(value)
             elif value and key in ("href", "src"):
                 self.targets.append((self.getpos()[0], value))
 
+    def handle_endtag(self, tag: str) -> None:
+        """Leave an element."""
+        self._code -= tag in CODE
 
-def broken_links(pages: Mapping[str, Page], files: set[str]) -> list[str]:
-    """Sentences about links within the site that lead nowhere.
+    def handle_data(self, data: str) -> None:
+        """Look at the text between elements."""
+        if not self._code and re.search(r"\\[(\[]", data):
+            self.raw.append(self.getpos()[0])
+
+
+def faults(pages: Mapping[str, Page], files: set[str]) -> list[str]:
+    """Sentences about links within the site that lead nowhere, and formulas that are not drawn.
 
     Args:
         pages: Path within the site → page.
@@ -74,6 +89,7 @@ def broken_links(pages: Mapping[str, Page], files: set[str]) -> list[str]:
     """
     found = []
     for path, page in pages.items():
+        found += [f"{path}, line {line}: a formula as it was typed" for line in page.raw]
         for line, target in page.targets:
             parts = urlsplit(target)
             if parts.scheme or parts.netloc:
@@ -129,5 +145,5 @@ def on_post_build(config: Any) -> None:
         for name in sorted(files)
         if name.endswith(".html")
     }
-    if found := broken_links(pages, files) + missing_entries(pages):
+    if found := faults(pages, files) + missing_entries(pages):
         raise ValueError("the site is not whole:\n" + "\n".join(found))

@@ -29,7 +29,7 @@ checks = load("_checks")
 
 def faults(*files, **pages):
     parsed = {f"{name}/index.html": checks.Page(text) for name, text in pages.items()}
-    return checks.broken_links(parsed, {*parsed, *files})
+    return checks.faults(parsed, {*parsed, *files})
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,11 @@ def test_links_that_lead_somewhere(link):
 def test_links_that_lead_nowhere(link, what, attribute):
     (sentence,) = faults(a=f'\n<a {attribute}="{link}">', b="")
     assert sentence == f"a/index.html, line 2: {what}"
+
+
+def test_a_formula_that_nobody_translated_is_noticed():
+    assert faults(a=r"<code>\(</code><script>'\['</script><p>(x)</p>") == []
+    assert faults(a="<nav>\n\\(W_p\\)</nav>") == ["a/index.html, line 1: a formula as it was typed"]
 
 
 def test_a_name_without_an_entry_is_noticed():
