@@ -1,7 +1,8 @@
 """The page of a result file: the machine, a table for every suite, and its plots.
 
-Nothing in it is typed by hand. `python -m benchmarks.report FOLDER` writes results.md and the plots
-again from results.json in that folder.
+Nothing in it is typed by hand. `python -m benchmarks.report RESULTS.json` writes results.md and the
+plots again, beside that file; with PAGE.md behind it, the tables of its suites go into that page,
+between the marks <!-- benchmarks SUITE: start --> and <!-- benchmarks SUITE: end -->.
 """
 
 from __future__ import annotations
@@ -120,14 +121,43 @@ def spread(quartiles: dict[str, float]) -> str:
     '101 (99.1–200) ms'
     >>> spread({"q25": 3.0, "median": 3.0, "q75": 3.0})
     '3 s'
+    >>> spread({"q25": 0.9, "median": 0.99, "q75": 1.234})
+    '990 (900–1234) ms'
     """
     low, middle, high = (quartiles[key] for key in ("q25", "median", "q75"))
     if low == high:
         return duration(middle)
     factor, unit = _unit(middle)
-    return f"{middle * factor:.3g} ({low * factor:.3g}–{high * factor:.3g}) {unit}"
+    return f"{_three(middle * factor)} ({_three(low * factor)}–{_three(high * factor)}) {unit}"
+
+
+def _three(value: float) -> str:
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
+
+
+def fill(page: Path, content: dict[str, Any]) -> None:
+    """Write the command and the tables of suites between their marks on a page.
+
+    Raises:
+        ValueError: the page has marks for none of the suites.
+    """
+    text, found = page.read_text(encoding="utf-8"), False
+    where = f"`{command(content)}` on {content['machine']['cpu']}:"
+    for suite, rows in groupby(content["rows"], key=lambda row: row["suite"]):
+        start, end = (f"<!-- benchmarks {suite}: {side} -->" for side in ("start", "end"))
+        if start in text:
+            before, rest = text.split(start)
+            lines = [start, where, "", *table(list(rows)), end]
+            text, found = before + "\n".join(lines) + rest.split(end)[1], True
+    if not found:
+        raise ValueError(f"{page} has no marks for a suite of these results")
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    write(json.loads((folder / "results.json").read_text(encoding="utf-8")), folder)
+    results = Path(sys.argv[1])
+    read = json.loads(results.read_text(encoding="utf-8"))
+    if len(sys.argv) > 2:
+        fill(Path(sys.argv[2]), read)
+    else:
+        write(read, results.parent)

@@ -224,6 +224,14 @@ def test_published_pages_are_what_the_measurements_say(tmp_path):
     assert (folder / "results.md").read_text(encoding="utf-8") == page
     pictures = [sorted(file.name for file in at.glob("*.svg")) for at in (tmp_path, folder)]
     assert pictures[0] == pictures[1]
+    parts = json.loads((ROOT / "benchmarks/results/exact_parts.json").read_text(encoding="utf-8"))
+    exact = (ROOT / "docs" / "exact.md").read_text(encoding="utf-8")
+    copy = tmp_path / "exact.md"
+    copy.write_text(exact, encoding="utf-8")
+    report.fill(copy, parts)
+    assert copy.read_text(encoding="utf-8") == exact
+    with pytest.raises(ValueError, match="no marks for a suite"):
+        report.fill(copy, content)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     copy = tmp_path / "README.md"
     copy.write_text(readme, encoding="utf-8")

@@ -76,3 +76,17 @@ def test_a_wrong_output_is_noticed(tmp_path):
         run_page(page)
     page.write_text("<!-- not run: needs a GPU -->\n```python\n1 / 0\n```\n")
     assert run_page(page) == 0
+
+
+def decisions(path):
+    """Rows of the table "Which function do I want?": what one has, wants, and uses."""
+    section = path.read_text(encoding="utf-8").split("## Which function do I want?")[1]
+    lines = [line for line in section.split("\n## ")[0].splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return [(have, want, re.sub(r"\[(.*)\]\(.*\)", r"\1", use)) for have, want, use, *_ in cells]
+
+
+def test_the_decision_table_of_the_readme_is_part_of_that_of_the_site():
+    short, long = decisions(ROOT / "README.md"), decisions(ROOT / "docs" / "index.md")
+    assert len(short) > 8
+    assert set(short) <= set(long)

@@ -54,6 +54,12 @@ def panels(
     return figure, axes[:count]
 
 
+def begins_row(axis: Axes) -> bool:
+    """Whether a panel is the first of its row, and so carries the label of all."""
+    place = axis.get_subplotspec()
+    return place is None or place.is_first_col()
+
+
 def plain(text: str) -> str:
     """Text that matplotlib shows as it is: no mathematics, no label that a legend leaves out."""
     text = text.replace("$", r"\$")
