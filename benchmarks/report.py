@@ -18,6 +18,16 @@ from benchmarks.case import OURS
 from benchmarks.plots import plots
 
 Row = dict[str, Any]
+TITLES = {
+    "entropic": "Entropic transport",
+    "exact": "Exact transport",
+    "exact_parts": "Exact transport, part by part",
+    "gan": "Generators",
+    "neural": "Critics",
+    "pairwise": "Many samples",
+    "sliced": "Sliced distances",
+    "univariate": "On the line",
+}
 HEADER = ("problem", "competitor", "time", "ratio", "memory", "error", "bracket", "status")
 
 
@@ -51,7 +61,8 @@ def markdown(content: dict[str, Any], pictures: Sequence[Path] = ()) -> str:
         f"device {machine['device']}, Python {machine['python']}; {versions}.",
     ]
     for suite, rows in groupby(content["rows"], key=lambda row: row["suite"]):
-        lines += ["", f"### {suite.replace('_', ' ').capitalize()}", "", *table(list(rows))]
+        title = TITLES.get(suite, suite.replace("_", " ").capitalize())
+        lines += ["", f"### {title}", "", *table(list(rows))]
         own = [picture.name for picture in pictures if picture.name.startswith(f"{suite}-")]
         lines += [line for name in own for line in ("", f"![{_described(name)}]({name})")]
     return "\n".join(lines) + "\n"
