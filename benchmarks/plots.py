@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.case import OURS
+from benchmarks.suites import names
 
 Row = dict[str, Any]
 OUR_LOOK = ("#2f6db3", "o")
@@ -23,10 +24,10 @@ LOOKS = (
 
 
 def plots(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Write the plots of every suite; the files. Older plots in the folder are removed."""
-    for kind in ("scaling", "accuracy"):
-        for old in folder.glob(f"*-{kind}.svg"):
-            old.unlink()
+    """Write the plots of every suite; the files. Plots of an earlier run are removed."""
+    for suite in names():
+        for kind in ("scaling", "accuracy"):
+            (folder / f"{suite}-{kind}.svg").unlink(missing_ok=True)
     written = []
     for suite, group in groupby(rows, key=lambda row: row["suite"]):
         own = [row for row in group if row["status"] == "ok"]
@@ -37,8 +38,8 @@ def plots(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def _looks(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
-    names = list(dict.fromkeys(row["competitor"] for row in rows if row["competitor"] != OURS))
-    return {OURS: OUR_LOOK} | {name: LOOKS[i % len(LOOKS)] for i, name in enumerate(names)}
+    others = list(dict.fromkeys(row["competitor"] for row in rows if row["competitor"] != OURS))
+    return {OURS: OUR_LOOK} | {name: LOOKS[i % len(LOOKS)] for i, name in enumerate(others)}
 
 
 def _scaling(suite: str, rows: list[Row], path: Path) -> Path | None:
@@ -52,14 +53,14 @@ def _scaling(suite: str, rows: list[Row], path: Path) -> Path | None:
         return None
     figure, axes = _figure(2)
     looks, styles = _looks(rows), ("-", "--", ":", "-.")
-    names = list(dict.fromkeys(family for _, family in lines))
+    order = list(dict.fromkeys(family for _, family in lines))
     for (competitor, family), group in lines.items():
         group = sorted(group, key=lambda row: row["n"])
         colour, marker = looks[competitor]
         look = {
             "color": colour,
             "marker": marker,
-            "linestyle": styles[names.index(family) % len(styles)],
+            "linestyle": styles[order.index(family) % len(styles)],
             "markersize": 4,
         }
         sizes = [row["n"] for row in group]

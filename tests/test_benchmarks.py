@@ -115,7 +115,7 @@ def test_table_and_plots_are_made_from_rows(rows, tmp_path):
     assert {line.count("|") for line in lines} == {len(report.HEADER) + 1}
     assert "timeout: no answer after 6 s" in text
     assert "not converged" in text
-    (tmp_path / "gone-accuracy.svg").touch()
+    (tmp_path / "sliced-accuracy.svg").touch()
     larger = [row | {"n": 100, "case": "larger"} for row in rows]
     report.write({**content, "rows": [*rows, *larger]}, tmp_path)
     names = ["results.json", "results.md", "tiny.naps-accuracy.svg", "tiny.naps-scaling.svg"]
