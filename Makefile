@@ -30,7 +30,7 @@ demo: $(READY)  ## three generators of digits against real ones: tables, and rep
 	@$(BIN)/python examples/demo.py
 
 test: $(READY)  ## all tests, and the examples in the docstrings
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --doctest-modules otdist tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --doctest-modules otdist benchmarks tests
 
 check: lint types spell docs test  ## everything that continuous integration runs
 

@@ -34,6 +34,9 @@ def run(
         "schema_version": 1,
         "suite": suite,
         "seed": seed,
+        "device": device,
+        "rounds": rounds,
+        "timeout": timeout,
         "machine": machine.describe(threads, device),
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -43,7 +46,7 @@ def run(
         print(name, file=sys.stderr, flush=True)
         content["rows"] += rows
         content["rows"].sort(key=lambda row: row["suite"])
-        write(content, out)  # after every case: an interrupted run keeps what it measured
+        report.write(content, out)  # after every case: an interrupted run keeps what it measured
     print((out / "results.md").read_text(encoding="utf-8"))
 
 
@@ -61,14 +64,6 @@ def earlier(out: Path, header: dict[str, Any]) -> list[harness.Row]:
     if content != header:
         raise typer.BadParameter(f"{path} is of another run; choose another --out")
     return rows
-
-
-def write(content: dict[str, Any], out: Path) -> None:
-    """The three forms of the results."""
-    record = json.dumps(content, indent=1, allow_nan=False)
-    (out / "results.json").write_text(record + "\n", encoding="utf-8")
-    text = report.markdown(content, report.plots(content["rows"], out))
-    (out / "results.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Case:
 
     Attributes:
         name: Of the problem, such as "gaussians".
-        quantity: What is computed, such as "W_1".
+        quantity: What is computed, such as "W_1"; empty where only the work is timed.
         n: Points of the first sample.
         m: Points of the second sample.
         d: Dimension.
@@ -71,7 +71,8 @@ class Case:
         """Identifies the case across runs."""
         extra = "".join(f" {name}={value}" for name, value in self.parameters.items())
         sizes = f"n={self.n}" if self.n == self.m else f"n={self.n},{self.m}"
-        return f"{self.quantity} {self.name} {sizes} d={self.d} p={self.p:g}{extra}"
+        name = f"{self.quantity} {self.name}".strip()
+        return f"{name} {sizes} d={self.d} p={self.p:g}{extra}"
 
     def describe(self) -> dict[str, Any]:
         """The columns of a row that come from the case."""

@@ -2,7 +2,8 @@
 
 Two runs on two days are not comparable in seconds. What is comparable is the ratio to a competitor
 that took turns with us: if otdist was 20 times faster than POT and is now 10 times faster, it
-became slower.
+became slower. A competitor of another version may have become faster instead, so that versions
+which differ are named.
 """
 
 from __future__ import annotations
@@ -15,14 +16,19 @@ import typer
 
 from benchmarks.case import OURS
 
+Row = dict[str, Any]
+SPARE_MB = 20.0
+"""Memory that may be added whatever it was: what a page cache or an allocator makes of a run."""
+
 
 def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> list[str]:
-    """Sentences about cases that became slower, less accurate, or stopped working.
+    """Sentences about cases that became slower, larger, less accurate, or stopped working.
 
     Args:
         old: Content of the earlier result file.
-        new: Content of the later one.
-        tolerance: Ratios below (1 − tolerance) of the earlier one count as slower.
+        new: Content of the later one; cases that it does not have are not compared.
+        tolerance: Ratios below (1 − tolerance) of the earlier one count as slower, memory above
+            (1 + tolerance) of the earlier as larger.
     """
     earlier = {(row["case"], row["competitor"]): row for row in old["rows"]}
     found = []
@@ -30,8 +36,8 @@ def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> l
         before = earlier.get((row["case"], row["competitor"]))
         if before is None or before["status"] != "ok":
             continue
-        if row["competitor"] == OURS:
-            found += _ours(before, row)
+        if row["competitor"].startswith(OURS):
+            found += _ours(before, row, tolerance)
         elif row["status"] == "ok" and "ratio" in row and "ratio" in before:
             was, now = before["ratio"]["median"], row["ratio"]["median"]
             if now < was * (1 - tolerance):
@@ -40,13 +46,39 @@ def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> l
     return found
 
 
-def _ours(before: dict[str, Any], row: dict[str, Any]) -> list[str]:
+def _ours(before: Row, row: Row, tolerance: float) -> list[str]:
+    name = f"{row['case']}: {row['competitor']}"
     if row["status"] != "ok":
-        return [f"{row['status']}: {row['case']}: {row['message']}"]
+        return [f"{row['status']}: {name}: {row['message']}"]
+    found = []
     was, now = before["error"], row["error"]
     if was is not None and now is not None and now > 2 * was + 1e-12:
-        return [f"less accurate: {row['case']}: error {was:.1g} → {now:.1g}"]
-    return []
+        found.append(f"less accurate: {name}: error {was:.1g} → {now:.1g}")
+    was, now = before["gap"], row["gap"]
+    if was is not None and (now is None or now > 2 * was + 1e-9 * abs(row["value"])):
+        change = "none" if now is None else f"{now:.1g}"
+        found.append(f"wider bracket: {name}: {was:.1g} → {change}")
+    if before["converged"] and row["converged"] is False:
+        found.append(f"not converged: {name}")
+    was, now = before["peak_mb"], row["peak_mb"]
+    if now > (1 + tolerance) * was + SPARE_MB:
+        found.append(f"more memory: {name}: {was:.0f} → {now:.0f} MB")
+    return found
+
+
+def notes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Sentences about what limits the comparison, without being a regression."""
+    cases = [{row["case"] for row in content["rows"]} for content in (old, new)]
+    found = [f"{len(cases[0] & cases[1])} cases compared"]
+    for name, only in (("earlier", cases[0] - cases[1]), ("later", cases[1] - cases[0])):
+        found += [f"{len(only)} cases in the {name} file only"] if only else []
+    before, after = (content["machine"]["versions"] for content in (old, new))
+    found += [
+        f"{name} {before.get(name)} → {after.get(name)}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+    return found
 
 
 def main(
@@ -57,7 +89,8 @@ def main(
     """Exit with 1 if the later results are worse."""
     read = [json.loads(path.read_text(encoding="utf-8")) for path in (old, new)]
     found = regressions(read[0], read[1], tolerance)
-    print("\n".join(found) or "no regression")
+    typer.echo("; ".join(notes(read[0], read[1])), err=True)
+    typer.echo("\n".join(found) or "no regression")
     raise typer.Exit(1 if found else 0)
 
 

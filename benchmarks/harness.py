@@ -1,8 +1,8 @@
 """From cases to rows: every competitor alone first, then those that work in turns.
 
 Alone, in a process of its own with a time limit, a competitor may fail, hang or run out of memory
-without
-harm: that becomes a row which says so. Those that returned are then timed in turns in one process.
+without harm: that becomes a row which says so. Those that returned are then timed in turns in one
+process.
 """
 
 from __future__ import annotations

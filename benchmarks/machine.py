@@ -18,6 +18,9 @@ PACKAGES = (
     "ott-jax",
     "jax",
     "scikit-learn",
+    "prdc",
+    "dcor",
+    "dask",
 )
 
 

@@ -1,22 +1,55 @@
-"""Tables and plots from the rows of a result file; nothing in them is typed by hand.
+"""The page of a result file: the machine, a table for every suite, and its plots.
 
-`python -m benchmarks.report results.json` prints the table that the README shows.
+Nothing in it is typed by hand. `python -m benchmarks.report RESULTS.json` writes results.md and the
+plots again, beside that file; with PAGE.md behind it, the tables of its suites go into that page,
+between the marks <!-- benchmarks SUITE: start --> and <!-- benchmarks SUITE: end -->.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from benchmarks.case import OURS
+from benchmarks.plots import plots
 
 Row = dict[str, Any]
-COLOURS = {OURS: "#2f6db3"}
-OTHERS = ("#d9662b", "#4d9e64", "#8a5fb0", "#b5893a", "#7a7a7a", "#c0508a")
+TITLES = {
+    "entropic": "Entropic transport",
+    "exact": "Exact transport",
+    "exact_parts": "Exact transport, part by part",
+    "gan": "Generators",
+    "neural": "Critics",
+    "pairwise": "Many samples",
+    "sliced": "Sliced distances",
+    "univariate": "On the line",
+}
+HEADER = ("problem", "competitor", "time", "ratio", "memory", "error", "bracket", "status")
+
+
+def write(content: dict[str, Any], folder: Path) -> None:
+    """The three forms of the results: JSON, the page, its plots."""
+    record = json.dumps(content, indent=1, allow_nan=False)
+    (folder / "results.json").write_text(record + "\n", encoding="utf-8")
+    text = markdown(content, plots(content["rows"], folder))
+    (folder / "results.md").write_text(text, encoding="utf-8")
+
+
+def command(content: dict[str, Any]) -> str:
+    """The command that wrote a result file.
+
+    >>> command({"suite": "quick", "seed": 0, "rounds": 9, "timeout": 120.0, "device": "cpu"})
+    'python -m benchmarks --suite quick --seed 0 --rounds 9 --timeout 120'
+    """
+    device = "" if content["device"] == "cpu" else f" --device {content['device']}"
+    return (
+        f"python -m benchmarks --suite {content['suite']} --seed {content['seed']} "
+        f"--rounds {content['rounds']} --timeout {content['timeout']:g}{device}"
+    )
 
 
 def markdown(content: dict[str, Any], pictures: Sequence[Path] = ()) -> str:
@@ -24,41 +57,21 @@ def markdown(content: dict[str, Any], pictures: Sequence[Path] = ()) -> str:
     machine = content["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     lines = [
-        f"Measured on {machine['cpu']}, {machine['threads']} threads, device {machine['device']}, "
-        f"Python {machine['python']}; {versions}; seed {content['seed']}.",
-        "",
-        "Times are medians with quartiles over rounds in which the competitors take turns; *ratio* "
-        "is the median over rounds of a competitor's time divided by that of otdist (above 1: "
-        "otdist is faster). *Memory* is what the call added to the peak of its own process.",
+        f"Written by `{command(content)}` on {machine['cpu']}, {machine['threads']} threads, "
+        f"device {machine['device']}, Python {machine['python']}; {versions}.",
     ]
     for suite, rows in groupby(content["rows"], key=lambda row: row["suite"]):
-        lines += ["", f"### {suite.replace('_', ' ').capitalize()}", "", *table(list(rows))]
+        title = TITLES.get(suite, suite.replace("_", " ").capitalize())
+        lines += ["", f"### {title}", "", *table(list(rows))]
         own = [picture.name for picture in pictures if picture.name.startswith(f"{suite}-")]
-        lines += [line for name in own for line in ("", f"![{Path(name).stem}]({name})")]
+        lines += [line for name in own for line in ("", f"![{_described(name)}]({name})")]
     return "\n".join(lines) + "\n"
 
 
-TRAINING = ("gan", "neural")
-
-
-def headline(rows: Sequence[Row]) -> list[str]:
-    """Lines of a table for the README: against the fastest other library on each problem.
-
-    Suites that train are left out: their competitors differ in what they reach, not in time.
-    """
-    lines = ["| problem | fastest other library | otdist is |", "| --- | --- | --- |"]
-    timed = [row for row in rows if row["suite"] not in TRAINING]
-    for case, group in groupby(timed, key=lambda row: row["case"]):
-        answered = [row for row in group if row.get("ratio") and row["value"] is not None]
-        others = [row for row in answered if not row["competitor"].startswith(OURS)]
-        if others:
-            best = min(others, key=lambda row: row["seconds"]["median"])
-            ratio = best["ratio"]["median"]
-            lines.append(f"| {case} | {best['competitor']} | {ratio:.2g} times as fast |")
-    return lines
-
-
-HEADER = ("problem", "competitor", "time", "ratio", "memory", "error", "bracket width", "status")
+def _described(name: str) -> str:
+    suite, _, kind = Path(name).stem.rpartition("-")
+    axes = "time and memory against n" if kind == "scaling" else "error against time"
+    return f"{suite}: {axes}, one colour a competitor"
 
 
 def table(rows: Sequence[Row]) -> list[str]:
@@ -79,8 +92,7 @@ def _cells(row: Row) -> list[str]:
         return ["", "", "", "", "", f"{row['status']}: {row['message']}".replace("|", "/")]
     ratio = row.get("ratio")
     return [
-        f"{duration(row['seconds']['median'])} "
-        f"({duration(row['seconds']['q25'])} to {duration(row['seconds']['q75'])})",
+        spread(row["seconds"]),
         "" if ratio is None or row["competitor"] == OURS else f"{ratio['median']:.3g}",
         f"{row['peak_mb']:.0f} MB",
         "" if row["error"] is None else f"{row['error']:.1g}",
@@ -97,98 +109,66 @@ def _on_cuda(row: Row) -> str:
     return f"{duration(found['seconds']['median'])}, {found['peak_mb']:.0f} MB"
 
 
+def _unit(seconds: float) -> tuple[float, str]:
+    if seconds < 1e-3:
+        return 1e6, "µs"
+    return (1e3, "ms") if seconds < 1 else (1, "s")
+
+
 def duration(seconds: float) -> str:
     """Seconds in the unit that people read.
 
     >>> duration(0.0123), duration(75)
     ('12.3 ms', '75 s')
     """
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.3g} µs"
-    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    factor, unit = _unit(seconds)
+    return f"{seconds * factor:.3g} {unit}"
 
 
-def plots(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Write the plots of every suite; the files."""
-    written = []
-    for suite, group in groupby(rows, key=lambda row: row["suite"]):
-        own = [row for row in group if row["status"] == "ok"]
-        scaling = _scaling(suite, own, folder / f"{suite}-scaling.svg")
-        accuracy = _accuracy(suite, own, folder / f"{suite}-accuracy.svg")
-        written += [path for path in (scaling, accuracy) if path]
-    return written
+def spread(quartiles: dict[str, float]) -> str:
+    """Median and quartiles in one unit; the median alone where they are one call.
+
+    >>> spread({"q25": 0.0991, "median": 0.101, "q75": 0.2})
+    '101 (99.1–200) ms'
+    >>> spread({"q25": 3.0, "median": 3.0, "q75": 3.0})
+    '3 s'
+    >>> spread({"q25": 0.9, "median": 0.99, "q75": 1.234})
+    '990 (900–1234) ms'
+    """
+    low, middle, high = (quartiles[key] for key in ("q25", "median", "q75"))
+    if low == high:
+        return duration(middle)
+    factor, unit = _unit(middle)
+    return f"{_three(middle * factor)} ({_three(low * factor)}–{_three(high * factor)}) {unit}"
 
 
-def _style(rows: Iterable[Row]) -> dict[str, str]:
-    names = list(dict.fromkeys(row["competitor"] for row in rows if row["competitor"] != OURS))
-    return COLOURS | {name: OTHERS[index % len(OTHERS)] for index, name in enumerate(names)}
+def _three(value: float) -> str:
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
-def _scaling(suite: str, rows: list[Row], path: Path) -> Path | None:
-    """Time and memory against n, one line a competitor and family of cases."""
-    families: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        family = f"{row['quantity']} {row['problem']}, d = {row['d']}"
-        families.setdefault((row["competitor"], family), []).append(row)
-    lines = {k: v for k, v in families.items() if len({row["n"] for row in v}) > 1}
-    if not lines:
-        return None
-    figure, axes = _figure(2, f"{suite}: time and memory against n")
-    colours, styles = _style(rows), ("-", "--", ":", "-.")
-    names = list(dict.fromkeys(family for _, family in lines))
-    for (competitor, family), group in lines.items():
-        group = sorted(group, key=lambda row: row["n"])
-        look = {
-            "color": colours[competitor],
-            "linestyle": styles[names.index(family) % len(styles)],
-            "marker": "o",
-            "markersize": 3,
-        }
-        sizes = [row["n"] for row in group]
-        axes[0].plot(sizes, [row["seconds"]["median"] for row in group], **look)
-        memory = [max(row["peak_mb"], 1) for row in group]
-        axes[1].plot(sizes, memory, label=f"{competitor}: {family}", **look)
-    axes[0].set_ylabel("seconds (median)")
-    axes[1].set_ylabel("MB added to the peak")
-    for ax in axes:
-        ax.set(xscale="log", yscale="log", xlabel="n")
-    return _save(figure, path)
+def fill(page: Path, content: dict[str, Any]) -> None:
+    """Write the command and the tables of suites between their marks on a page.
 
-
-def _accuracy(suite: str, rows: list[Row], path: Path) -> Path | None:
-    """Error against time: down and left is better."""
-    known = [row for row in rows if row.get("error") is not None]
-    if not any(row["error"] > 1e-6 for row in known):
-        return None
-    figure, (ax,) = _figure(1, f"{suite}: error against time")
-    colours = _style(rows)
-    for name in dict.fromkeys(row["competitor"] for row in known):
-        own = [row for row in known if row["competitor"] == name]
-        ax.scatter(
-            [row["seconds"]["median"] for row in own],
-            [max(row["error"], 1e-16) for row in own],
-            color=colours[name], label=name, s=22,
-        )  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlabel="seconds (median)", ylabel="relative error")
-    return _save(figure, path)
-
-
-def _figure(columns: int, title: str) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2 * columns + 1, 4.2), layout="constrained", facecolor="white")
-    figure.suptitle(title)
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
-
-
-def _save(figure: Any, path: Path) -> Path:
-    for ax in figure.axes:
-        ax.grid(alpha=0.25)
-        ax.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    figure.savefig(path, metadata={"Date": None})
-    return path
+    Raises:
+        ValueError: the page has marks for none of the suites.
+    """
+    text, found = page.read_text(encoding="utf-8"), False
+    where = f"`{command(content)}` on {content['machine']['cpu']}:"
+    for suite, rows in groupby(content["rows"], key=lambda row: row["suite"]):
+        start, end = (f"<!-- benchmarks {suite}: {side} -->" for side in ("start", "end"))
+        if start in text:
+            before, rest = text.split(start)
+            lines = [start, where, "", *table(list(rows)), end]
+            text, found = before + "\n".join(lines) + rest.split(end)[1], True
+    if not found:
+        raise ValueError(f"{page} has no marks for a suite of these results")
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    print("\n".join(headline(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["rows"])))
+    results = Path(sys.argv[1])
+    read = json.loads(results.read_text(encoding="utf-8"))
+    if len(sys.argv) > 2:
+        fill(Path(sys.argv[2]), read)
+    else:
+        write(read, results.parent)

@@ -1,4 +1,8 @@
-"""Docstrings are written for `help()`; the site wants TeX delimiters and fenced examples."""
+"""Docstrings are written for `help()`; the site wants other marks around the same words.
+
+Formulas get TeX delimiters, examples a fence, and one-line sections such as "Cost: a sort." become
+paragraphs: griffe would take the first of their lines for the title of a box.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,17 @@ import griffe
 
 MATH = re.compile(r"^( *)\.\. math::(.*\n(?:\1 +\S.*\n|\n(?=\1 +\S))*)", re.MULTILINE)
 ROLE = re.compile(r":math:`([^`]+)`")
+SECTION = re.compile(r"^([A-Z][A-Za-z]*(?: [a-z]+){0,3}): (\S.*(?:\n +\S.*)*)\n", re.MULTILINE)
 EXAMPLE = re.compile(r"^( *)>>> .*\n(?:\1\S.*\n|\1 +\S.*\n)*", re.MULTILINE)
 
 
 def to_markdown(text: str) -> str:
-    r"""Replace `.. math::` blocks, :math:`…` roles and doctests.
+    r"""Replace `.. math::` blocks, :math:`…` roles, one-line sections and doctests.
 
     >>> to_markdown("A cost :math:`|x|^p`.\n")
     'A cost \\(|x|^p\\).\n'
+    >>> to_markdown("Cost: a sort, and\n    a pass.\nReference: none.\n")
+    '\n**Cost:** a sort, and a pass.\n\n\n**Reference:** none.\n\n'
     """
 
     def formula(match: re.Match[str]) -> str:
@@ -28,7 +35,12 @@ def to_markdown(text: str) -> str:
         code = textwrap.dedent(match[0])
         return textwrap.indent(f"\n```pycon\n{code}```\n", match[1])
 
+    def section(match: re.Match[str]) -> str:
+        words = " ".join(line.strip() for line in match[2].splitlines())
+        return f"\n**{match[1]}:** {words}\n\n"
+
     text = text if text.endswith("\n") else text + "\n"
+    text = SECTION.sub(section, text)
     return EXAMPLE.sub(example, ROLE.sub(r"\\(\1\\)", MATH.sub(formula, text)))
 
 

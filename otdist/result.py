@@ -23,7 +23,20 @@ Array = np.ndarray | Tensor
 
 
 class ConvergenceWarning(UserWarning):
-    """A solver stopped before reaching its tolerance; its bracket is valid all the same."""
+    """A solver stopped before reaching its tolerance; its bracket is valid all the same.
+
+    >>> import warnings
+    >>> import numpy as np
+    >>> import otdist
+    >>> x, y = np.random.default_rng(0).normal(size=(2, 100, 2))
+    >>> with warnings.catch_warnings(record=True) as issued:
+    ...     warnings.simplefilter("always")
+    ...     rough = otdist.wasserstein(x, y, solver=otdist.Sinkhorn(eps=0.001, max_iter=2))
+    >>> issued[0].category.__name__, rough.converged
+    ('ConvergenceWarning', False)
+    >>> rough.lower <= otdist.wasserstein(x, y).distance <= rough.upper
+    True
+    """
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from benchmarks import harness, machine, report, suites
+from benchmarks import harness, headline, machine, report, suites
 from benchmarks.__main__ import earlier
 from benchmarks.case import OURS
-from benchmarks.compare import regressions
+from benchmarks.compare import notes, regressions
 from benchmarks.harness import Settings, quartiles
 
 ROOT = Path(__file__).parents[1]
@@ -102,52 +102,141 @@ def test_an_interrupted_run_is_resumed_only_as_the_same_run(rows, tmp_path):
         earlier(tmp_path, {**header, "seed": 1})
 
 
+MACHINE = {"cpu": "c", "threads": 1, "device": "cpu", "python": "3", "versions": {"POT": "1"}}
+HEADER = {"suite": "tiny.naps", "seed": 0, "device": "cpu", "rounds": 3, "timeout": 6.0}
+
+
 def test_table_and_plots_are_made_from_rows(rows, tmp_path):
-    machine = {"cpu": "c", "threads": 1, "device": "cpu", "python": "3", "versions": {}}
-    text = report.markdown({"machine": machine, "seed": 0, "rows": rows})
+    content = {**HEADER, "machine": MACHINE, "rows": rows}
+    text = report.markdown(content)
+    assert "`python -m benchmarks --suite tiny.naps --seed 0 --rounds 3 --timeout 6` on c" in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(rows)
     assert {line.count("|") for line in lines} == {len(report.HEADER) + 1}
     assert "timeout: no answer after 6 s" in text
     assert "not converged" in text
+    (tmp_path / "sliced-accuracy.svg").touch()
     larger = [row | {"n": 100, "case": "larger"} for row in rows]
-    pictures = report.plots([*rows, *larger], tmp_path)
-    assert [picture.name for picture in pictures] == [
-        "tiny.naps-scaling.svg", "tiny.naps-accuracy.svg",
-    ]  # fmt: skip
-    page = report.markdown({"machine": machine, "seed": 0, "rows": rows}, pictures)
-    assert "![tiny.naps-scaling](tiny.naps-scaling.svg)" in page
+    report.write({**content, "rows": [*rows, *larger]}, tmp_path)
+    names = ["results.json", "results.md", "tiny.naps-accuracy.svg", "tiny.naps-scaling.svg"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
+    page = (tmp_path / "results.md").read_text()
+    assert "](tiny.naps-scaling.svg)" in page
+    again = [(tmp_path / name).read_bytes() for name in names]
+    report.write(json.loads((tmp_path / "results.json").read_text()), tmp_path)
+    assert [(tmp_path / name).read_bytes() for name in names] == again
 
 
-def test_regressions_are_seen_through_paired_ratios(rows):
-    old = {"rows": rows}
+def changed(rows, competitor, **columns):
+    """The same results but for one competitor."""
+    copy = [row | columns if row["competitor"] == competitor else row for row in rows]
+    return {"rows": copy, "machine": MACHINE}
+
+
+@pytest.mark.parametrize(
+    ("competitor", "columns", "sentence"),
+    [
+        ("slow", {"ratio": {"median": 1.5}}, "slower: W_1 naps n=10 d=1 p=1: "),
+        (OURS, {"error": 0.1}, "less accurate: "),
+        (OURS, {"gap": 4.0}, "wider bracket: W_1 naps n=10 d=1 p=1: otdist: 1 → 4"),
+        (OURS, {"gap": None}, "wider bracket: W_1 naps n=10 d=1 p=1: otdist: 1 → none"),
+        (OURS, {"converged": False}, "not converged: "),
+        (OURS, {"peak_mb": 500.0}, "more memory: "),
+        (OURS, {"status": "failed", "message": "boom"}, "failed: "),
+    ],
+)
+def test_regressions_are_seen_through_paired_ratios(rows, competitor, columns, sentence):
+    old = {"rows": rows, "machine": MACHINE}
     assert regressions(old, old, tolerance=0.1) == []
-    slower = json.loads(json.dumps(old))
-    for row in slower["rows"]:
-        if row["competitor"] == "slow":
-            row["ratio"]["median"] /= 2
-    (sentence,) = regressions(old, slower, tolerance=0.1)
-    assert sentence.startswith("slower: W_1 naps")
-    wrong = json.loads(json.dumps(old))
-    wrong["rows"][0] |= {"error": 0.1}
-    (sentence,) = regressions(old, wrong, tolerance=0.1)
-    assert sentence.startswith("less accurate")
-    broken = json.loads(json.dumps(old))
-    broken["rows"][0] |= {"status": "failed", "message": "boom"}
-    (sentence,) = regressions(old, broken, tolerance=0.1)
-    assert sentence.startswith("failed")
+    worse = changed(rows, competitor, **columns)
+    (found,) = regressions(old, worse, tolerance=0.1)
+    assert found.startswith(sentence)
+    assert regressions(worse, old, tolerance=0.1) == []
 
 
-def test_headline_is_against_the_fastest_other(rows):
-    (line,) = report.headline(rows)[2:]
-    assert "hungry" in line or "slow" in line
-    assert "times as fast" in line
+def test_what_was_not_compared_is_said(rows):
+    old = {"rows": rows, "machine": MACHINE}
+    other = {"rows": [rows[0] | {"case": "new"}], "machine": MACHINE | {"versions": {"POT": "2"}}}
+    assert notes(old, other) == [
+        "0 cases compared",
+        "1 cases in the earlier file only",
+        "1 cases in the later file only",
+        "POT 1 → 2",
+    ]
 
 
-def test_readme_shows_the_measured_headline():
-    text = (ROOT / "docs" / "benchmarks" / "results.json").read_text(encoding="utf-8")
+def test_the_regression_check_is_a_command(rows, tmp_path):
+    for name, content in (
+        ("old", changed(rows, OURS)),
+        ("new", changed(rows, OURS, converged=False)),
+    ):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    for second, code in (("old", 0), ("new", 1)):
+        files = [str(tmp_path / "old.json"), str(tmp_path / f"{second}.json")]
+        command = [sys.executable, "-m", "benchmarks.compare", *files]
+        assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == code
+
+
+def line(suite="exact", n=100, name="peer", ratio=2.0, **columns):
+    row = {
+        "suite": suite, "case": f"{suite} {n}", "problem": "clouds", "quantity": "W_2", "n": n,
+        "m": n, "d": 2, "parameters": {}, "competitor": name, "status": "ok", "value": 1.0,
+        "error": None, "ratio": {"median": ratio},
+    }  # fmt: skip
+    return row | columns
+
+
+def test_headline_groups_sizes_and_shows_where_others_win():
+    rows = []
+    for n, ratio in ((100, 0.5), (300, 0.8), (500, 1.6), (1000, 4.4)):
+        rows += [line(n=n, name=OURS, ratio=1.0), line(n=n, ratio=ratio), line(n=n, ratio=9.0)]
+    start = "| exact: W_2, clouds | n = "
+    assert headline.headline(rows)[2:] == [
+        start + "100, 300, d = 2 | peer | **slower**, 1.2 to 2 times as long |",
+        start + "500, 1,000, d = 2 | peer | 1.6 to 4.4 times as fast |",
+    ]
+
+
+def test_headline_leaves_out_what_is_no_match():
+    ours = line(name=OURS, ratio=1.0, error=1e-9)
+    others = [
+        line(name="wrong", ratio=0.1, error=0.2),
+        line(name="no value", ratio=0.1, value=None),
+        line(name="otdist, 1 thread", ratio=0.1),
+        {"suite": "exact", "case": ours["case"], "competitor": "failed", "status": "failed"},
+        line(name="peer", ratio=3.0, error=0.005),
+    ]
+    others[3] |= {"value": None, "message": "boom"}
+    (found,) = headline.headline([ours, *others])[2:]
+    assert "| peer | 3 times as fast |" in found
+    assert headline.headline([line("gan", name=OURS), line("gan")])[2:] == []
+    assert headline.headline([ours])[2:] == []
+
+
+def test_published_pages_are_what_the_measurements_say(tmp_path):
+    pytest.importorskip("matplotlib")
+    folder = ROOT / "docs" / "benchmarks"
+    text = (folder / "results.json").read_text(encoding="utf-8")
+    content = json.loads(text)
+    report.write(content, tmp_path)
+    assert (tmp_path / "results.json").read_text(encoding="utf-8") == text
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert (folder / "results.md").read_text(encoding="utf-8") == page
+    pictures = [sorted(file.name for file in at.glob("*.svg")) for at in (tmp_path, folder)]
+    assert pictures[0] == pictures[1]
+    parts = json.loads((ROOT / "benchmarks/results/exact_parts.json").read_text(encoding="utf-8"))
+    exact = (ROOT / "docs" / "exact.md").read_text(encoding="utf-8")
+    copy = tmp_path / "exact.md"
+    copy.write_text(exact, encoding="utf-8")
+    report.fill(copy, parts)
+    assert copy.read_text(encoding="utf-8") == exact
+    with pytest.raises(ValueError, match="no marks for a suite"):
+        report.fill(copy, content)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "\n".join(report.headline(json.loads(text)["rows"])) in readme
+    copy = tmp_path / "README.md"
+    copy.write_text(readme, encoding="utf-8")
+    headline.into(copy, content)
+    assert copy.read_text(encoding="utf-8") == readme
 
 
 def test_quartiles():

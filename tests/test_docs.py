@@ -78,20 +78,15 @@ def test_a_wrong_output_is_noticed(tmp_path):
     assert run_page(page) == 0
 
 
-def test_internal_links_of_the_readme_exist():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)\)", text) + re.findall(
-        r'(?:src|srcset)="([^"]+)"', text
-    ):
-        if "://" not in target:
-            assert (ROOT / target).exists(), target
+def decisions(path):
+    """Rows of the table "Which function do I want?": what one has, wants, and uses."""
+    section = path.read_text(encoding="utf-8").split("## Which function do I want?")[1]
+    lines = [line for line in section.split("\n## ")[0].splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return [(have, want, re.sub(r"\[(.*)\]\(.*\)", r"\1", use)) for have, want, use, *_ in cells]
 
 
-def test_every_public_name_is_in_the_reference():
-    import otdist
-
-    text = "".join(
-        page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md")
-    )
-    rooms = re.findall(r"^::: otdist\.(\w+)", text, re.MULTILINE)
-    assert set(otdist.__all__) - {"__version__"} <= set(rooms)
+def test_the_decision_table_of_the_readme_is_part_of_that_of_the_site():
+    short, long = decisions(ROOT / "README.md"), decisions(ROOT / "docs" / "index.md")
+    assert len(short) > 8
+    assert set(short) <= set(long)

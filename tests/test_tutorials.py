@@ -1,6 +1,7 @@
 """The tutorials run, in their short mode, and draw their pictures."""
 
 import importlib.util
+import re
 import warnings
 from pathlib import Path
 
@@ -30,6 +31,13 @@ def test_tutorial_has_a_page_that_shows_its_pictures(path):
     page = path.with_suffix(".md").read_text(encoding="utf-8")
     assert f'--8<-- "docs/tutorials/{path.name}"' in page
     assert "](../assets/" in page
+
+
+def test_the_gallery_shows_every_tutorial():
+    gallery = (FOLDER / "index.md").read_text(encoding="utf-8")
+    linked = re.findall(r"^- \[.*\]\((\w+)\.md\)$", gallery, re.MULTILINE)
+    assert sorted(linked) == [path.stem for path in SCRIPTS]
+    assert gallery.count("![") == len(SCRIPTS)
 
 
 @pytest.mark.slow

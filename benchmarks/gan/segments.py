@@ -17,6 +17,7 @@ from torch import Tensor
 from otdist import wasserstein, wgan
 
 ROWS = 256
+GREEN = "#4d9e64"
 
 
 def run(thetas: int = 9, steps: int = 150, seed: int = 0) -> list[dict[str, Any]]:
@@ -58,22 +59,24 @@ def _moved(theta: Tensor, z: Tensor) -> Tensor:
 
 def picture(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw the distances and the gradients over θ."""
-    from otdist._extras import require
+    from otdist.drawing.style import BLUE, ORANGE, bare, panels
 
-    figure = require("matplotlib.figure", extra="plot").Figure(
-        figsize=(8, 3.2), layout="constrained"
-    )
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = panels(2, 4.2, 3.3)
     thetas = [row["theta"] for row in rows]
-    left.plot(thetas, [row["w1"] for row in rows], "o-", label="exact W_1")
-    left.plot(thetas, [row["critic_gap"] for row in rows], "x--", label="gap of a trained critic")
-    left.plot(thetas, [row["js"] for row in rows], ".:", label="Jensen–Shannon")
-    right.plot(thetas, [row["w1_gradient"] for row in rows], "o-", label="of exact W_1")
-    right.plot(
-        thetas, [row["critic_gradient"] for row in rows], "x--", label="of the generator's loss"
-    )
-    right.plot(thetas, [0.0] * len(rows), ".:", label="of Jensen–Shannon, θ ≠ 0")
+    left.plot(thetas, [row["w1"] for row in rows], color=BLUE, label="exact $W_1$")
+    left.plot(thetas, [row["critic_gap"] for row in rows], "x", color=ORANGE, label="critic's gap")
+    left.plot(thetas, [row["js"] for row in rows], "o", color=GREEN, ms=4, label="Jensen–Shannon")
+    exact = [row["w1_gradient"] for row in rows]
+    right.plot(thetas, exact, "_", color=BLUE, ms=14, mew=2, label="of exact $W_1$")
+    loss = [row["critic_gradient"] for row in rows]
+    right.plot(thetas, loss, "x", color=ORANGE, label="of the generator's loss")
+    apart = [theta for theta in thetas if abs(theta) > 1e-6]
+    right.plot(apart, [0.0] * len(apart), "o", color=GREEN, ms=4, label="of Jensen–Shannon")
     for axes, title in ((left, "distance"), (right, "gradient in θ")):
-        axes.set(xlabel="θ", title=title)
-        axes.legend(fontsize="x-small")
+        axes.set_xlabel("θ")
+        axes.set_title(title, fontsize=10)
+        bare(axes)
+    left.set_ylim(-0.05, 1.45)
+    left.legend(frameon=False, fontsize=8, loc="upper center", ncols=2)
+    right.legend(frameon=False, fontsize=8, loc="upper left")
     figure.savefig(path, dpi=120)

@@ -135,7 +135,7 @@ def ott_divergence(inputs: Inputs) -> Call:
 def _pass(d: int) -> Case:
     return Case(
         name="soft-min pass",
-        quantity="none",
+        quantity="",
         n=4000,
         m=4000,
         d=d,

@@ -1,7 +1,8 @@
-"""Evaluation: neighbour metrics against `prdc`, and the whole default report.
+"""Evaluation: neighbour metrics against `prdc`, a permutation test, the whole default report.
 
-The value of the neighbour metrics is precision, which `prdc` is the truth for. The report is all
-fifteen metrics with floors, spreads and intervals but no permutations; its value is `w1`, and
+The value of the neighbour metrics is precision, which `prdc` is the truth for. The test is that of
+the energy distance with 999 permutations, beside `dcor`; its value is the p-value. The report is
+all fifteen metrics with floors, spreads and intervals but no permutations; its value is `w1`, and
 nobody else computes it. Its memory is that of the call, in a process of its own.
 """
 
@@ -12,6 +13,8 @@ from functools import partial
 import numpy as np
 
 from benchmarks.case import OURS, Call, Case, Competitor, Inputs, Outcome
+
+PERMUTATIONS = 999
 
 
 def normal_clouds(seed: int, n: int, d: int) -> Inputs:
@@ -37,6 +40,28 @@ def prdc_neighbours(inputs: Inputs) -> Call:
     return lambda: Outcome(float(compute_prdc(x, y, nearest_k=5)["precision"]))
 
 
+def otdist_test(inputs: Inputs) -> Call:
+    """`two_sample_test` of the energy distance."""
+    from otdist.inference.permutation import two_sample_test
+
+    x, y = inputs["x"], inputs["y"]
+    two_sample_test(x[:50], y[:50], "energy", n_permutations=9)
+    return lambda: Outcome(two_sample_test(x, y, "energy", n_permutations=PERMUTATIONS).pvalue)
+
+
+def dcor_test(inputs: Inputs) -> Call:
+    """The same test by `dcor`."""
+    import dcor
+
+    x, y = inputs["x"], inputs["y"]
+
+    def call() -> Outcome:
+        test = dcor.homogeneity.energy_test(x, y, num_resamples=PERMUTATIONS, random_state=0)
+        return Outcome(float(test.pvalue))
+
+    return call
+
+
 def otdist_report(inputs: Inputs) -> Call:
     """`evaluate` with its defaults."""
     import otdist
@@ -57,6 +82,7 @@ def _case(
     d: int,
     competitors: dict[str, Competitor],
     peer: Competitor | None = None,
+    quick: bool | None = None,
 ) -> Case:
     def truth(inputs: Inputs) -> float | None:
         return None if peer is None else peer(inputs)().value
@@ -71,15 +97,18 @@ def _case(
         make=partial(normal_clouds, n=n, d=d),
         competitors=competitors,
         truth=truth,
-        quick=n <= 2000,
+        quick=n <= 2000 if quick is None else quick,
     )
 
 
 def cases() -> list[Case]:
-    """Neighbours at two sizes and in many dimensions, and the report."""
+    """A test, neighbours at two sizes and in many dimensions, and the report."""
     neighbours: dict[str, Competitor] = {OURS: otdist_neighbours, "prdc": prdc_neighbours}
     report: dict[str, Competitor] = {OURS: otdist_report}
+    test: dict[str, Competitor] = {OURS: otdist_test, "dcor": dcor_test}
     return [
+        _case("energy test", 500, 10, test),
+        _case("energy test", 2_000, 10, test, quick=False),
         _case("precision and recall", 2_000, 64, neighbours, prdc_neighbours),
         _case("precision and recall", 10_000, 64, neighbours, prdc_neighbours),
         _case("precision and recall", 10_000, 512, neighbours, prdc_neighbours),

@@ -50,17 +50,21 @@ def measure(name: str, n: int, d: int) -> tuple[float, float]:
 
 def main(path: Path) -> None:
     """Measure, draw, write."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
+    figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.4))
     for colour, d in zip(("C0", "C1", "C2"), DIMENSIONS, strict=True):
         for (name, sizes), style in zip(SIZES.items(), ("o-", "s--"), strict=True):
             figures = [measure(name, n, d) for n in sizes]
             for axis, values in zip(axes, zip(*figures, strict=True), strict=True):
                 axis.loglog(sizes, values, style, color=colour, ms=4, label=f"{name}, d = {d}")
     for axis, label in zip(axes, ("seconds", "megabytes"), strict=True):
-        axis.set_xlabel("n = m")
-        axis.set_ylabel(label)
-        axis.grid(alpha=0.3, which="both")
-    axes[0].legend(frameon=False, fontsize=8)
+        axis.set(xlabel="n = m", ylabel=label)
+        axis.set_xticks(SIZES["otdist"], [f"{n:,}" for n in SIZES["otdist"]])
+        low, high = axis.get_ylim()
+        ticks = [t for k in range(-3, 5) for t in (10.0**k, 3 * 10.0**k) if low < t < high]
+        axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})

@@ -54,7 +54,8 @@ def errors(d: int) -> dict[str, list[float]]:
 def main(path: Path) -> None:
     """Draw and write the picture."""
     dimensions = (2, 3, 10, 64)
-    figure, axes = plt.subplots(1, len(dimensions), figsize=(11, 3), sharey=True)
+    figure, grid = plt.subplots(2, 2, figsize=(7.6, 5.6), sharey=True)
+    axes = grid.ravel()
     for axis, d in zip(axes, dimensions, strict=True):
         for kind, values in errors(d).items():
             axis.loglog(COUNTS, np.maximum(values, 1e-6), "o-", ms=3, label=kind)
@@ -63,7 +64,8 @@ def main(path: Path) -> None:
         axis.set_xticks(COUNTS[::2], [str(count) for count in COUNTS[::2]])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("relative error (RMS)")
+    for axis in grid[:, 0]:
+        axis.set_ylabel("relative error (RMS)")
     axes[0].set_ylim(1e-6, 0.3)
     axes[0].legend(frameon=False, fontsize=9)
     figure.tight_layout()

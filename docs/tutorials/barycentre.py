@@ -1,7 +1,8 @@
 """Barycentres on the line: the average of distributions is the average of their quantiles.
 
 The law that minimises Σ_k λ_k W_2²(·, μ_k) on the line has the quantile function Σ_k λ_k F_k⁻¹.
-Averaging densities instead gives a mixture with one bump per law; the barycentre keeps the shape.
+Averaging densities instead gives a mixture that is as wide as all laws together; the barycentre
+lies between them and keeps their shape.
 """
 
 from pathlib import Path

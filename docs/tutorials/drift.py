@@ -28,7 +28,9 @@ def halves(seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 
 def faulty(table: dict[str, np.ndarray], seed: int = 1) -> dict[str, np.ndarray]:
-    """Alcohol reads half a percent too high; magnesium has three times the spread, and its mean."""
+    """Alcohol reads half a percentage point too high; magnesium keeps its mean, at three times the
+    spread.
+    """
     magnesium = table["magnesium"]
     noise = np.random.default_rng(seed).normal(size=len(magnesium))
     noisy = magnesium + 2.8 * magnesium.std() * (noise - noise.mean())

@@ -62,10 +62,11 @@ def main(folder: Path, short: bool = False) -> None:
         used = [d for d, w in zip(distances, weights, strict=True) if w]
         assert max(used) < 1.0
 
-    figure = Figure(figsize=(10.5, 2.1), layout="constrained", facecolor="white")
-    for axes, (name, (points, colour)) in zip(figure.subplots(1, 6), drawn.items(), strict=True):
-        axes.scatter(*points.T, s=1.5, color=colour, linewidths=0)
-        axes.set_title(name, fontsize=9)
+    figure = Figure(figsize=(7, 4.9), layout="constrained", facecolor="white")
+    panels = figure.subplots(2, 3).ravel()
+    for axes, (name, (points, colour)) in zip(panels, drawn.items(), strict=True):
+        axes.scatter(*points.T, s=2.5, color=colour, linewidths=0)
+        axes.set_title(name, fontsize=10)
         axes.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xticks=[], yticks=[])
         axes.set_aspect("equal")
     figure.savefig(folder / "free-support-barycentre.png", dpi=130)

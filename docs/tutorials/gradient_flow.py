@@ -37,15 +37,17 @@ def main(folder: Path, short: bool = False) -> None:
     print(f"exact W_2: {curve[0][1]:.3f} at the start, {curve[-1][1]:.3f} after {steps} steps")
     assert curve[-1][1] < 0.5 * curve[0][1]
 
-    figure = Figure(figsize=(11, 2.9), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(9.6, 2.3), layout="constrained", facecolor="white")
     *panels, last = figure.subplots(1, len(shown) + 1)
     for axes, (step, frame) in zip(panels, frames.items(), strict=True):
         axes.scatter(*target.T, s=2, color="#d9662b", alpha=0.5, linewidths=0)
         axes.scatter(*frame.T, s=4, color="#2f6db3", linewidths=0)
-        axes.set(title=f"step {step}", xticks=[], yticks=[], xlim=(-2.1, 2.1), ylim=(-2.1, 2.1))
+        axes.set_title(f"step {step}", fontsize=10)
+        axes.set(xticks=[], yticks=[], xlim=(-2.1, 2.1), ylim=(-2.1, 2.1))
         axes.set_aspect("equal")
     last.plot(*zip(*curve, strict=True), color="#2f6db3")
-    last.set(title="exact $W_2$", xlabel="step", ylim=(0, None))
+    last.set_title("exact $W_2$ against the step", fontsize=10)
+    last.set(ylim=(0, None))
     last.spines[["top", "right"]].set_visible(False)
     figure.savefig(folder / "gradient-flow.png", dpi=120)
 

@@ -37,7 +37,8 @@ def main(folder: Path, short: bool = False) -> None:
         np.testing.assert_allclose(result.distance, abs(theta), atol=1e-9)
         distances.append(result.distance)
 
-    # A generator with one parameter, trained by W_1: it moves at unit speed until it arrives.
+    # A generator with one parameter, trained by W_1: it moves at unit speed until it arrives,
+    # and then stays within one step.
     height = torch.rand(n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     real = torch.stack([torch.zeros_like(height), height], dim=1)
     theta = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from otdist.drawing.style import CYCLE, GREY, bare, blank, panels, plain
+from otdist.drawing.style import CYCLE, GREY, bare, begins_row, blank, panels, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,8 @@ def planes(points: Mapping[str, Array], reference: str, dimension: int) -> Figur
         axis.locator_params(axis="x", nbins=5)
         axis.legend(frameon=False, fontsize=8, markerscale=2.5, loc="upper right")
         bare(axis)
-    axes[0].set_ylabel("second" if dimension > 1 else "density", fontsize=8)
+        if begins_row(axis):
+            axis.set_ylabel("second" if dimension > 1 else "density", fontsize=8)
     if dimension > 1:
         figure.suptitle("lines hold 50% and 90% of a sample", fontsize=8, x=0.01, ha="left")
     return figure
@@ -169,7 +170,8 @@ def matched_points(
         axis.set_title(f"{plain(name)}: numbers of its rows", fontsize=9)
         axis.set_xlabel(f"first principal component of {plain(reference)}", fontsize=8)
         bare(axis)
-    axes[0].set_ylabel("second", fontsize=8)
+        if begins_row(axis):
+            axis.set_ylabel("second", fontsize=8)
     return figure
 
 

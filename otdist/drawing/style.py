@@ -32,9 +32,9 @@ def blank(width: float, height: float) -> Figure:
 
 
 def panels(
-    count: int, width: float, height: float, *, columns: int = 4, shared: bool = False
+    count: int, width: float, height: float, *, columns: int = 3, shared: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels of that size in inches, in rows of at most `columns`.
+    """A figure with so many panels of that size in inches, in even rows of at most `columns`.
 
     Args:
         count: Of panels, at least 1.
@@ -43,8 +43,8 @@ def panels(
         columns: In a row, at most.
         shared: Whether all have the same limits.
     """
-    wide = min(columns, count)
-    rows = math.ceil(count / wide)
+    rows = math.ceil(count / columns)
+    wide = math.ceil(count / rows)
     figure = blank(max(5.0, width * wide), height * rows)
     axes = list(figure.subplots(rows, wide, squeeze=False, sharex=shared, sharey=shared).ravel())
     for axis in axes[:count]:
@@ -52,6 +52,12 @@ def panels(
     for axis in axes[count:]:
         axis.set_visible(False)
     return figure, axes[:count]
+
+
+def begins_row(axis: Axes) -> bool:
+    """Whether a panel is the first of its row, and so carries the label of all."""
+    place = axis.get_subplotspec()
+    return place is None or place.is_first_col()
 
 
 def plain(text: str) -> str:

@@ -22,7 +22,17 @@ Rows = tuple[np.ndarray, np.ndarray]
 
 
 class NoIntervalError(ValueError):
-    """No honest interval exists for these samples; the message is the reason."""
+    """No honest interval exists for these samples; the message is the reason.
+
+    >>> import numpy as np
+    >>> from otdist.inference import NoIntervalError, confidence_interval
+    >>> x, y = np.random.default_rng(0).normal(size=(2, 50, 3))
+    >>> try:
+    ...     confidence_interval(x, y, "energy")
+    ... except NoIntervalError as reason:
+    ...     print("do not differ visibly" in str(reason))
+    True
+    """
 
 
 @dataclass(frozen=True)

@@ -2,4 +2,12 @@
 
 
 class DataError(ValueError):
-    """A file of samples cannot be used; the message names the file and the place in it."""
+    """A file of samples cannot be used; the message names the file and the place in it.
+
+    >>> from otdist.io import read_samples
+    >>> try:
+    ...     read_samples("nowhere.npy")
+    ... except DataError as error:
+    ...     print(error)
+    nowhere.npy: no such file
+    """

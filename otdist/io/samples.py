@@ -43,6 +43,14 @@ class Samples:
         shape: Of one sample as stored, where it is an array of rank 2 or more, such as an image.
         dtype: As stored, before any conversion.
         notes: What was done to the data, in words, for the reader of a result.
+
+    >>> import tempfile, pathlib
+    >>> import numpy as np
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "images.npy")
+    >>> np.save(file, np.zeros((5, 8, 8), dtype=np.uint8))
+    >>> samples = read_samples(file)
+    >>> samples.n, samples.d, samples.shape, samples.dtype
+    (5, 64, (8, 8), 'uint8')
     """
 
     path: str
@@ -121,6 +129,13 @@ def read_weights(path: str | Path, n: int) -> np.ndarray:
 
     Raises:
         DataError: as for `read_samples`, or not one non-negative weight a sample, or not of sum 1.
+
+    >>> import tempfile, pathlib
+    >>> import numpy as np
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "weights.npy")
+    >>> np.save(file, [0.25, 0.75])
+    >>> read_weights(file, 2).tolist()
+    [0.25, 0.75]
     """
     samples = read_samples(path)
     if samples.d != 1:
@@ -143,6 +158,12 @@ def align(x: Samples, y: Samples) -> tuple[Samples, Samples]:
 
     Raises:
         DataError: the dimensions differ, or the names do.
+
+    >>> import numpy as np
+    >>> old = Samples("old.csv", np.array([[1.7, 60.0]]), ("height", "weight"), "float64")
+    >>> new = Samples("new.csv", np.array([[75.0, 1.8]]), ("weight", "height"), "float64")
+    >>> align(old, new)[1].points.tolist(), align(old, new)[1].notes
+    ([[1.8, 75.0]], ('new.csv: columns put in the order of old.csv',))
     """
     if x.columns is not None and y.columns is not None and x.columns != y.columns:
         only_x, only_y = set(x.columns) - set(y.columns), set(y.columns) - set(x.columns)

@@ -31,6 +31,11 @@ class Table:
         path: As the caller gave it.
         columns: Name → float64 or text, shape (n,).
         notes: What was done to the data, in words.
+
+    >>> import numpy as np
+    >>> table = Table("people.csv", {"age": np.array([40.0, 51.0]), "city": np.array(["A", "B"])})
+    >>> table.n, table.d, table.dtype
+    (2, 2, '1 numeric, 1 categorical')
     """
 
     path: str

@@ -34,6 +34,9 @@ class Comparison:
         exact: Their exact W_1.
         n: Points of the first sample.
         m: Points of the second sample.
+
+    >>> Comparison(estimate=1.5, exact=2.0, n=100, m=100).ratio
+    0.75
     """
 
     estimate: float

@@ -47,6 +47,13 @@ class Problem:
         sample: p → exact W_p between these samples, or None where unknown.
         population: p → exact W_p between the laws behind them, or None where unknown.
         pairing: Index into y of the partner of each x_i in an optimal plan, shape (n,), or None.
+
+    >>> problem = translation(n=10, d=2, shift=3.0)
+    >>> problem
+    Problem('translation', x=(10, 2), y=(10, 2))
+    >>> import numpy as np
+    >>> bool(np.allclose(problem.y[problem.pairing], problem.x + 3.0))
+    True
     """
 
     name: str
@@ -105,7 +112,11 @@ def diracs(distance: float = 5.0, d: int = 1) -> Problem:
 
 
 def dirac_and_sphere(n: int = 50, d: int = 3, radius: float = 2.0, seed: int | None = 0) -> Problem:
-    """δ₀ and points on the sphere of that radius: all mass travels the radius, for every p."""
+    """δ₀ and points on the sphere of that radius: all mass travels the radius, for every p.
+
+    >>> dirac_and_sphere(radius=2.0).sample(3)
+    2.0
+    """
     y = np.random.default_rng(seed).standard_normal((n, d))
     y *= radius / np.linalg.norm(y, axis=1, keepdims=True)
     known: Known = lambda p: radius  # noqa: E731
@@ -118,6 +129,9 @@ def parallel_segments(n: int = 50, theta: float = 1.0, seed: int | None = 0) -> 
     The example of Arjovsky, Chintala and Bottou (2017): for θ ≠ 0 the laws have disjoint supports,
     so that the Jensen–Shannon divergence is log 2, total variation 1 and Kullback–Leibler infinite,
     whatever θ.
+
+    >>> parallel_segments(theta=-0.5).sample(1)
+    0.5
     """
     height = np.random.default_rng(seed).random(n)
     x = np.stack([np.zeros(n), height], axis=1)
@@ -137,6 +151,9 @@ def translation(
         d: Dimension.
         shift: The vector, shape (d,), or a number for a vector of equal entries.
         seed: Of the points and their order.
+
+    >>> translation(d=2, shift=[3.0, 4.0]).sample(1)
+    5.0
     """
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, d))
@@ -149,7 +166,11 @@ def translation(
 
 
 def permutation(n: int = 60, d: int = 3, seed: int | None = 0) -> Problem:
-    """The same points in another order: 0 for every p."""
+    """The same points in another order: 0 for every p.
+
+    >>> permutation().sample(2)
+    0.0
+    """
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, d))
     order = rng.permutation(n)
@@ -163,6 +184,10 @@ def split_weights(n: int = 40, d: int = 2, seed: int | None = 0) -> Problem:
     """Weighted points against the same measure with every point split into two: 0 for every p.
 
     Some weights are zero and all points of y occur twice, so that solvers meet both.
+
+    >>> problem = split_weights(n=40)
+    >>> problem.a.shape, problem.b.shape, problem.sample(1)
+    ((40,), (80,), 0.0)
     """
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, d))
@@ -177,7 +202,13 @@ def split_weights(n: int = 40, d: int = 2, seed: int | None = 0) -> Problem:
 
 
 def monotone_line(n: int = 200, seed: int | None = 0) -> Problem:
-    """Points on the line and their increasing map y = x + tanh 2x + ½: exact for every p."""
+    """Points on the line and their increasing map y = x + tanh 2x + ½: exact for every p.
+
+    >>> import otdist
+    >>> problem = monotone_line()
+    >>> abs(otdist.wasserstein(problem.x, problem.y, p=3).distance - problem.sample(3)) < 1e-12
+    True
+    """
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, 1))
     return _paired("monotone line", x, x + np.tanh(2 * x) + 0.5, rng, None)
@@ -190,6 +221,11 @@ def convex_gradient(n: int = 100, d: int = 3, seed: int | None = 0) -> Problem:
     shrunk and pulled apart towards the rows of A. On the line the answer holds for every p.
 
     Reference: Korotin et al. (2021), Do neural optimal transport solvers work?
+
+    >>> import otdist
+    >>> problem = convex_gradient(n=50, d=3)
+    >>> abs(otdist.wasserstein(problem.x, problem.y, p=2).distance - problem.sample(2)) < 1e-9
+    True
     """
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, d))
@@ -224,7 +260,12 @@ def gaussian_distance_1d(mean: float, std: float, p: float) -> float:
 def gaussians_1d(
     n: int = 500, m: int = 500, mean: float = 2.0, std: float = 1.5, seed: int | None = 0
 ) -> Problem:
-    """Independent draws of N(0, 1) and N(mean, std²): the laws' W_p is known for every p."""
+    """Independent draws of N(0, 1) and N(mean, std²): the laws' W_p is known for every p.
+
+    >>> problem = gaussians_1d(mean=3.0, std=5.0)
+    >>> problem.sample(2) is None, problem.population(2)
+    (True, 5.0)
+    """
     rng = np.random.default_rng(seed)
     x, y = rng.standard_normal((n, 1)), mean + std * rng.standard_normal((m, 1))
     return Problem(
@@ -233,7 +274,12 @@ def gaussians_1d(
 
 
 def bures(mean_x: Array, cov_x: Array, mean_y: Array, cov_y: Array) -> float:
-    """W_2 between two normal laws: √(‖m_x − m_y‖² + tr(S_x + S_y − 2 (S_x^½ S_y S_x^½)^½))."""
+    """W_2 between two normal laws: √(‖m_x − m_y‖² + tr(S_x + S_y − 2 (S_x^½ S_y S_x^½)^½)).
+
+    >>> import numpy as np
+    >>> round(bures(np.zeros(3), np.eye(3), np.ones(3), 4 * np.eye(3)), 6)  # √(3 + 3 (2 − 1)²)
+    2.44949
+    """
     values, vectors = np.linalg.eigh(cov_x)
     root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
     cross = np.sqrt(np.linalg.eigvalsh(root @ cov_y @ root).clip(min=0)).sum()
@@ -245,6 +291,10 @@ def gaussians(n: int = 300, m: int = 300, d: int = 5, seed: int | None = 0) -> P
     """Independent draws of two random normal laws in d dimensions: population W_2 is known (Bures).
 
     Both means are standard normal; covariances are G Gᵀ/d + I/10 with a square standard normal G.
+
+    >>> problem = gaussians(d=5)
+    >>> problem.population(1) is None, problem.population(2) > 1
+    (True, True)
     """
     rng = np.random.default_rng(seed)
     means = rng.standard_normal((2, d))

@@ -51,19 +51,32 @@ class Mixture:
 
 
 def eight_gaussians() -> Mixture:
-    """Eight normal laws on a ring of radius 2, deviation 0.02, all divided by 1.414."""
+    """Eight normal laws on a ring of radius 2, deviation 0.02, all divided by 1.414.
+
+    >>> eight_gaussians().centres.shape
+    (8, 2)
+    """
     angle = np.arange(8) * np.pi / 4
     return Mixture(2 * np.stack([np.cos(angle), np.sin(angle)], axis=1) / 1.414, 0.02 / 1.414)
 
 
 def twenty_five_gaussians() -> Mixture:
-    """Twenty-five normal laws on a grid of spacing 2, deviation 0.05, all divided by 2.828."""
+    """Twenty-five normal laws on a grid of spacing 2, deviation 0.05, all divided by 2.828.
+
+    >>> grid = twenty_five_gaussians()
+    >>> grid.modes(grid.draw(1000)), grid.modes(grid.centres[:3])
+    (25, 3)
+    """
     side = np.arange(-4.0, 5.0, 2.0)
     return Mixture(np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2) / 2.828, 0.05 / 2.828)
 
 
 def swiss_roll(n: int, seed: int | None = 0) -> Array:
-    """A spiral t (cos t, sin t), t uniform on [1.5π, 4.5π], noise 0.25, all over 7.5; (n, 2)."""
+    """A spiral t (cos t, sin t), t uniform on [1.5π, 4.5π], noise 0.25, all over 7.5; (n, 2).
+
+    >>> swiss_roll(500).shape
+    (500, 2)
+    """
     rng = np.random.default_rng(seed)
     t = 1.5 * np.pi * (1 + 2 * rng.random(n))
     spiral = t[:, None] * np.stack([np.cos(t), np.sin(t)], axis=1)

@@ -32,6 +32,13 @@ class Accumulator(ABC):
     Attributes:
         x: The sketch of the first sample.
         y: The sketch of the second sample.
+
+    >>> from otdist.streaming import Frechet
+    >>> distance = Frechet()  # one of the accumulators
+    >>> for batch in ([[0.0, 0.0]], [[2.0, 0.0]]):
+    ...     _ = distance.update(x=batch, y=[[row[0], row[1] + 3.0] for row in batch])
+    >>> round(float(distance.compute()), 6)
+    3.0
     """
 
     x: Any
@@ -141,7 +148,13 @@ class Accumulator(ABC):
 
 
 def merged(parts: Iterable[T]) -> T:
-    """One accumulator out of several, which stay as they are."""
+    """One accumulator out of several, which stay as they are.
+
+    >>> from otdist.streaming import Line
+    >>> parts = [Line().update(x=[0.0, 1.0], y=[1.0]), Line().update(y=[2.0])]
+    >>> merged(parts).compute().distance
+    1.0
+    """
     first, *rest = parts
     total = copy.copy(first)  # sketches are immutable: a shallow copy shares nothing that changes
     for part in rest:

@@ -37,6 +37,11 @@ def plot_log(records: Sequence[dict[str, Any]], *, gap_means: str = "") -> Figur
 
     Raises:
         ImportError: without matplotlib, naming the extra `plot`.
+
+    >>> records = [{"step": 1, "gap": 0.5, "w1": 0.9}, {"step": 2, "gap": 0.4, "w1": 0.6}]
+    >>> figure = plot_log(records)
+    >>> [axes.get_title() for axes in figure.axes]
+    ['distances to held-out data', "critic's gap"]
     """
     if not records:
         raise ValueError("there is nothing to draw: the log has no record yet")
@@ -75,6 +80,11 @@ def plot_samples(samples: Tensor, *, real: Tensor | None = None, columns: int = 
     Raises:
         ValueError: samples of another shape.
         ImportError: without matplotlib, naming the extra `plot`.
+
+    >>> import torch
+    >>> figure = plot_samples(torch.rand(20, 8, 8), columns=5)
+    >>> len(figure.axes[0].images)
+    1
     """
     figure = require("matplotlib.figure", extra="plot").Figure(layout="constrained")
     samples = samples.detach().cpu().float()

@@ -21,7 +21,19 @@ if TYPE_CHECKING:
 
 
 class TrainingDiverged(RuntimeError):
-    """A loss or a parameter is NaN or infinite; the message says where the last good state is."""
+    """A loss or a parameter is NaN or infinite; the message says where the last good state is.
+
+    >>> import torch
+    >>> from otdist import wgan
+    >>> critic = wgan.MLPCritic(2, hidden=(8,))
+    >>> _ = torch.nn.init.constant_(next(critic.parameters()), float("inf"))
+    >>> generator = wgan.MLPGenerator(2, 2, hidden=(8,), bounded=False)
+    >>> try:
+    ...     _ = wgan.WGANTrainer(generator, critic, latent_dim=2).train(torch.rand(64, 2), steps=1)
+    ... except wgan.TrainingDiverged as error:
+    ...     print("not finite at step 1" in str(error))
+    True
+    """
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""The table that leads the README: otdist against the fastest other library on each problem.
+
+`python -m benchmarks.headline docs/benchmarks/results.json README.md` writes it between its marks,
+with the command and the machine above it. Cases that differ only in size share a line, and those
+where otdist is slower have a line of their own. Suites that train are left out: their competitors
+differ in what they reach, not in time. So are answers that are off by more than 1% where otdist's
+is not.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.case import OURS
+from benchmarks.report import command
+
+START, END = "<!-- benchmarks: start -->", "<!-- benchmarks: end -->"
+SUITES = {
+    "exact": "exact",
+    "univariate": "on the line",
+    "sliced": "sliced",
+    "entropic": "entropic",
+    "pairwise": "many samples",
+    "evaluation": "evaluation",
+}
+"""Suites in the order of the table, with the words for their problems."""
+ACCURATE = 0.01
+Row = dict[str, Any]
+
+
+class Comparison(NamedTuple):
+    """The fastest other answer to one case; `ratio` is its time over that of otdist."""
+
+    row: Row
+    ratio: float
+
+
+def headline(rows: Sequence[Row]) -> list[str]:
+    """Lines of the table."""
+    groups: dict[tuple[str, str, str, bool], list[Comparison]] = {}
+    for suite in SUITES:
+        own = [row for row in rows if row["suite"] == suite]
+        for found in filter(
+            None, (_against(list(g)) for _, g in groupby(own, lambda r: r["case"]))
+        ):
+            problem = f"{SUITES[suite]}: {found.row['quantity']}, {found.row['problem']}"
+            key = (suite, problem, found.row["competitor"], found.ratio > 1)
+            groups.setdefault(key, []).append(found)
+    lines = ["| problem | size | fastest other | otdist is |", "| --- | --- | --- | --- |"]
+    for (_, problem, competitor, _), group in groups.items():
+        size = _sizes([found.row for found in group])
+        verdict = _verdict([found.ratio for found in group])
+        lines.append(f"| {problem} | {size} | {competitor} | {verdict} |")
+    return lines
+
+
+def _against(case: list[Row]) -> Comparison | None:
+    """The fastest other competitor that answered about as well as otdist did."""
+    ours = next(row for row in case if row["competitor"] == OURS)
+    if ours["status"] != "ok":
+        return None
+    allowed = max(ACCURATE, ours["error"] or 0.0)
+    others = [
+        row
+        for row in case
+        if not row["competitor"].startswith(OURS)
+        and row.get("ratio")
+        and row["value"] is not None
+        and (row["error"] or 0.0) <= allowed
+    ]
+    if not others:
+        return None
+    best = min(others, key=lambda row: row["ratio"]["median"])
+    return Comparison(best, best["ratio"]["median"])
+
+
+def _sizes(rows: Sequence[Row]) -> str:
+    parts = [f"n = {_span({row['n'] for row in rows})}"]
+    parts += ["n ≠ m too"] if any(row["n"] != row["m"] for row in rows) else []
+    parts.append(f"d = {_span({row['d'] for row in rows})}")
+    for name in rows[0]["parameters"]:
+        values = {row["parameters"].get(name) for row in rows}
+        parts += [f"{name} {values.pop()}"] if len(values) == 1 else []
+    return ", ".join(parts)
+
+
+def _span(values: set[int]) -> str:
+    """One number, two, or the first and the last of more.
+
+    >>> _span({1000}), _span({2, 10}), _span({100, 300, 1000})
+    ('1,000', '2, 10', '100 to 1,000')
+    """
+    low, *rest = (f"{value:,}" for value in sorted(values))
+    return low if not rest else f"{low}, {rest[0]}" if len(rest) == 1 else f"{low} to {rest[-1]}"
+
+
+def _verdict(ratios: Sequence[float]) -> str:
+    """In words, as factors above one.
+
+    >>> _verdict([2.04, 4.4]), _verdict([0.5, 0.75])
+    ('2 to 4.4 times as fast', '**slower**, 1.3 to 2 times as long')
+    """
+    slower = ratios[0] <= 1
+    factors = sorted(1 / ratio if slower else ratio for ratio in ratios)
+    low, high = (f"{factor:.2g}" for factor in (factors[0], factors[-1]))
+    span = low if low == high else f"{low} to {high}"
+    return f"**slower**, {span} times as long" if slower else f"{span} times as fast"
+
+
+def section(content: dict[str, Any]) -> str:
+    """What stands between the marks."""
+    machine = content["machine"]
+    where = f"On {machine['cpu']}, {machine['threads']} threads: `{command(content)}`."
+    return "\n".join([where, "", *headline(content["rows"])])
+
+
+def into(page: Path, content: dict[str, Any]) -> None:
+    """Write the section between its marks on a page."""
+    before, rest = page.read_text(encoding="utf-8").split(START)
+    after = rest.split(END)[1]
+    page.write_text(f"{before}{START}\n{section(content)}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    into(Path(sys.argv[2]), json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -1,0 +1,116 @@
+"""The plots of a result file: time and memory against n, error against time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from benchmarks.case import OURS
+from benchmarks.suites import names
+
+Row = dict[str, Any]
+OUR_LOOK = ("#2f6db3", "o")
+LOOKS = (
+    ("#d9662b", "s"),
+    ("#4d9e64", "^"),
+    ("#8a5fb0", "D"),
+    ("#b5893a", "v"),
+    ("#7a7a7a", "P"),
+    ("#c0508a", "X"),
+)
+"""Colour and marker of the others, in the order in which they appear."""
+
+
+def plots(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Write the plots of every suite; the files. Plots of an earlier run are removed."""
+    for suite in names():
+        for kind in ("scaling", "accuracy"):
+            (folder / f"{suite}-{kind}.svg").unlink(missing_ok=True)
+    written = []
+    for suite, group in groupby(rows, key=lambda row: row["suite"]):
+        own = [row for row in group if row["status"] == "ok"]
+        scaling = _scaling(suite, own, folder / f"{suite}-scaling.svg")
+        accuracy = _accuracy(suite, own, folder / f"{suite}-accuracy.svg")
+        written += [path for path in (scaling, accuracy) if path]
+    return written
+
+
+def _looks(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
+    others = list(dict.fromkeys(row["competitor"] for row in rows if row["competitor"] != OURS))
+    return {OURS: OUR_LOOK} | {name: LOOKS[i % len(LOOKS)] for i, name in enumerate(others)}
+
+
+def _scaling(suite: str, rows: list[Row], path: Path) -> Path | None:
+    """Time and memory against n, one line a competitor and family of cases."""
+    families: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        family = f"{row['quantity']} {row['problem']}, d = {row['d']}".strip()
+        families.setdefault((row["competitor"], family), []).append(row)
+    lines = {k: v for k, v in families.items() if len({row["n"] for row in v}) > 1}
+    if not lines:
+        return None
+    figure, axes = _figure(2)
+    looks, styles = _looks(rows), ("-", "--", ":", "-.")
+    order = list(dict.fromkeys(family for _, family in lines))
+    for (competitor, family), group in lines.items():
+        group = sorted(group, key=lambda row: row["n"])
+        colour, marker = looks[competitor]
+        look = {
+            "color": colour,
+            "marker": marker,
+            "linestyle": styles[order.index(family) % len(styles)],
+            "markersize": 4,
+        }
+        sizes = [row["n"] for row in group]
+        axes[0].plot(sizes, [row["seconds"]["median"] for row in group], **look)
+        memory = [max(row["peak_mb"], 1) for row in group]
+        axes[1].plot(sizes, memory, label=f"{competitor}: {family}", **look)
+    axes[0].set_ylabel("seconds (median)")
+    axes[1].set_ylabel("MB added to the peak")
+    ticks = sorted({row["n"] for group in lines.values() for row in group})
+    for ax in axes:
+        ax.set(xscale="log", yscale="log", xlabel="n")
+        ax.set_xticks(ticks, [f"{n:,}" for n in ticks], rotation=30)
+        ax.minorticks_off()
+    return _save(figure, path)
+
+
+def _accuracy(suite: str, rows: list[Row], path: Path) -> Path | None:
+    """Error against time: down and left is better."""
+    known = [row for row in rows if row.get("error") is not None]
+    if not any(row["error"] > 1e-6 for row in known):
+        return None
+    figure, (ax,) = _figure(1)
+    looks = _looks(rows)
+    for name in dict.fromkeys(row["competitor"] for row in known):
+        own = [row for row in known if row["competitor"] == name]
+        colour, marker = looks[name]
+        ax.scatter(
+            [row["seconds"]["median"] for row in own],
+            [max(row["error"], 1e-16) for row in own],
+            color=colour, marker=marker, label=name, s=40,
+        )  # fmt: skip
+    ax.set(xscale="log", yscale="log", xlabel="seconds (median)", ylabel="relative error")
+    return _save(figure, path)
+
+
+def _figure(columns: int) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    size = (4.2 * columns + 0.8, 3.8)
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def _save(figure: Any, path: Path) -> Path:
+    from matplotlib import rc_context
+
+    for ax in figure.axes:
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+    with rc_context({"svg.hashsalt": "otdist"}):  # the same rows make the same file
+        figure.savefig(path, metadata={"Date": None})
+    return path
