@@ -1,8 +1,8 @@
-"""Domain adaptation: a classifier of digits meets a camera with another exposure.
+"""Domain adaptation: a classifier of digits meets a camera that is held at an angle.
 
-The source has labels: half of scikit-learn's digits. The target has none: the other half, brighter,
-with little contrast, and noise. A classifier trained on the source alone fails there. Drawing the
-*features* of both domains together with a sliced Wasserstein loss repairs most of it without one
+The source has labels: half of scikit-learn's digits. The target has none: the other half, turned by
+thirty degrees. A classifier trained on the source alone reads less than half of them. Drawing the
+*features* of both domains together with a sliced Wasserstein loss repairs much of that without one
 target label (Shen et al. 2018 do so with a critic). Exact W_1 between the features tells how far
 they still lie apart.
 """
@@ -12,22 +12,28 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from scipy import ndimage
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 import otdist
 from otdist.losses import SlicedWassersteinLoss
 
+ANGLE = 30.0
+
 
 def domains() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Source images and labels; target images and labels, the latter only to score."""
-    images, labels = load_digits(return_X_y=True)
-    x, y = torch.tensor(images / 16, dtype=torch.float32), torch.tensor(labels)
-    random = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(x), generator=random)
+    digits = load_digits()
+    turned = ndimage.rotate(digits.images, ANGLE, axes=(2, 1), reshape=False, order=1)
+    x, z = (
+        torch.tensor(images.reshape(-1, 64) / 16, dtype=torch.float32)
+        for images in (digits.images, turned)
+    )
+    y = torch.tensor(digits.target)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     source, target = order[:898], order[898:]
-    noise = torch.randn(len(target), 64, generator=random)
-    return x[source], y[source], 0.45 + 0.3 * x[target] + 0.05 * noise, y[target]
+    return x[source], y[source], z[target], y[target]
 
 
 def train(weight: float, steps: int) -> tuple[float, float, float]:
@@ -59,14 +65,14 @@ def train(weight: float, steps: int) -> tuple[float, float, float]:
 
 def main(folder: Path, short: bool = False) -> None:
     """Sweep the weight of the alignment."""
-    weights = (0.0, 1.0) if short else (0.0, 0.01, 0.1, 1.0, 10.0)
+    weights = (0.0, 10.0) if short else (0.0, 0.1, 1.0, 10.0, 100.0)
     print("weight   source   target   W_1 of features / spread")
     rows = []
     for weight in weights:
         row = train(weight, 150 if short else 600)
         rows.append(row)
         print(f"{weight:6g}   {row[0]:6.3f}   {row[1]:6.3f}   {row[2]:10.2f}")
-    alone, aligned = rows[0], rows[weights.index(1.0)]
+    alone, aligned = rows[0], rows[weights.index(10.0)]
     assert aligned[1] > alone[1] + 0.2, "alignment should lift the accuracy on the target"
     assert aligned[2] < alone[2]
 
