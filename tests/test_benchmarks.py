@@ -224,19 +224,32 @@ def test_published_pages_are_what_the_measurements_say(tmp_path):
     assert (folder / "results.md").read_text(encoding="utf-8") == page
     pictures = [sorted(file.name for file in at.glob("*.svg")) for at in (tmp_path, folder)]
     assert pictures[0] == pictures[1]
-    parts = json.loads((ROOT / "benchmarks/results/exact_parts.json").read_text(encoding="utf-8"))
-    exact = (ROOT / "docs" / "exact.md").read_text(encoding="utf-8")
-    copy = tmp_path / "exact.md"
-    copy.write_text(exact, encoding="utf-8")
-    report.fill(copy, parts)
-    assert copy.read_text(encoding="utf-8") == exact
-    with pytest.raises(ValueError, match="no marks for a suite"):
-        report.fill(copy, content)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     copy = tmp_path / "README.md"
     copy.write_text(readme, encoding="utf-8")
     headline.into(copy, content)
     assert copy.read_text(encoding="utf-8") == readme
+
+
+@pytest.mark.parametrize(
+    "results, page",
+    [
+        ("exact", "exact"),
+        ("exact_parts", "exact"),
+        ("sliced", "sliced"),
+        ("entropic", "sinkhorn"),
+    ],
+)
+def test_tables_of_a_guide_are_what_the_measurements_say(results, page, tmp_path):
+    content = json.loads((ROOT / f"benchmarks/results/{results}.json").read_text(encoding="utf-8"))
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    copy = tmp_path / "page.md"
+    copy.write_text(text, encoding="utf-8")
+    report.fill(copy, content)
+    assert copy.read_text(encoding="utf-8") == text
+    copy.write_text("a page without marks", encoding="utf-8")
+    with pytest.raises(ValueError, match="no marks for a suite"):
+        report.fill(copy, content)
 
 
 def test_quartiles():

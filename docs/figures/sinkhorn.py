@@ -1,9 +1,9 @@
-"""The picture and the table of docs/sinkhorn.md: value, bracket and time against eps.
+"""The picture and the tables of docs/sinkhorn.md: value, bracket and time against eps; batches.
 
     python docs/figures/sinkhorn.py [docs/assets/sinkhorn-eps.svg]
 
-W_2 between 2,000 points in the unit cube and 2,000 drawn towards a corner of it; the table goes to
-standard output, and below it the time of batches, solved together and one by one.
+W_2 between 2,000 points in the unit cube and 2,000 drawn towards a corner of it, and the time of
+batches, solved together and one by one. The tables go between their marks on the page.
 """
 
 from __future__ import annotations
@@ -28,11 +28,21 @@ from otdist.solvers.sinkhorn import Sinkhorn  # noqa: E402
 
 SHARES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 POINTS = 2000
+PAGE = Path("docs/sinkhorn.md")
 
 
-def batches() -> None:
-    """Print the time of value and gradient of many small pairs."""
+def put(mark: str, lines: list[str]) -> None:
+    """Write lines between two marks of the page."""
+    start, end = f"<!-- {mark}: start -->", f"<!-- {mark}: end -->"
+    before, rest = PAGE.read_text(encoding="utf-8").split(start)
+    text = "\n".join([before + start, "", *lines, "", end + rest.split(end)[1]])
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def batches() -> list[str]:
+    """The table of the time of value and gradient of many small pairs."""
     loss = SinkhornLoss(p=2)
+    lines = ["| batch | together | one by one |", "|---|---|---|"]
     for pairs, points in ((64, 64), (32, 256)):
         x, y = torch.rand((2, pairs, points, 3), generator=torch.Generator().manual_seed(0))
         x.requires_grad_()
@@ -45,11 +55,13 @@ def batches() -> None:
                 loss(source, target).backward()
 
         seconds = [min(timeit.repeat(f, number=1, repeat=5)) for f in (together, one_by_one)]
-        print(f"{pairs} pairs of {points} points: {seconds[0]:.3f} s, {seconds[1]:.3f} s")
+        times = " | ".join(f"{1000 * value:.0f} ms" for value in seconds)
+        lines.append(f"| {pairs} pairs of {points} points | {times} |")
+    return lines
 
 
 def main(path: Path) -> None:
-    """Draw and write the picture, print the table."""
+    """Draw and write the picture and the tables."""
     rng = np.random.default_rng(0)
     x, y = rng.random((POINTS, 3)), rng.random((POINTS, 3)) ** 2 + 0.2
     mean = float(x.var(0).sum() + y.var(0).sum() + ((x.mean(0) - y.mean(0)) ** 2).sum())
@@ -57,16 +69,20 @@ def main(path: Path) -> None:
     results = [wasserstein(x, y, p=2, solver=Sinkhorn(eps=s * mean)) for s in SHARES]
     debiased = [sinkhorn_divergence(x, y, p=2, eps=s * mean).distance for s in SHARES]
 
-    print(f"Exact: {exact:.5f}\n")
-    print("| eps / mean cost | lower | upper = distance | gap | S_eps^(1/2) | steps | seconds |")
-    print("|---|---|---|---|---|---|---|")
+    root = "\\(S_\\varepsilon^{1/2}\\)"
+    lines = [
+        f"Exact: {exact:.5f}.",
+        "",
+        f"| eps / mean cost | lower | upper = distance | gap | {root} | steps | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for share, r, s in zip(SHARES, results, debiased, strict=True):
-        print(
+        lines.append(
             f"| {share:.2%} | {r.lower:.5f} | {r.upper:.5f} | {r.gap / exact:.2%} | {s:.5f} "
             f"| {r.iterations} | {r.seconds:.2f} |"
         )
-
-    batches()
+    put("eps", lines)
+    put("batches", batches())
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
     lower, upper = [r.lower for r in results], [r.upper for r in results]
