@@ -33,8 +33,9 @@ class ConvexDualResult:
     Attributes:
         estimate: Root of the dual value on held-out points, whose expectation is not above W_2²
             between the laws; 0 where that is negative.
-        lower: One-sided 95% confidence limit (Welch's t, in squared units): W_2 between the *laws*
-            is not below it with that confidence. None for weighted samples.
+        lower: One-sided 95% confidence limit (Welch's t, corrected for skewness, in squared
+            units): W_2 between the *laws* is not below it with that confidence. None for weighted
+            samples.
         critic: The trained potential ψ, in float64, on points of `frame`.
         history: One record per validation: step, validation.
         message: How `lower` is to be read.

@@ -54,9 +54,9 @@ class DualResult:
     Attributes:
         estimate: Mean score of held-out x minus that of held-out y. For a certified critic an
             unbiased estimate of a lower bound of W_1 between the laws.
-        lower: One-sided 95% confidence limit (Welch's t) of that lower bound: W_1 between the
-            *laws* is not below it with that confidence. None without a certificate, and for
-            weighted samples; `message` says why.
+        lower: One-sided 95% confidence limit (Welch's t, corrected for skewness) of that lower
+            bound: W_1 between the *laws* is not below it with that confidence. None without a
+            certificate, and for weighted samples; `message` says why.
         certified: Whether the critic is 1-Lipschitz by construction.
         lipschitz_bound: Rigorous bound of its Lipschitz constant; inf where none is known.
         critic: The trained module, in float64, on points of `frame`.
