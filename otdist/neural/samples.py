@@ -112,9 +112,9 @@ class Given:
         return points[index.to(points.device)]
 
 
-def original(side: measure.Measure, pair: Pair) -> Tensor:
-    """The points of one side in the caller's units, float64: the frame of a pair is exact."""
-    return side.points.detach().double() * pair.scale + pair.centre.double()
+def original(side: measure.Measure, pair: Pair, most: int | None = None) -> Tensor:
+    """The first points of one side, or all, in the caller's units, float64, exactly."""
+    return side.points[:most].detach().double() * pair.scale + pair.centre.double()
 
 
 def frame_of(pair: Pair) -> Frame:
