@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -206,6 +207,14 @@ def test_neural(pair):
     table = call(*arguments).stdout
     assert "W_1 of the laws ≥ (95%)" in table
     assert "exact W_1" in table
+    assert f"neural ({content['critic']})" in table
+    assert f"at least {content['confidence_lower']:.5g} with 95% confidence" in table
+
+
+def test_neural_tells_zeros(pair):
+    table = call("distance", pair[0], pair[0], "--solver", "neural", "--steps", "2").stdout
+    assert re.search(r"exact W_1 +0\b", table)
+    assert re.search(r"W_1 of the laws ≥ \(95%\) +0\b", table)
 
 
 def run(*arguments):

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-REPEATS = 200
+from otdist.problems import RayMonotone
+
+BRACKETS, LIMITS = 200, 500
+"""Repeats of the two experiments."""
+
 KINDS = (("peaks", "certified"), ("valleys", "certified"), ("sorting", "certified"), ("relu", "gp"))
 LAWS = ("normal, d=1", "ray-monotone, d=2")
 
@@ -24,10 +28,10 @@ Row = dict[str, Any]
 
 def runs(options: argparse.Namespace) -> Iterator[tuple[Row, Callable[[], Row]]]:
     """Both experiments, one row a repeat."""
-    for seed in range(REPEATS):
+    for seed in range(BRACKETS):
         yield {"experiment": "bracket", "seed": seed}, partial(bracket, seed)
-    for law in LAWS:
-        for seed in range(REPEATS):
+    for seed in range(LIMITS):
+        for law in LAWS:
             yield {"experiment": "limit", "pair": law, "seed": seed}, partial(limit, law, seed)
 
 
@@ -49,10 +53,14 @@ def bracket(seed: int) -> Row:
     return {"lower": found.lower, "upper": found.upper, "exact": exact, "holds": inside}
 
 
+@cache
+def _truth(pair: RayMonotone) -> float:
+    return pair.w1(2**20)[0]
+
+
 def limit(law: str, seed: int) -> Row:
     """A whole fit on fresh samples: the limit next to the true W_1."""
     from otdist.neural import NeuralDual
-    from otdist.problems import RayMonotone
 
     rng = np.random.default_rng([seed, 5])
     if law == LAWS[0]:
@@ -60,7 +68,7 @@ def limit(law: str, seed: int) -> Row:
     else:
         pair = RayMonotone(2, 4)
         x, y = pair.draw(3000, seed=2 * seed + 1)[0], pair.draw(3000, seed=2 * seed + 2)[1]
-        truth = pair.w1(2**20)[0]
+        truth = _truth(pair)
     result = NeuralDual("peaks", steps=100, seed=seed).fit(x, y)
     assert result.lower is not None
     return {

@@ -238,6 +238,13 @@ _LABELS = {
     "exact": "exact W_1",
     "confidence_lower": "W_1 of the laws ≥ (95%)",
 }
+_ALSO_ZERO = ("exact", "confidence_lower")
+"""What is told when it is 0; of other figures a 0 says that they do not apply."""
+
+
+def _solver(content: dict[str, Any]) -> str:
+    """Its name, and which critic of the portfolio was the best."""
+    return content["solver"] + (f" ({content['critic']})" if "critic" in content else "")
 
 
 def _rows(content: dict[str, Any]) -> list[tuple[str, str]]:
@@ -246,9 +253,12 @@ def _rows(content: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         (quantity, f"{content['distance']:.10g}"),
         (f"W_{p:g} certified within", f"[{content['lower']:.10g}, {content['upper']:.10g}]"),
-        ("solver", f"{content['solver']}, {content['seconds']:.2f} s"),
+        ("solver", f"{_solver(content)}, {content['seconds']:.2f} s"),
     ]
-    rows += [(label, f"{content[key]:.6g}") for key, label in _LABELS.items() if content.get(key)]
+    for key, label in _LABELS.items():
+        value = content.get(key)
+        if value or (value is not None and key in _ALSO_ZERO):
+            rows.append((label, f"{value:.6g}"))
     for name, side in zip("AB", content["inputs"], strict=True):
         rows.append((name, f"{side['n']} × {side['d']} {side['dtype']}, {side['path']}"))
     if content["message"]:

@@ -13,7 +13,6 @@ needs no derivative of the maximisation.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from otdist._progress import progress
 from otdist._threads import single_thread
 from otdist.measure import Pair
+from otdist.neural import _options
 from otdist.neural._random import seeded
 from otdist.neural.conjugate import Conjugate, conjugate
 from otdist.neural.convex import ALPHA, ConvexPotential, normal_map
@@ -78,21 +78,16 @@ class ConvexDual:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "patience"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be an integer, at least 1: got {value!r}")
-        if not self.widths or min(self.widths) < 1:
-            raise ValueError(f"widths must be positive, at least one: got {self.widths}")
-        if (
-            len(self.splits) != 3
-            or min(self.splits) <= 0
-            or not math.isclose(sum(self.splits), 1, abs_tol=1e-9)
-        ):
-            raise ValueError(f"splits must be three positive shares of sum 1: got {self.splits}")
-        for name in ("learning_rate", "seconds"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive: got {value!r}")
+            _options.whole(name, getattr(self, name))
+        _options.positive("learning_rate", self.learning_rate)
+        if self.seconds is not None:
+            _options.positive("seconds", self.seconds)
+        _options.shares(self.splits)
+        _options.seed(self.seed)
+        if not isinstance(self.widths, tuple | list) or not self.widths:
+            raise ValueError(f"widths must be integers, at least one: got {self.widths!r}")
+        for width in self.widths:
+            _options.whole("each of widths", width)
 
     def fit(self, x: Any, y: Any, a: Any = None, b: Any = None) -> ConvexDualResult:
         """Train on the first part of the samples, choose on the second, report on the third.
@@ -114,7 +109,7 @@ class ConvexDual:
             neural networks; Amos (2023), On amortizing convex conjugates for optimal transport.
         """
         begin, clock = time.perf_counter(), countdown(self.seconds)
-        seed = torch.Generator().seed() % 2**63 if self.seed is None else self.seed
+        seed = torch.Generator().seed() % 2**63 if self.seed is None else int(self.seed)
         supply = supply_of((x, y), (a, b), self.splits, seed)
         d = len(supply.frame.centre)
         with (
@@ -187,7 +182,7 @@ def _report(
     message = "no confidence limit: it needs independent points of equal weight"
     if test.x.uniform and test.y.uniform:
         lower = limit(f, -g)[1] ** 0.5 * frame.scale
-        message = f"W_2 between the laws is at least lower with {CONFIDENCE:.0%} confidence"
+        message = f"W_2 between the laws is at least {lower:.5g} with {CONFIDENCE:.0%} confidence"
     return ConvexDualResult(
         estimate=max(0.0, estimate) ** 0.5 * frame.scale, lower=lower, critic=potential,
         history=history, message=message, seconds=time.perf_counter() - begin,

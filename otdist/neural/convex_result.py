@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from otdist import measure, task
-from otdist._arrays import enter
 from otdist.certificate import bracket, lower_from_potentials
 from otdist.measure import Pair
 from otdist.neural import stored
 from otdist.neural.conjugate import conjugate
 from otdist.neural.convex import ConvexPotential
 from otdist.neural.result import EXACT_PAIRS
-from otdist.neural.samples import Frame, original
+from otdist.neural.samples import Frame, entered, original
 from otdist.result import Bracket
 from otdist.solvers.exact import Exact
 from otdist.solvers.sliced import Sliced
@@ -33,11 +32,12 @@ class ConvexDualResult:
     Attributes:
         estimate: Root of the dual value on held-out points, whose expectation is not above W_2²
             between the laws; 0 where that is negative.
-        lower: One-sided 95% confidence limit (Welch's t, in squared units): W_2 between the *laws*
-            is not below it with that confidence. None for weighted samples.
+        lower: One-sided 95% confidence limit (Welch's t, corrected for skewness, in squared
+            units): W_2 between the *laws* is not below it with that confidence. None for weighted
+            samples.
         critic: The trained potential ψ, in float64, on points of `frame`.
         history: One record per validation: step, validation.
-        message: How `lower` is to be read.
+        message: What `lower` says, or why there is none.
         seconds: Wall-clock time of the fit.
         frame: Of the potential.
         samples: What was given; None for samplers.
@@ -97,15 +97,8 @@ class ConvexDualResult:
         return self._moved(points, back)
 
     def _moved(self, points: Any, move: Any) -> Any:
-        kind, raw = enter(points=points)
-        given = raw["points"].detach()
-        flat = given.ndim == 1
-        columns = given[:, None] if flat else given
-        d = len(self.frame.centre)
-        if columns.ndim != 2 or columns.shape[1] != d:
-            raise ValueError(f"points must have shape (n, {d}): got {tuple(given.shape)}")
-        frame = self.frame
-        moved = frame.leave(move(frame.enter(columns.to(frame.centre.device)))).detach()
+        kind, z, flat = entered(points, self.frame)
+        moved = self.frame.leave(move(z)).detach()
         return kind.array(moved[:, 0] if flat else moved)
 
     @cached_property

@@ -20,9 +20,11 @@ from typing import Any, get_args
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from otdist._progress import progress
 from otdist._threads import single_thread
+from otdist.neural import _options
 from otdist.neural._random import seeded
 from otdist.neural.critics import Funnels, mcshane, relu_network, sorting_network
 from otdist.neural.limits import CONFIDENCE, limit
@@ -59,7 +61,8 @@ class NeuralDual:
         critic: "auto" trains a portfolio and keeps the best on validation points: "peaks" and
             "valleys" (funnels), "sorting" (MaxMin and orthogonal layers), "mcshane" (exact
             potentials, extended). "relu" is the usual network, for comparison. Or a module of your
-            own, which sees points in your units; a copy of it is trained.
+            own, which sees points (n, d) in your units and gives one score each; a copy of it is
+            trained, or scored as it is when none of its parameters requires a gradient.
         steps: Gradient steps at most, per critic.
         batch_size: Points of either sample per step.
         splits: Shares of training, validation and test points.
@@ -96,19 +99,12 @@ class NeuralDual:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "patience"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be an integer, at least 1: got {value!r}")
-        if (
-            len(self.splits) != 3
-            or min(self.splits) <= 0
-            or not math.isclose(sum(self.splits), 1, abs_tol=1e-9)
-        ):
-            raise ValueError(f"splits must be three positive shares of sum 1: got {self.splits}")
-        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be positive: got {self.learning_rate!r}")
-        if self.seconds is not None and not self.seconds > 0:
-            raise ValueError(f"seconds must be positive: got {self.seconds!r}")
+            _options.whole(name, getattr(self, name))
+        for name in ("learning_rate", "seconds"):
+            if getattr(self, name) is not None:
+                _options.positive(name, getattr(self, name))
+        _options.shares(self.splits)
+        _options.seed(self.seed)
         if self.lipschitz not in get_args(Handling):
             known = ", ".join(get_args(Handling))
             raise ValueError(f"lipschitz must be one of {known}: got {self.lipschitz!r}")
@@ -155,7 +151,7 @@ class NeuralDual:
         """
         begin = time.perf_counter()
         clock = countdown(self.seconds)
-        seed = torch.Generator().seed() % 2**63 if self.seed is None else self.seed
+        seed = torch.Generator().seed() % 2**63 if self.seed is None else int(self.seed)
         supply = supply_of((x, y), (a, b), self.splits, seed)
         numbers = self.batch_size * len(supply.frame.centre)
         with (
@@ -166,6 +162,8 @@ class NeuralDual:
             critics, gaps, history = self._race(supply, seed, clock, say)
         name = max(gaps, key=lambda key: gaps[key])
         critic = critics[name].double().eval()
+        if self.lipschitz == "spectral":
+            _settle(critic)
         return self._report(name, critic, supply, begin, scores=gaps, history=history)
 
     def _race(
@@ -210,6 +208,7 @@ class NeuralDual:
         frame, device = supply.frame, supply.frame.centre.device
         if isinstance(self.critic, nn.Module):
             critic: nn.Module = Unframed(copy.deepcopy(self.critic), frame)
+            _check_scores(self.critic, supply)
         elif name == "mcshane":
             pair = supply.corner(MCSHANE_POINTS)
             x, y = (frame.enter(original(side, pair)) for side in (pair.x, pair.y))
@@ -240,7 +239,8 @@ class NeuralDual:
         **limits: Any,
     ) -> list[dict[str, Any]]:
         """Records of training within the limits, which are fields of `Training`."""
-        if name == "mcshane":  # optimal on its points from the start
+        frozen = not any(p.requires_grad for p in critic.parameters())
+        if frozen or name == "mcshane":  # which is optimal on its points from the start
             return [{"step": 0, "validation": validate(critic, supply)}]
         training = Training(
             batch_size=self.batch_size,
@@ -268,7 +268,9 @@ class NeuralDual:
             message = "no confidence limit: it needs independent points of equal weight"
         else:
             lower = limit(x, y)[1]
-            message = f"W_1 between the laws is at least lower with {CONFIDENCE:.0%} confidence"
+            message = (
+                f"W_1 between the laws is at least {lower:.5g} with {CONFIDENCE:.0%} confidence"
+            )
         return DualResult(
             estimate=estimate, lower=lower, certified=certified, lipschitz_bound=bound,
             critic=critic, name=name, message=message, seconds=time.perf_counter() - begin,
@@ -281,6 +283,26 @@ def _rate(name: str, critic: nn.Module) -> float:
         k, d = critic.centres.shape
         return FUNNEL_RATE * k ** (-1 / d)
     return SORTING_RATE if name == "sorting" else USUAL_RATE
+
+
+def _check_scores(module: nn.Module, supply: Supply) -> None:
+    """One score per point, of two points in the caller's units."""
+    points = original(supply.validation.x, supply.validation, most=2).float()
+    module = copy.deepcopy(module).to(points.device).float().eval()
+    try:
+        with torch.no_grad():
+            shape = tuple(module(points).shape)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(f"critic must take points (n, {points.shape[1]}): {error}") from error
+    if shape not in ((2,), (2, 1)):
+        raise ValueError(f"critic must return scores (n,) or (n, 1): got {shape} for 2 points")
+
+
+def _settle(critic: nn.Module) -> None:
+    """Put divided weights in the place of the division, as plain parameters."""
+    for layer in critic.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d) and is_parametrized(layer, "weight"):
+            remove_parametrizations(layer, "weight", leave_parametrized=True)
 
 
 def _check_one(critic: nn.Module) -> None:

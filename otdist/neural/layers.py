@@ -107,9 +107,10 @@ class GroupSort(nn.Module):
             )
         groups = x.unflatten(self.dim, (-1, self.group_size))
         axis = self.dim + 1 if self.dim >= 0 else self.dim
-        if self.group_size == 2:  # two comparisons cost a tenth of a sort
-            pair = (groups.amax(axis), groups.amin(axis))
-            return torch.stack(pair, axis).flatten(axis - 1, axis)
+        if self.group_size == 2:  # a comparison costs a tenth of a sort, and amax has a slow slope
+            second = (groups.select(axis, 0) < groups.select(axis, 1)).long()
+            order = torch.stack((second, 1 - second), axis)
+            return groups.gather(axis, order).flatten(axis - 1, axis)
         return groups.sort(axis, descending=True).values.flatten(axis - 1, axis)
 
     def extra_repr(self) -> str:

@@ -8,14 +8,13 @@ from os import PathLike
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from otdist import measure, task
-from otdist._arrays import Kind, enter
 from otdist.certificate import bracket, lower_from_potentials
 from otdist.measure import Pair
-from otdist.neural import stored
-from otdist.neural.samples import Frame, original
+from otdist.neural import _options, stored
+from otdist.neural.samples import Frame, entered, original
 from otdist.neural.training import scores
 from otdist.result import Bracket
 from otdist.solvers.exact import Exact
@@ -57,16 +56,16 @@ class DualResult:
     Attributes:
         estimate: Mean score of held-out x minus that of held-out y. For a certified critic an
             unbiased estimate of a lower bound of W_1 between the laws.
-        lower: One-sided 95% confidence limit (Welch's t) of that lower bound: W_1 between the
-            *laws* is not below it with that confidence. None without a certificate, and for
-            weighted samples; `message` says why.
+        lower: One-sided 95% confidence limit (Welch's t, corrected for skewness) of that lower
+            bound: W_1 between the *laws* is not below it with that confidence. None without a
+            certificate, and for weighted samples; `message` says why.
         certified: Whether the critic is 1-Lipschitz by construction.
         lipschitz_bound: Rigorous bound of its Lipschitz constant; inf where none is known.
         critic: The trained module, in float64, on points of `frame`.
         name: Which critic it is; of several, the one of largest validation gap.
         scores: Validation gap of each critic that was trained.
         history: One record per validation: critic, step, validation.
-        message: How `lower` is to be read.
+        message: What `lower` says, or why there is none.
         seconds: Wall-clock time of the fit.
         frame: Of the critic.
         samples: What was given; None for samplers.
@@ -131,8 +130,7 @@ class DualResult:
         Args:
             max_n: Points of either sample; the cost grows with its square.
         """
-        if max_n < 1:
-            raise ValueError(f"max_n must be at least 1: got {max_n}")
+        _options.whole("max_n", max_n)
         sides = []
         for side in (self.held_out.x, self.held_out.y):
             weights = side.weights[:max_n]
@@ -153,9 +151,9 @@ class DualResult:
         Returns:
             Shape (n,), in the units of x, of the kind of `points`; without a graph.
         """
-        kind, z, _ = self._enter(points)
+        kind, z, _ = entered(points, self.frame)
         with torch.no_grad():
-            value = self.critic(z).reshape(len(z))
+            value = self.critic.eval()(z).reshape(len(z))
         return kind.array(value * (self.frame.scale / self._unit))
 
     def gradient(self, points: Any) -> Any:
@@ -167,24 +165,12 @@ class DualResult:
         Returns:
             The shape and kind of `points`; rows of norm at most one if certified.
         """
-        kind, z, flat = self._enter(points)
+        kind, z, flat = entered(points, self.frame)
         with torch.enable_grad():
             z.requires_grad_()
-            (slope,) = torch.autograd.grad(self.critic(z).sum(), z)
+            (slope,) = torch.autograd.grad(self.critic.eval()(z).sum(), z)
         slope = slope / self._unit
         return kind.array(slope[:, 0] if flat else slope)
-
-    def _enter(self, points: Any) -> tuple[Kind, Tensor, bool]:
-        """The caller's kind, points in the frame, and whether they were numbers on the line."""
-        kind, raw = enter(points=points)
-        given = raw["points"].detach()
-        flat = given.ndim == 1
-        given = given[:, None] if flat else given
-        d = len(self.frame.centre)
-        if given.ndim != 2 or given.shape[1] != d:
-            raise ValueError(f"points must have shape (n, {d}): got {tuple(raw['points'].shape)}")
-        self.critic.eval()
-        return kind, self.frame.enter(given.to(self.frame.centre.device)), flat
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything to one file, which holds tensors and plain values only."""

@@ -11,12 +11,13 @@ need no tuning. Lipschitz constants do not depend on the frame.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from otdist import measure
+from otdist._arrays import Kind, enter
 from otdist.measure import Pair
 
 
@@ -112,9 +113,37 @@ class Given:
         return points[index.to(points.device)]
 
 
-def original(side: measure.Measure, pair: Pair) -> Tensor:
-    """The points of one side in the caller's units, float64: the frame of a pair is exact."""
-    return side.points.detach().double() * pair.scale + pair.centre.double()
+def original(side: measure.Measure, pair: Pair, most: int | None = None) -> Tensor:
+    """The first points of one side, or all, in the caller's units, float64, exactly."""
+    return side.points[:most].detach().double() * pair.scale + pair.centre.double()
+
+
+def entered(points: Any, frame: Frame) -> tuple[Kind, Tensor, bool]:
+    """Points at which a trained function is asked for, in its frame.
+
+    Args:
+        points: Shape (n, d), or (n,) on the line.
+        frame: In d dimensions.
+
+    Returns:
+        The caller's kind; shape (n, d), float64; whether the points were numbers on the line.
+
+    Raises:
+        ValueError: another dimension, NaN or infinite.
+    """
+    kind, raw = enter(points=points)
+    given = raw["points"].detach()
+    flat = given.ndim == 1
+    columns = given[:, None] if flat else given
+    d = len(frame.centre)
+    if columns.ndim != 2 or columns.shape[1] != d:
+        raise ValueError(f"points must have shape (n, {d}): got {tuple(given.shape)}")
+    bad = (~columns.isfinite().all(1)).nonzero()[:, 0]
+    if len(bad):
+        raise ValueError(
+            f"points must be finite: found NaN or infinity, first at row {int(bad[0])}"
+        )
+    return kind, frame.enter(columns.to(frame.centre.device)), flat
 
 
 def frame_of(pair: Pair) -> Frame:
@@ -144,15 +173,21 @@ def _deal(
 def _part(pair: Pair, i: Tensor, j: Tensor) -> Pair:
     """The pair of x_i and y_j, weights renormalised."""
     x, y = (
-        _rows(original(s, pair), s, k.to(s.points.device)) for s, k in ((pair.x, i), (pair.y, j))
+        _rows(original(side, pair), side, index.to(side.points.device), name)
+        for name, side, index in (("a", pair.x, i), ("b", pair.y, j))
     )
     return measure.pair(x[0], y[0], x[1], y[1])
 
 
-def _rows(points: Tensor, side: measure.Measure, index: Tensor) -> tuple[Tensor, Tensor | None]:
+def _rows(
+    points: Tensor, side: measure.Measure, index: Tensor, name: str
+) -> tuple[Tensor, Tensor | None]:
     weights = side.weights.detach()[index]
     if side.uniform:
         return points[index], None
     if not float(weights.sum()) > 0:
-        raise ValueError("all the weight is outside one of the parts: use larger or other splits")
+        raise ValueError(
+            f"{name} must leave some weight to each of the three parts: one holds points of weight "
+            "0 only; drop those, or choose another seed or other splits"
+        )
     return points[index], weights / weights.sum()

@@ -59,7 +59,10 @@ def unpack(path: str | PathLike[str], critic: nn.Module | None) -> dict[str, Any
             else f"the file holds the built-in critic {name!r}: leave out critic="
         )
     module = Unframed(copy.deepcopy(critic), frame) if critic is not None else _build(name, state)
-    module.double().load_state_dict(state)
+    try:
+        module.double().load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"critic must have the architecture that was saved: {error}") from None
     return {
         **{key: content[key] for key in _PLAIN},
         "critic": module.eval(),

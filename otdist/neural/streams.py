@@ -141,6 +141,8 @@ class Streamed:
         state = np.random.SeedSequence([self._seed, self._drawn]).generate_state(2)
         x, y = (s(size, int(k)) for s, k in zip(self._samplers, state, strict=True))
         for name, points in (("x", x), ("y", y)):
+            if not hasattr(points, "__len__"):
+                raise TypeError(f"sampler {name} must return points: got {type(points).__name__}")
             if len(points) != size:
                 raise ValueError(f"sampler {name} must return {size} points: got {len(points)}")
         return measure.pair(x, y)

@@ -155,7 +155,7 @@ def test_samplers_the_line_and_files(tmp_path):
     "options, message",
     [
         ({"steps": 0}, "steps must be an integer"),
-        ({"widths": ()}, "widths must be positive"),
+        ({"widths": ()}, "widths must be integers, at least one"),
         ({"splits": (0.5, 0.5, 0.5)}, "splits must be"),
         ({"learning_rate": -1.0}, "learning_rate must be positive"),
         ({"seconds": 0.0}, "seconds must be positive"),

@@ -11,7 +11,9 @@ from torch import nn
 
 from otdist import DualResult, NeuralDual, wasserstein
 from otdist.neural import result as results
+from otdist.neural import streams
 from otdist.neural.layers import MaxMin, OrthogonalLinear
+from otdist.neural.training import Training
 from otdist.problems import RayMonotone, catalogue
 
 EXACT = 1e-9  # relative, of brackets whose evidence is computed in float64
@@ -316,6 +318,71 @@ def test_a_module_of_ones_own_is_given_again_to_load(tmp_path):
         DualResult.load(tmp_path / "other.pt")
 
 
+def small_net() -> nn.Module:
+    return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_spectral_critics_are_saved_with_their_divided_weights(own, tmp_path):
+    x, y = cloud(60, 2, 0), cloud(50, 2, 1, 1.0)
+    critic = small_net() if own else "relu"
+    result = quick(critic, lipschitz="spectral").fit(x, y)
+    result.save(tmp_path / "dual.pt")
+    again = DualResult.load(tmp_path / "dual.pt", critic=small_net() if own else None)
+    assert np.array_equal(again.potential(x), result.potential(x))
+    if own:
+        with pytest.raises(ValueError, match="critic must have the architecture that was saved"):
+            DualResult.load(tmp_path / "dual.pt", critic=nn.Linear(2, 1))
+
+
+def test_a_critic_that_is_frozen_is_scored_as_it_is():
+    x, y = cloud(60, 2, 0), cloud(50, 2, 1, 1.0)
+    fixed = Slopes(-1.0).requires_grad_(False)
+    result = quick(fixed).fit(x, y)
+    assert len(result.history) == 1
+    assert result.certified
+    assert result.gradient(x) == pytest.approx(np.tile([-1.0, 0.0], (60, 1)), abs=1e-12)
+
+
+def test_integers_of_numpy_are_integers():
+    x, y = cloud(60, 2, 0), cloud(50, 2, 1, 1.0)
+    one = quick(steps=np.int64(5), seed=np.int64(3)).fit(x, y)
+    assert one.estimate == quick(steps=5, seed=3).fit(x, y).estimate
+
+
+class Scripted(Training):
+    """A run of ten steps on nothing, whose validation gaps are given."""
+
+    gaps: Any = ()
+
+    def loss(self, critic, x, y):
+        return (critic.direction * 0).sum()
+
+    def score(self, critic, supply):
+        with torch.no_grad():
+            critic.direction += 1  # tells states apart
+        return self.gaps[int(critic.direction[1]) - 1]
+
+
+@pytest.mark.parametrize(
+    "gaps, kept",
+    [
+        ([1.0, 2.0, 3.0, 2.9995, 2.0], 4),  # a thousandth is given for a later state
+        ([1.0, 3.0, 2.99, 2.98, 2.0], 2),  # a third of a percent is not
+        ([-3.0, -2.0, -2.5, -4.0, -5.0], 2),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], 5),
+    ],
+)
+def test_the_last_of_the_best_states_is_kept(gaps, kept):
+    supply = streams.supply_of((POINTS, POINTS), (None, None), (0.6, 0.2, 0.2), 0)
+    training = Scripted(5, 8, 0.1, 10, "certified", checks=5)
+    object.__setattr__(training, "gaps", gaps)
+    critic = Slopes(0.0)
+    history = training.run(critic, supply, lambda stage: None)
+    assert [record["validation"] for record in history] == gaps
+    assert critic.direction.tolist() == [kept, kept]
+
+
 def test_training_stops_early():
     x, y = cloud(100, 1, 0), cloud(100, 1, 1, 1.0)
     result = NeuralDual("peaks", steps=4000, batch_size=16, patience=2).fit(x, y)
@@ -336,8 +403,16 @@ def law(n, seed):
         ({"batch_size": 2.5}, "batch_size"),
         ({"splits": (0.5, 0.5, 0.5)}, "splits must be three positive shares of sum 1"),
         ({"splits": (1.0, 0.0, 0.0)}, "splits"),
+        ({"splits": 0.5}, "splits must be three positive shares of sum 1: got 0.5"),
+        ({"splits": (0.6, 0.4)}, "splits"),
+        ({"splits": (0.5, "a", 0.5)}, "splits"),
         ({"learning_rate": -1.0}, "learning_rate must be positive"),
+        ({"learning_rate": "high"}, "learning_rate must be positive and finite: got 'high'"),
         ({"seconds": 0.0}, "seconds must be positive"),
+        ({"seconds": True}, "seconds must be positive"),
+        ({"seed": -1}, r"seed must be None or an integer from 0 to 2\*\*63 - 1: got -1"),
+        ({"seed": 0.5}, "seed"),
+        ({"seed": 2**63}, "seed"),
         ({"lipschitz": "magic"}, "lipschitz must be one of certified, gp"),
         ({"critic": "magic"}, "critic must be one of auto, mcshane"),
         ({"critic": "relu"}, "choose gp, lp, clip or spectral"),
@@ -368,9 +443,43 @@ def test_bad_options(options, message):
             ValueError,
             "carries no graph",
         ),
-        (lambda: quick(nn.LayerNorm(2)).fit(POINTS, POINTS), TypeError, "LayerNorm"),
+        (
+            lambda: quick(nn.Sequential(nn.LayerNorm(2), nn.Linear(2, 1))).fit(POINTS, POINTS),
+            TypeError,
+            "LayerNorm",
+        ),
         (lambda: quick().fit(POINTS, POINTS).potential([[1.0]]), ValueError, r"shape \(n, 2\)"),
+        (
+            lambda: quick().fit(POINTS, POINTS).gradient([[0.0, np.nan]]),
+            ValueError,
+            "points must be finite: found NaN or infinity, first at row 0",
+        ),
         (lambda: quick().fit(POINTS, POINTS).compare_exact(0), ValueError, "max_n"),
+        (
+            lambda: quick().fit(POINTS, POINTS).compare_exact(2.5),
+            ValueError,
+            "max_n must be an integer, at least 1: got 2.5",
+        ),
+        (
+            lambda: quick().fit(POINTS, POINTS, b=np.eye(20)[0]),
+            ValueError,
+            "b must leave some weight to each of the three parts",
+        ),
+        (
+            lambda: quick().fit(lambda n, s: None, law),
+            TypeError,
+            "sampler x must return points: got NoneType",
+        ),
+        (
+            lambda: quick(nn.Linear(2, 3), lipschitz="gp").fit(POINTS, POINTS),
+            ValueError,
+            r"critic must return scores \(n,\) or \(n, 1\): got \(2, 3\) for 2 points",
+        ),
+        (
+            lambda: quick(nn.Linear(3, 1), lipschitz="gp").fit(POINTS, POINTS),
+            ValueError,
+            r"critic must take points \(n, 2\)",
+        ),
     ],
 )
 def test_bad_input(fit, error, message):
