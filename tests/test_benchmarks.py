@@ -237,6 +237,7 @@ def test_published_pages_are_what_the_measurements_say(tmp_path):
         ("exact", "exact"),
         ("exact_parts", "exact"),
         ("sliced", "sliced"),
+        ("entropic", "sinkhorn"),
     ],
 )
 def test_tables_of_a_guide_are_what_the_measurements_say(results, page, tmp_path):
