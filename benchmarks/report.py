@@ -1,7 +1,7 @@
 """The page of a result file: the machine, a table for every suite, and its plots.
 
 Nothing in it is typed by hand. `python -m benchmarks.report RESULTS.json` writes results.md and the
-plots again, beside that file; with PAGE.md behind it, the tables of its suites go into that page,
+plots again, beside that file; with PAGE.md behind it, brief tables of its suites go into that page,
 between the marks <!-- benchmarks SUITE: start --> and <!-- benchmarks SUITE: end -->.
 """
 
@@ -28,6 +28,8 @@ TITLES = {
     "sliced": "Sliced distances",
     "univariate": "On the line",
 }
+VISIBLE = 0.005
+"""A relative error from which a brief table says so."""
 HEADER = ("problem", "competitor", "time", "ratio", "memory", "error", "bracket", "status")
 
 
@@ -109,6 +111,35 @@ def _on_cuda(row: Row) -> str:
     return f"{duration(found['seconds']['median'])}, {found['peak_mb']:.0f} MB"
 
 
+def brief(rows: Sequence[Row]) -> list[str]:
+    """Lines of a narrow table: a case a line, the others by what they take beside otdist."""
+    lines = ["| problem | otdist | others: ratio of their time, memory |", "| --- | --- | --- |"]
+    for case, group in groupby(rows, key=lambda row: row["case"]):
+        each = list(group)
+        ours = next(row for row in each if row["competitor"] == OURS)
+        others = "; ".join(f"{row['competitor']} {_beside(row)}" for row in each if row is not ours)
+        lines.append(f"| {case} | {_alone(ours)} | {others} |")
+    return lines
+
+
+def _alone(row: Row) -> str:
+    if row["status"] != "ok":
+        return f"{row['status']}: {row['message']}".replace("|", "/")
+    return f"{duration(row['seconds']['median'])}, {row['peak_mb']:.0f} MB"
+
+
+def _beside(row: Row) -> str:
+    """What it takes beside otdist, and its error where that shows; or that it did not answer."""
+    if row["status"] != "ok":
+        return row["status"]
+    ratio = row.get("ratio")
+    cells = [duration(row["seconds"]["median"]) if ratio is None else f"{ratio['median']:.3g}"]
+    cells.append(f"{row['peak_mb']:.0f} MB")
+    if (row["error"] or 0.0) >= VISIBLE:
+        cells.append(f"error {row['error']:.0%}")
+    return f"**{cells[0]}** ({', '.join(cells[1:])})"
+
+
 def _unit(seconds: float) -> tuple[float, str]:
     if seconds < 1e-3:
         return 1e6, "µs"
@@ -158,7 +189,7 @@ def fill(page: Path, content: dict[str, Any]) -> None:
         start, end = (f"<!-- benchmarks {suite}: {side} -->" for side in ("start", "end"))
         if start in text:
             before, rest = text.split(start)
-            lines = [start, where, "", *table(list(rows)), end]
+            lines = [start, where, "", *brief(list(rows)), end]
             text, found = before + "\n".join(lines) + rest.split(end)[1], True
     if not found:
         raise ValueError(f"{page} has no marks for a suite of these results")
