@@ -383,6 +383,16 @@ def test_the_last_of_the_best_states_is_kept(gaps, kept):
     assert critic.direction.tolist() == [kept, kept]
 
 
+def test_both_batches_at_once_have_the_gap_of_each():
+    net = nn.Sequential(OrthogonalLinear(2, 8), MaxMin(), OrthogonalLinear(8, 1))
+    x, y = (torch.from_numpy(cloud(n, 2, n)).float() for n in (9, 13))
+    for handling in ("certified", "clip"):
+        loss = Training(1, 8, 0.1, 1, handling).loss(net, x, y)
+        assert float(loss.detach()) == pytest.approx(
+            float((net(y).mean() - net(x).mean()).detach()), abs=1e-6
+        )
+
+
 def test_training_stops_early():
     x, y = cloud(100, 1, 0), cloud(100, 1, 1, 1.0)
     result = NeuralDual("peaks", steps=4000, batch_size=16, patience=2).fit(x, y)

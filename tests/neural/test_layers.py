@@ -256,3 +256,11 @@ def test_a_critic_of_these_layers_is_one_lipschitz_and_learns():
     shift = float((x.mean(0) - y.mean(0)).norm())
     assert lipschitz_bound(critic) <= 1 + FLOAT32
     assert -float(loss.detach()) > 0.95 * shift
+
+
+def test_pairs_keep_the_norm_of_the_gradient_at_ties():
+    x = torch.tensor([[2.0, 2.0, 1.0, 3.0]], requires_grad=True)
+    sorted_ = layers.MaxMin()(x)
+    assert sorted_.tolist() == [[2.0, 2.0, 3.0, 1.0]]
+    (slope,) = torch.autograd.grad(sorted_ @ torch.tensor([5.0, 7.0, 1.0, 4.0]), x)
+    assert slope.tolist() == [[5.0, 7.0, 4.0, 1.0]]
