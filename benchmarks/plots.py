@@ -93,7 +93,27 @@ def _accuracy(suite: str, rows: list[Row], path: Path) -> Path | None:
             color=colour, marker=marker, label=name, s=40,
         )  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="seconds (median)", ylabel="relative error")
+    for axis in (ax.xaxis, ax.yaxis):
+        _at_least_a_decade(axis)
     return _save(figure, path)
+
+
+def _at_least_a_decade(axis: Any) -> None:
+    """Widen a logarithmic axis that spans less: small differences should look small.
+
+    Up to two decades are labelled at 1, 2 and 5 times the powers of ten, as plain numbers.
+    """
+    low, high = axis.get_view_interval()
+    if high < 10 * low:
+        middle, half = (low * high) ** 0.5, 10**0.5
+        low, high = middle / half, middle * half
+        axis.set_view_interval(low, high, ignore=True)
+    if high <= 100 * low:
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
 
 
 def _figure(columns: int) -> tuple[Any, Any]:
