@@ -18,6 +18,9 @@ import numpy as np
 from benchmarks.neural.pairs import Array, Pair
 from otdist.result import ConvergenceWarning
 
+BUDGET = 8.0
+"""CPU seconds of one fit."""
+
 ENDLESS = 10**9
 """Steps: the clock ends the training."""
 

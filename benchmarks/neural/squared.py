@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.neural.methods import BUDGET
 from benchmarks.neural.pairs import FRESH, Array
 
 POINTS = 20_000
@@ -29,11 +30,12 @@ Row = dict[str, Any]
 
 def runs(options: argparse.Namespace) -> Iterator[tuple[Row, Callable[[], Row]]]:
     """One row a pair and seed."""
+    budget = options.budget or BUDGET
     for seed in options.seeds:
         for kind in KINDS:
             for d in SIZES:
                 key = {"experiment": "squared", "pair": kind, "d": d, "seed": seed}
-                yield {**key, "budget": options.budget}, partial(run, kind, d, seed, options.budget)
+                yield {**key, "budget": budget}, partial(run, kind, d, seed, budget)
 
 
 def run(kind: str, d: int, seed: int, budget: float) -> Row:

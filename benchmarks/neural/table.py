@@ -48,6 +48,25 @@ def ray(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def portfolio(rows: Sequence[Row]) -> str:
+    """Ray-monotone pairs: `auto` beside the critics that it chooses from."""
+    rows = [r for r in rows if r["experiment"] == "ray"]
+    titles = ["N", "D", "auto / best", *(LABELS[m] for m in ("auto", *PORTFOLIO))]
+    lines = [_head(titles)]
+    for funnels, d in sorted(
+        {(r["funnels"], r["d"]) for r in rows}, key=lambda at: (-at[0], at[1])
+    ):
+        at = [r for r in rows if (r["funnels"], r["d"]) == (funnels, d)]
+        by = {m: [r for r in at if r["method"] == m] for m in ("auto", *PORTFOLIO)}
+        if not all(by.values()):
+            continue
+        best = max(PORTFOLIO, key=lambda m: _ratio(by[m]))
+        cells = {m: f"{mean(r['cosine'] for r in by[m]):.2f}, {_ratio(by[m]):.2f}" for m in by}
+        cells[best] = f"**{cells[best]}**"
+        lines.append(_line([str(funnels), str(d), f"{_least_share(at):.2f}", *cells.values()]))
+    return "\n".join(lines)
+
+
 def others(rows: Sequence[Row]) -> str:
     """Other pairs: estimate / W_1, and `auto` over the best of its portfolio."""
     rows = [r for r in rows if r["experiment"] == "others"]
@@ -60,8 +79,7 @@ def others(rows: Sequence[Row]) -> str:
         best = max(PORTFOLIO, key=lambda m: _ratio(by[m]))
         cells = [f"{_ratio(by[m]):.2f}" for m in METHODS]
         cells[list(METHODS).index(best)] = f"**{_ratio(by[best]):.2f}**"
-        share = min(_share([r for r in at if r["seed"] == s]) for s in {r["seed"] for r in at})
-        lines.append(_line([name, str(d), f"{share:.2f}", *cells]))
+        lines.append(_line([name, str(d), f"{_least_share(at):.2f}", *cells]))
     return "\n".join(lines)
 
 
@@ -118,11 +136,17 @@ def certificates(rows: Sequence[Row]) -> str:
 
 TABLES = {
     "ray-monotone pairs": ray,
+    "ray-monotone portfolio": portfolio,
     "other pairs": others,
     "rates": rates,
     "squared": squared,
     "certificates": certificates,
 }
+
+
+def _least_share(rows: Sequence[Row]) -> float:
+    """The least of `_share` over the seeds of a pair."""
+    return min(_share([r for r in rows if r["seed"] == seed]) for seed in {r["seed"] for r in rows})
 
 
 def _share(rows: Sequence[Row]) -> float:

@@ -89,6 +89,8 @@ class ConvexDual:
         for width in self.widths:
             _options.whole("each of widths", width)
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def fit(self, x: Any, y: Any, a: Any = None, b: Any = None) -> ConvexDualResult:
         """Train on the first part of the samples, choose on the second, report on the third.
 
@@ -183,6 +185,8 @@ def _report(
     if test.x.uniform and test.y.uniform:
         lower = limit(f, -g)[1] ** 0.5 * frame.scale
         message = f"W_2 between the laws is at least {lower:.5g} with {CONFIDENCE:.0%} confidence"
+    if supply.ended:
+        message += "; a stream ended before training did"
     return ConvexDualResult(
         estimate=max(0.0, estimate) ** 0.5 * frame.scale, lower=lower, critic=potential,
         history=history, message=message, seconds=time.perf_counter() - begin,

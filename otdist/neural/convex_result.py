@@ -13,7 +13,7 @@ from torch import Tensor
 from otdist import measure, task
 from otdist.certificate import bracket, lower_from_potentials
 from otdist.measure import Pair
-from otdist.neural import stored
+from otdist.neural import _options, stored
 from otdist.neural.conjugate import conjugate
 from otdist.neural.convex import ConvexPotential
 from otdist.neural.result import EXACT_PAIRS
@@ -84,7 +84,12 @@ class ConvexDualResult:
 
         Returns:
             The shape and kind of `points`, in their units; without a graph.
+
+        Raises:
+            ValueError: points of another dimension, a tolerance that is not positive.
         """
+        _options.positive("tolerance", tolerance)
+        _options.whole("iterations", iterations)
         psi = self.critic
 
         def back(y: Tensor) -> Tensor:

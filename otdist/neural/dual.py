@@ -13,18 +13,17 @@ from __future__ import annotations
 import copy
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, get_args
 
 import torch
-from torch import nn
-from torch.nn.utils import parametrizations
-from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+from torch import Tensor, nn
 
 from otdist._progress import progress
 from otdist._threads import single_thread
-from otdist.neural import _options
+from otdist.neural import _options, spectral
 from otdist.neural._random import seeded
 from otdist.neural.critics import Funnels, mcshane, relu_network, sorting_network
 from otdist.neural.limits import CONFIDENCE, limit
@@ -34,6 +33,7 @@ from otdist.neural.samples import Supply, original
 from otdist.neural.stored import OWN, Unframed
 from otdist.neural.streams import supply_of
 from otdist.neural.training import Handling, Training, countdown, scores, validate
+from otdist.result import ConvergenceWarning
 
 PORTFOLIO = ("mcshane", "peaks", "valleys", "sorting")
 """What `critic="auto"` chooses from, the cheapest first."""
@@ -114,7 +114,7 @@ class NeuralDual:
         if isinstance(self.critic, nn.Module):
             return
         known = ("auto", *PORTFOLIO, "relu")
-        if self.critic not in known:
+        if not isinstance(self.critic, str) or self.critic not in known:
             raise ValueError(
                 f"critic must be one of {', '.join(known)}, or a module: got {self.critic!r}"
             )
@@ -125,6 +125,8 @@ class NeuralDual:
                    else "it is 1-Lipschitz by construction; use critic='relu' or your own")
             )  # fmt: skip
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def fit(self, x: Any, y: Any, a: Any = None, b: Any = None) -> DualResult:
         """Train on the first part of the samples, choose on the second, report on the third.
 
@@ -132,7 +134,7 @@ class NeuralDual:
             x: Points of the first sample, shape (n, d), or (n,) on the line; or a sampler, a
                 function of (n, seed) that returns n fresh independent points; or an iterable over
                 independent points, shape (d,), or batches of them, shape (k, d), such as a
-                DataLoader. Each of its points is used once; where it ends, training ends.
+                DataLoader. A critic sees each of its points once; where it ends, training ends.
             y: Points of the second sample, or a sampler or iterable if x is one.
             a: Weights of x, shape (n,), of sum one; uniform when None.
             b: Weights of y.
@@ -142,7 +144,8 @@ class NeuralDual:
 
         Raises:
             ValueError: samples that `wasserstein` would refuse, with fewer than 5 points, or that
-                require a gradient; weights for samplers; a module that is not 1-Lipschitz.
+                require a gradient; weights for samplers; a stream of no more points than are held
+                out; a module that is not 1-Lipschitz, or has no weights for "spectral" to divide.
             TypeError: a sampler beside a sample; a module that `lipschitz_bound` does not know.
 
         Cost: about 1 to 5 ms a step on one core, for each critic.
@@ -163,7 +166,7 @@ class NeuralDual:
         name = max(gaps, key=lambda key: gaps[key])
         critic = critics[name].double().eval()
         if self.lipschitz == "spectral":
-            _settle(critic)
+            spectral.settle(critic)
         return self._report(name, critic, supply, begin, scores=gaps, history=history)
 
     def _race(
@@ -180,9 +183,10 @@ class NeuralDual:
         names = self._names()
         history: list[dict[str, Any]] = []
         critics: dict[str, nn.Module] = {}
+        supplies = {name: supply.again() if len(names) > 1 else supply for name in names}
 
         def train(name: str, **limits: Any) -> None:
-            records = self._train(name, critics[name], supply, say, **limits)
+            records = self._train(name, critics[name], supplies[name], say, **limits)
             history.extend({"critic": name, **record} for record in records)
 
         for name in names:
@@ -214,7 +218,7 @@ class NeuralDual:
             x, y = (frame.enter(original(side, pair)) for side in (pair.x, pair.y))
             critic = mcshane(x, y, pair.x.weights, pair.y.weights)
         elif name in ("peaks", "valleys"):
-            x, y = supply.batch(START_POINTS)
+            x, y = supply.start(START_POINTS)
             peaks = name == "peaks"
             x, y = (x[:FUNNELS], y) if peaks else (x, y[:FUNNELS])
             critic = mcshane(x, y, peaks=peaks)
@@ -222,10 +226,8 @@ class NeuralDual:
             build = sorting_network if name == "sorting" else relu_network
             critic = build(len(frame.centre), seed=seed)
         critic = critic.to(device).float()
-        if self.lipschitz == "spectral":
-            for layer in list(critic.modules()):
-                if isinstance(layer, nn.Linear | nn.Conv2d):
-                    parametrizations.spectral_norm(layer)
+        if self.lipschitz == "spectral" and not _frozen(critic):
+            spectral.divide(critic)
         if self.lipschitz == "certified":
             _check_one(critic.eval())
         return critic
@@ -239,8 +241,7 @@ class NeuralDual:
         **limits: Any,
     ) -> list[dict[str, Any]]:
         """Records of training within the limits, which are fields of `Training`."""
-        frozen = not any(p.requires_grad for p in critic.parameters())
-        if frozen or name == "mcshane":  # which is optimal on its points from the start
+        if _frozen(critic) or name == "mcshane":  # which is optimal on its points from the start
             return [{"step": 0, "validation": validate(critic, supply)}]
         training = Training(
             batch_size=self.batch_size,
@@ -262,7 +263,10 @@ class NeuralDual:
         x, y = (score / unit for score in scores(critic, test, supply.frame))
         estimate = float(test.x.weights @ x - test.y.weights @ y)
         lower, message = None, ""
-        if not certified:
+        if not math.isfinite(estimate):
+            message = "training diverged, its scores are not finite: try a lower learning_rate"
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)  # two decorators
+        elif not certified:
             message = f"uncertified: {self.lipschitz} proves no Lipschitz constant"
         elif not (test.x.uniform and test.y.uniform):
             message = "no confidence limit: it needs independent points of equal weight"
@@ -271,6 +275,8 @@ class NeuralDual:
             message = (
                 f"W_1 between the laws is at least {lower:.5g} with {CONFIDENCE:.0%} confidence"
             )
+        if supply.ended:
+            message += "; a stream ended before training did"
         return DualResult(
             estimate=estimate, lower=lower, certified=certified, lipschitz_bound=bound,
             critic=critic, name=name, message=message, seconds=time.perf_counter() - begin,
@@ -291,18 +297,19 @@ def _check_scores(module: nn.Module, supply: Supply) -> None:
     module = copy.deepcopy(module).to(points.device).float().eval()
     try:
         with torch.no_grad():
-            shape = tuple(module(points).shape)
+            found = module(points)
     except (RuntimeError, ValueError, IndexError) as error:
         raise ValueError(f"critic must take points (n, {points.shape[1]}): {error}") from error
+    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
     if shape not in ((2,), (2, 1)):
-        raise ValueError(f"critic must return scores (n,) or (n, 1): got {shape} for 2 points")
+        raise ValueError(
+            f"critic must return a tensor of scores (n,) or (n, 1): got {shape} for 2 points"
+        )
 
 
-def _settle(critic: nn.Module) -> None:
-    """Put divided weights in the place of the division, as plain parameters."""
-    for layer in critic.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d) and is_parametrized(layer, "weight"):
-            remove_parametrizations(layer, "weight", leave_parametrized=True)
+def _frozen(critic: nn.Module) -> bool:
+    """Whether nothing in it is to be trained."""
+    return not any(p.requires_grad for p in critic.parameters())
 
 
 def _check_one(critic: nn.Module) -> None:

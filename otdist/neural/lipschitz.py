@@ -30,9 +30,9 @@ def lipschitz_bound(module: nn.Module) -> float:
     The norms are Euclidean, of one flattened sample.
 
     Known: linear layers and convolutions (plain, transposed, or parametrised), the layers of
-        `otdist.neural`, `Sequential`, the usual
-    activations, dropout, pooling, batch normalisation in evaluation mode, reshapes. A module of
-    your own joins by a method `lipschitz()` that returns its constant.
+    `otdist.neural`, `Sequential`, the usual activations, dropout, pooling, batch normalisation in
+    evaluation mode, reshapes. A module of your own joins by a method `lipschitz()` that returns its
+    constant.
 
     Args:
         module: The network. Not changed, but evaluated in the mode that it is in.
@@ -193,6 +193,16 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
+def _softplus(module: Any, name: str) -> float:
+    """1; torch jumps by log(1 + exp(−t))/β to the identity at the threshold t."""
+    if module.threshold < 20:  # where the jump is 1e-10 of the value, that of float32's rounding
+        raise TypeError(
+            f"lipschitz_bound knows Softplus with threshold=20 or more: {name} has "
+            f"{module.threshold}, where it jumps"
+        )
+    return 1.0
+
+
 def _constant(value: float) -> Callable[[Any, str], float]:
     return lambda module, name: value
 
@@ -217,9 +227,10 @@ _RULES: list[tuple[type[nn.Module], Callable[[Any, str], float]]] = [
                 nn.PixelUnshuffle,
                 nn.ZeroPad2d,
             ),
-            *(nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.Tanh, nn.Softsign, nn.Softplus, nn.LogSigmoid),
+            *(nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.Tanh, nn.Softsign, nn.LogSigmoid),
         )
     ),
+    (nn.Softplus, _softplus),
     (nn.Sigmoid, _constant(0.25)),
     (nn.SiLU, _constant(1.0999)),  # suprema of the derivatives: 1.09984 and 1.12890
     (nn.GELU, _constant(1.13)),

@@ -110,9 +110,12 @@ class DualResult:
             raise ValueError("there are no given samples: the critic was fitted to samplers")
         job = task.of_pair(self.samples, 1.0)
         f, _ = scores(self.critic, self.samples, self.frame)
-        dual = lower_from_potentials(job.cost, job.a, job.b, f=f / self.samples.scale)
         other = (Exact() if self.upper_is_exact else Sliced()).solve(job)
-        lower = bracket(dual.cost, float("inf"), 1.0, job.scale).lower
+        lower = 0.0
+        if bool(f.isfinite().any()):  # the critic of a fit that diverged proves nothing
+            f = torch.where(f.isfinite(), f / self.samples.scale, -float("inf"))
+            dual = lower_from_potentials(job.cost, job.a, job.b, f=f)
+            lower = bracket(dual.cost, float("inf"), 1.0, job.scale).lower
         return Bracket(min(lower, other.upper), other.upper)
 
     @property

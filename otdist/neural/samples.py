@@ -22,7 +22,15 @@ from otdist.measure import Pair
 
 
 class Exhausted(ValueError):
-    """A stream has no more points."""
+    """A stream has fewer points than were asked for.
+
+    Attributes:
+        left: How many it still has.
+    """
+
+    def __init__(self, message: str, left: int) -> None:
+        super().__init__(message)
+        self.left = left
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,19 @@ class Supply(Protocol):
         """At most so many training points of either side."""
         ...
 
+    def start(self, most: int) -> tuple[Tensor, Tensor]:
+        """Training points as in a batch, at most so many, to begin a critic from."""
+        ...
+
+    def again(self) -> Supply:
+        """The same supply for a further critic, from its first batch on."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether training points were asked for that there were not."""
+        ...
+
 
 class Given:
     """Two weighted samples, dealt at random into training, validation and test.
@@ -82,7 +103,7 @@ class Given:
     def __init__(
         self, whole: Pair, splits: tuple[float, float, float], generator: torch.Generator
     ) -> None:
-        self.whole, self._generator = whole, generator
+        self.whole, self._generator, self.ended = whole, generator, False
         dealt = [
             _deal(len(side), name, splits, generator)
             for side, name in ((whole.x, "x"), (whole.y, "y"))
@@ -104,6 +125,14 @@ class Given:
         """The first training points, which are in random order."""
         i, j = (torch.arange(min(len(s), most)) for s in (self.train.x, self.train.y))
         return _part(self.train, i, j)
+
+    def start(self, most: int) -> tuple[Tensor, Tensor]:
+        """A batch."""
+        return self.batch(most)
+
+    def again(self) -> Given:
+        """This one: batches are drawn with replacement."""
+        return self
 
     def _draw(self, points: Tensor, weights: Tensor, uniform: bool, size: int) -> Tensor:
         if uniform:

@@ -15,6 +15,7 @@ from otdist.neural import streams
 from otdist.neural.layers import MaxMin, OrthogonalLinear
 from otdist.neural.training import Training
 from otdist.problems import RayMonotone, catalogue
+from otdist.result import ConvergenceWarning
 
 EXACT = 1e-9  # relative, of brackets whose evidence is computed in float64
 
@@ -241,6 +242,17 @@ def test_other_handlings_are_labelled_and_bracketed(handling):
         assert result.lipschitz_bound < 1.5
 
 
+class Returns(nn.Module):
+    """A module of a function, with a parameter that it has no use for."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function, self.idle = function, nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        return self.function(x)
+
+
 class Slopes(nn.Module):
     """A critic in the user's units, of known constant."""
 
@@ -342,6 +354,30 @@ def test_a_critic_that_is_frozen_is_scored_as_it_is():
     assert len(result.history) == 1
     assert result.certified
     assert result.gradient(x) == pytest.approx(np.tile([-1.0, 0.0], (60, 1)), abs=1e-12)
+
+    for handling in ("gp", "clip", "spectral"):
+        net = small_net().requires_grad_(False)
+        result = quick(net, lipschitz=handling).fit(x, y)
+        assert result.potential(x) == pytest.approx(net.double()(torch.tensor(x)).numpy()[:, 0])
+
+
+def test_a_fit_that_diverged_says_so_and_keeps_a_valid_bracket():
+    x, y = cloud(60, 2, 0), cloud(50, 2, 1, 1.0)
+    with pytest.warns(ConvergenceWarning, match="training diverged") as caught:
+        result = quick("relu", lipschitz="gp", learning_rate=1e30).fit(x, y)
+    assert caught[0].filename == __file__
+    assert np.isnan(result.estimate)
+    assert "lower learning_rate" in result.message
+    assert result.bracket.lower == 0
+    assert contains(result.bracket, wasserstein(x, y).distance)
+
+
+def test_gradients_are_taken_wherever_fit_is_called():
+    x, y = cloud(60, 2, 0), cloud(50, 2, 1, 1.0)
+    known = quick("sorting").fit(x, y).estimate
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            assert quick("sorting").fit(torch.from_numpy(x), torch.from_numpy(y)).estimate == known
 
 
 def test_integers_of_numpy_are_integers():
@@ -483,8 +519,14 @@ def test_bad_options(options, message):
         (
             lambda: quick(nn.Linear(2, 3), lipschitz="gp").fit(POINTS, POINTS),
             ValueError,
-            r"critic must return scores \(n,\) or \(n, 1\): got \(2, 3\) for 2 points",
+            r"critic must return a tensor of scores \(n,\) or \(n, 1\): got \(2, 3\) for 2 points",
         ),
+        (
+            lambda: quick(Returns(lambda x: (x[:, 0], x)), lipschitz="gp").fit(POINTS, POINTS),
+            ValueError,
+            "critic must return a tensor of scores .*: got tuple for 2 points",
+        ),
+        (lambda: quick(np.zeros(3)), ValueError, "critic must be one of auto, "),
         (
             lambda: quick(nn.Linear(3, 1), lipschitz="gp").fit(POINTS, POINTS),
             ValueError,

@@ -216,6 +216,7 @@ class Doubled(nn.Linear):
         (nn.AvgPool2d(3, 1, 1, count_include_pad=False), "window"),
         (nn.utils.spectral_norm(nn.Linear(2, 2)), "hooks"),
         (nn.Bilinear(2, 2, 1), "Bilinear"),
+        (nn.Softplus(threshold=1), "threshold=20 or more: Softplus has 1, where it jumps"),
     ],
 )
 def test_what_is_not_known_raises(module, message):
