@@ -2,7 +2,7 @@ r"""Evidence becomes a bracket: dual potentials bound W_p^p from below, a plan f
 
 * **Lower.** Any f, whoever made it, gives g_j = min_i c_ij − f_i and then, improving it,
   f_i = min_j c_ij − g_j. The pair is feasible, so Σ a f + Σ b g ≤ W_p^p by weak duality.
-* **Upper.** The cost of any plan whose marginals are a and b.
+* **Upper.** The cost of any plan whose marginals are a and b; 2⁻¹⁰²² more where powers underflow.
 
 Both are evaluated in float64 from the points, which `measure` stores without rounding. The
 rounding slack counts the operations behind each term, u = 2⁻⁵³ apiece: (d + log₂(n + m) + 12)
@@ -20,10 +20,12 @@ import torch
 from torch import Tensor
 
 from otdist._threads import each
-from otdist.cost import Cost
+from otdist.cost import Cost, PointCost
 from otdist.result import Arcs, Bracket
 
 UNIT = 2.0**-53
+
+_NORMAL = 2.0**-1022  # the least number that carries all its digits
 
 _FEW_PAIRS = 2**20
 _SMALL_BLOCK = (
@@ -86,9 +88,10 @@ def upper_from_plan(cost: Cost, a: Tensor, b: Tensor, arcs: Arcs) -> tuple[float
         arcs: The plan.
     """
     cost = cost.to(torch.float64)
-    value = float(cost.pairs(arcs.rows, arcs.cols) @ arcs.mass)
+    costs = cost.pairs(arcs.rows, arcs.cols)
+    value = float(costs @ arcs.mass)
     missing = _residual(a, arcs.rows, arcs.mass) + _residual(b, arcs.cols, arcs.mass)
-    slack = rounding_units(cost) * UNIT * value
+    slack = rounding_units(cost) * UNIT * value + _underflow(cost, arcs, costs)
     if missing > 0:
         slack += missing * cost.largest
     return value, value + slack
@@ -145,6 +148,15 @@ def _usable(potential: Tensor) -> Tensor:
     ):
         raise ValueError("a potential must be finite somewhere, and neither NaN nor +inf")
     return potential
+
+
+def _underflow(cost: Cost, arcs: Arcs, costs: Tensor) -> float:
+    """What powers of distances lost below the normal numbers; only between points apart."""
+    lost = costs < _NORMAL
+    if not isinstance(cost, PointCost) or not bool(lost.any()):
+        return 0.0
+    apart = (cost.x[arcs.rows[lost]] != cost.y[arcs.cols[lost]]).any()
+    return _NORMAL if bool(apart) else 0.0
 
 
 def _mass_error(a: Tensor, b: Tensor) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any, Protocol
 
 from otdist import measure, task
@@ -118,7 +119,7 @@ def transport(
 
 
 def _solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult | None) -> OTResult:
-    if not (isinstance(rtol, (int, float)) and math.isfinite(rtol) and rtol >= 0):
+    if not (isinstance(rtol, Real) and 0 <= float(rtol) < math.inf):
         raise ValueError(f"rtol must be finite and at least 0: got {rtol!r}")
     if solver is None:
         solver = Exact()

@@ -19,7 +19,7 @@ from otdist.gradient import root
 from otdist.measure import check_p, pair
 from otdist.result import Array, ConvergenceWarning, DivergenceResult, Number
 from otdist.solvers import divergence, entropic, gaussian, kernels
-from otdist.solvers.sinkhorn import check_eps, check_stop, not_converged, scaled_eps
+from otdist.solvers.sinkhorn import check_eps, check_stop, given_eps, not_converged, scaled_eps
 from otdist.task import of_pair
 
 
@@ -156,7 +156,7 @@ def _entropic(samples: tuple, p: float, rule: _Rule, *, debias: bool) -> Diverge
         distance=kind.number(task.distance(value.cost)),
         cost=kind.number(task.in_cost_units(value.cost)),
         p=p,
-        eps=float(task.in_cost_units(torch.tensor(eps, dtype=torch.float64))),
+        eps=given_eps(task, rule.eps, eps),
         potentials=(
             kind.array(task.in_cost_units(value.f)),
             kind.array(task.in_cost_units(value.g)),

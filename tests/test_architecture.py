@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "otdist"
 ROOMS = [
     "_extras",
     "_progress",
+    "_options",
     "_large",
     "_record",
     "_arrays",

@@ -105,6 +105,16 @@ def test_a_plan_that_misses_its_marginals_is_charged() -> None:
     assert upper_from_plan(cost, a, b, short)[1] >= 0.1 * 10
 
 
+def test_powers_that_underflow_do_not_close_the_bracket() -> None:
+    x, y = torch.zeros(1, 2, dtype=torch.float64), torch.full((1, 2), 1e-3, dtype=torch.float64)
+    one, at = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.int64)
+    arcs = Arcs(at, at, one, (1, 1))
+    value, upper = upper_from_plan(PointCost(x, y, 200.0), one, one, arcs)
+    assert value == 0
+    assert bracket(0.0, upper, 200.0, 1.0).upper > 1e-3 * 2**0.5
+    assert upper_from_plan(PointCost(x, x, 200.0), one, one, arcs) == (0.0, 0.0)
+
+
 def test_bracket_takes_the_root_outward_and_clamps() -> None:
     proof = bracket(-1.0, 4.0, 2.0, 3.0)
     assert proof.lower == 0

@@ -69,8 +69,9 @@ def prepare(
         x, y = gather(x, -2, process_group), gather(y, -2, process_group)
         a = None if a is None else gather(a, -1, process_group)
         b = None if b is None else gather(b, -1, process_group)
-    # One shift for both samples changes no distance; far from the origin it saves digits.
-    centre = x.detach().mean(-2, keepdim=True)
+    # One shift for both samples changes no distance; far from the origin it saves digits. What is
+    # not finite stays where it is, to be named by its row.
+    centre = x.detach().mean(-2, keepdim=True).nan_to_num(0.0, 0.0, 0.0)
     return Batch(x - centre, y - centre, _normalised(a, "a"), _normalised(b, "b"))
 
 
@@ -158,9 +159,9 @@ def _check_samples(x: Tensor, y: Tensor) -> None:
             raise TypeError(f"{name} must be a torch tensor: got {type(sample).__name__}")
         if not sample.is_floating_point():
             raise TypeError(f"{name} must be floating point: got {sample.dtype}")
-        if sample.ndim < 2 or 0 in sample.shape[-2:]:
+        if sample.ndim < 2 or 0 in sample.shape:
             raise ValueError(
-                f"{name} must have shape (..., n, d) with n, d ≥ 1: got {tuple(sample.shape)}"
+                f"{name} must have shape (..., n, d) without a 0: got {tuple(sample.shape)}"
             )
     if x.dtype != y.dtype or x.device != y.device:
         raise ValueError(

@@ -80,7 +80,7 @@ class SinkhornLoss(nn.Module):
             )
         check_eps(eps)
         check_stop(tol, max_iter)
-        self.eps = eps
+        self.eps = None if eps is None else float(eps)
         self.debias = debias
         self.reduction = check_reduction(reduction)
         self.tol = tol

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from otdist.losses._batch import check_reduction, from_first, prepare, reduce
 from otdist.measure import check_p
 from otdist.solvers._slices import mean_slice_cost
+from otdist.solvers.sliced import check_count, given
 
 
 class SlicedWassersteinLoss(nn.Module):
@@ -29,7 +30,8 @@ class SlicedWassersteinLoss(nn.Module):
 
     Shapes:
         x (..., n, d), y (..., m, d), weights (n,) or (..., n), of sum one. The output is a scalar,
-        or (...) without reduction; float32 for half-precision samples.
+        or (...) without reduction; float32 for half-precision samples. NaN and infinity in a sample
+        make its loss NaN, as a gradient scaler expects.
 
     Gradients: x, y, a, b, first order, computed along with the value; a second derivative raises.
         0 where the samples coincide.
@@ -54,12 +56,10 @@ class SlicedWassersteinLoss(nn.Module):
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(n_projections, bool) or not isinstance(n_projections, int):
-            raise TypeError(f"n_projections must be an integer: got {type(n_projections).__name__}")
-        if n_projections < 1:
-            raise ValueError(f"n_projections must be at least 1: got {n_projections}")
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise TypeError(f"generator must be a torch.Generator: got {type(generator).__name__}")
         self.p = check_p(p)
-        self.n_projections = n_projections
+        self.n_projections = check_count(n_projections)
         self.generator = generator
         self.reduction = check_reduction(reduction)
         self.process_group = process_group
@@ -80,18 +80,16 @@ class SlicedWassersteinLoss(nn.Module):
             y: Samples.
             a: Weights of x, (n,) or (..., n), of sum one; uniform when None.
             b: Weights of y.
-            directions: Unit rows (L, d) to use instead of fresh ones.
+            directions: Unit rows (L, d), a tensor or an array, to use instead of fresh ones.
         """
         with torch.autocast(x.device.type if isinstance(x, Tensor) else "cpu", enabled=False):
             batch = prepare(x, y, a, b, self.process_group)
             d = batch.x.shape[-1]
             if directions is None:
                 directions = self._draw(d, batch.x)
-            elif directions.ndim != 2 or directions.shape[1] != d or len(directions) == 0:
-                raise ValueError(
-                    f"directions must have shape (L, {d}): got {tuple(directions.shape)}"
-                )
-            directions = directions.detach().to(batch.x)
+            else:
+                rows = given(directions, d).rows
+                directions = torch.from_numpy(rows).to(batch.x)
             costs, _ = mean_slice_cost(batch.x, batch.y, directions, self.p, batch.a, batch.b)
         return reduce(costs, self.reduction)
 

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from otdist import _options
 from otdist._progress import progress
 from otdist._threads import single_thread
 from otdist.measure import Pair
-from otdist.neural import _options
 from otdist.neural._random import seeded
 from otdist.neural.conjugate import Conjugate, conjugate
 from otdist.neural.convex import ALPHA, ConvexPotential, normal_map

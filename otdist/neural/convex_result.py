@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from otdist import measure, task
+from otdist import _options, measure, task
 from otdist.certificate import bracket, lower_from_potentials
 from otdist.measure import Pair
-from otdist.neural import _options, stored
+from otdist.neural import stored
 from otdist.neural.conjugate import conjugate
 from otdist.neural.convex import ConvexPotential
 from otdist.neural.result import EXACT_PAIRS

@@ -21,9 +21,10 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from otdist import _options
 from otdist._progress import progress
 from otdist._threads import single_thread
-from otdist.neural import _options, spectral
+from otdist.neural import spectral
 from otdist.neural._random import seeded
 from otdist.neural.critics import Funnels, mcshane, relu_network, sorting_network
 from otdist.neural.limits import CONFIDENCE, limit

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from otdist import measure, task
+from otdist import _options, measure, task
 from otdist.certificate import bracket, lower_from_potentials
 from otdist.measure import Pair
-from otdist.neural import _options, stored
+from otdist.neural import stored
 from otdist.neural.samples import Frame, entered, original
 from otdist.neural.training import scores
 from otdist.result import Bracket

@@ -28,7 +28,11 @@ Step = Callable[[Tensor], tuple[Tensor, float]]
 
 @dataclass(frozen=True)
 class Stop:
-    """Where an iteration ended: the point, its error, how many steps, whether it met tol."""
+    """Where an iteration ended: the point, its error, how many steps, whether it met tol.
+
+    Not converged, the point is T of the last one, whose error is `error`; a Sinkhorn step does not
+    increase the L1 error.
+    """
 
     point: Tensor
     error: float
@@ -50,12 +54,16 @@ def iterate(
         damping: Share of the residual in a plain step.
     """
     memory = _Memory(point, b)
-    best = last = error = math.inf
+    best = last = math.inf
     kept = point
-    for iteration in range(1, max_iter + 1):
+    iteration = 0
+    while True:
+        iteration += 1
         new, error = step(point)
         if error <= tol:
             return Stop(point, error, iteration, True)
+        if iteration == max_iter:
+            return Stop(new, error, iteration, False)
         if not error < 10 * best and memory.any:  # diverged: back to the best point, a plain step
             point, last = kept, math.inf
             memory.clear()
@@ -68,7 +76,6 @@ def iterate(
             best, kept = error, proposal
         last = error
         point = memory.extrapolate(proposal, residual)
-    return Stop(point, error, max_iter, False)
 
 
 class _Memory:

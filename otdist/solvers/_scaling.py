@@ -6,7 +6,8 @@ plan sum to a, and what is left is the column error
     Σ_j b_j |exp(φ_j − T(φ)_j) − 1|,
 
 the L1 marginal error that everything stops on. With f = g, a symmetric problem takes the half-step
-alone, φ ↦ T_a(φ), with the same error.
+alone, φ ↦ T_a(φ), with the same error. Its potential f is the mean of φ and T_a(φ), a pair whose
+plan has mass one: 2⟨a, f⟩ is a dual value, off by the square of the error; 2⟨a, φ⟩ is not.
 
 *Stored*: K_ij = exp((f_i + g_j − c_ij)/eps)·b_j with the potentials of the moment absorbed
 (Schmitzer 2019), so that a half-step is one matrix-vector product. f makes the largest entry of
@@ -52,15 +53,16 @@ class Softmins:
 
 
 class SymmetricSoftmins:
-    """Half-steps of a measure against itself; f is the iterate."""
+    """Half-steps of a measure against itself; f is the mean of the iterate and its transform."""
 
     def __init__(self, cost: Cost, a: Tensor, eps: float) -> None:
         self.cost, self.a, self.eps, self.log_a = cost, a, eps, eps * a.log()
         self.f = torch.zeros_like(a)
 
     def __call__(self, phi: Tensor) -> tuple[Tensor, float]:
-        self.f = phi * self.eps
-        new = self.cost.softmin(self.f + self.log_a, self.eps).double() / self.eps
+        h = phi * self.eps
+        transform = self.cost.softmin(h + self.log_a, self.eps).double()
+        self.f, new = (h + transform) / 2, transform / self.eps
         return new, float((torch.expm1(phi - new).abs() * self.a).sum())
 
 
@@ -144,7 +146,7 @@ class Stored:
 
 
 class SymmetricStored:
-    """Half-steps through a stored kernel of a measure against itself; f is the iterate."""
+    """Half-steps through a stored kernel of a measure against itself; f as in the soft-mins."""
 
     def __init__(self, cost: Costs, a: Tensor, eps: Any, phi: Tensor, kernel: Tensor) -> None:
         self.cost, self.a, self.eps, self.kernel = cost, a, eps, kernel
@@ -154,19 +156,20 @@ class SymmetricStored:
         if bool(phi.any()):  # the average with its transform is nearer to the solution
             phi = (extend(self.cost, phi * self.eps, self.a, self.eps) / self.eps + phi) / 2
         f, h = phi * self.eps, (phi + self.a.log()) * self.eps
-        self.phi0 = self.phi = phi
         self.cost.kernel(f, h, self.eps, self.kernel)
+        self.phi0 = phi
 
     def __call__(self, phi: Tensor) -> tuple[Tensor, float]:
-        self.phi = phi
         shift = phi - self.phi0
         if not float(torch.linalg.vector_norm(shift, math.inf)) < ABSORB:
             self._absorb(phi)
-            self.phi, shift = phi, phi - self.phi0
+            shift = phi - self.phi0
         v = shift.exp_()
         mass = _times(self.kernel, v)
-        return self.phi0 - mass.log(), _largest(v.mul_(mass).sub_(1).abs_().mul_(self.a))
+        new = self.phi0 - mass.log()
+        self.middle = (phi + new) / 2
+        return new, _largest(v.mul_(mass).sub_(1).abs_().mul_(self.a))
 
     @property
     def f(self) -> Tensor:
-        return self.phi * self.eps
+        return self.middle * self.eps

@@ -163,7 +163,7 @@ def _set_bound(sums: np.ndarray, rows: Tensor, p: float) -> float:
     gram = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
     largest = float(torch.linalg.eigvalsh(gram)[-1]) * (1 + 16 * (len(gram) + rows.shape[1]) * UNIT)
     if p >= 2:
-        return float(sums.sum()) / largest ** (p / 2)
+        return float(sums.sum()) * math.exp(-p / 2 * math.log(largest)) * (1 - 8 * p * UNIT)
     # Fewer directions than the set has obey the same Λ; Hölder asks for the best number of them.
     ranked = np.cumsum(np.sort(sums)[::-1])
     number = np.arange(1, len(ranked) + 1)

@@ -73,15 +73,16 @@ def check_kind(kind: str) -> None:
         raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}: got {kind!r}")
 
 
-def given(rows: np.ndarray, d: int) -> Directions:
-    """A caller's directions, taken as independent draws.
+def given(rows: np.ndarray, d: int | None = None) -> Directions:
+    """A caller's directions, taken as independent draws; in d dimensions if that is known.
 
     Raises:
         ValueError: not of shape (L, d), not finite, or not of unit length within 1e-6.
     """
-    if rows.ndim != 2 or rows.shape[1] != d or len(rows) == 0:
+    if rows.ndim != 2 or d not in (None, rows.shape[1]) or 0 in rows.shape:
         raise ValueError(
-            f"directions must have shape (L, {d}), one row per direction: got shape {rows.shape}"
+            f"directions must have shape (L, {d or 'd'}), one row per direction: got shape "
+            f"{rows.shape}"
         )
     rows = rows.astype(np.float64)
     if not np.isfinite(rows).all():
@@ -111,10 +112,10 @@ def standard_error(costs: np.ndarray, directions: Directions, p: float) -> float
     number = len(sizes)
     if number < 2:
         return math.nan
-    means = np.bincount(directions.replicate, weights=costs) / sizes
+    means = np.bincount(directions.replicate, weights=costs / mean) / sizes  # no square underflows
     share = sizes / sizes.sum()
-    variance = number / (number - 1) * float((share**2 * (means - mean) ** 2).sum())
-    return math.sqrt(variance) * mean ** (1.0 / p - 1.0) / p
+    variance = number / (number - 1) * float((share**2 * (means - 1) ** 2).sum())
+    return math.sqrt(variance) * mean ** (1.0 / p) / p
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

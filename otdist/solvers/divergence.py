@@ -8,8 +8,9 @@ in a is f (Feydy et al. 2019). In S_eps the second term brings x in twice and is
 
     ∂S/∂x_i = Σ_j P^{xy}_ij ∇c(x_i, y_j) − Σ_j P^{xx}_ij ∇c(x_i, x_j),    ∂S/∂a = f^{xy} − f^{xx}.
 
-The values are dual values at potentials one half-step from stationarity, so that a marginal error δ
-moves them by the order of δ². eps is a constant for gradients.
+The values are dual values at potentials with a plan of mass one, so that a marginal error δ moves
+them by the order of eps·δ². Where eps exceeds the costs, tol is lowered in proportion (`finer`),
+which takes a step or two. eps is a constant for gradients.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from otdist.measure import Measure, Pair
 from otdist.solvers import entropic
 from otdist.solvers._scaling import Kernel
 from otdist.solvers.entropic import Dual
+
+_FINEST = 1e-12  # marginal error
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,11 @@ def objective(
         gradients = _between(between, a, b, dual, eps, pair)
         return _value(cost, pair, dual.f, dual.g, [dual], gradients)
     within = PointCost(x.points, x.points, p), PointCost(y.points, y.points, p)
+    tol = finer(tol, between.largest, eps)
     rule: dict[str, Any] = {"tol": tol, "max_iter": max_iter}
     if not _small(a, b):
         rule["kernel"] = Kernel()  # one after the other they share it
-    if _same(x, y):
+    if _same(x, y) or between.largest == 0:
         self_x = entropic.solve_symmetric(within[0], a, eps, **rule)
         flat = torch.zeros_like(a)
         return _value(a.new_zeros(()), pair, flat, flat, [self_x], lambda: _zeros(pair))
@@ -100,6 +104,11 @@ def objective(
         return [crossed[0] - own_x, crossed[1] - own_y, f, g]
 
     return _value(cost, pair, f, g, [dual, self_x, self_y], gradients)
+
+
+def finer(tol: float, largest: float, eps: float) -> float:
+    """The tolerance at which eps·tol² stays below largest·tol², as far as float64 can tell."""
+    return min(tol, max(tol * min(1.0, largest / eps), _FINEST))
 
 
 def _value(

@@ -45,6 +45,7 @@ _STAGE_RATIO = 8.0  # the same on all points
 _STAGE_TOL = 1e-3  # looser, clusters keep wrong masses, which the last stage exchanges too slowly
 _STAGE_STEPS = 200
 NO_MASS = 1e-30  # weights up to here are solved without and get their potentials by extension
+FLAT = 8.0  # times the largest cost: eps from which kernels are nearly one
 _STORED_TOL = 1e-5  # below this error a stored kernel must be float64
 
 
@@ -53,7 +54,8 @@ class Dual:
     """Potentials of one entropic problem.
 
     Attributes:
-        f: Shape (…, n), float64, cost units. The rows of the plan are exact: f = T_b(g).
+        f: Shape (…, n), float64, cost units: T_b(g) when converged, so that the rows of the plan
+            are exact; else g = T_a(f), and its columns are.
         g: Shape (…, m).
         error: L1 marginal error, the largest over a batch.
         iterations: Full steps at the target eps on all points.
@@ -122,7 +124,7 @@ def solve_symmetric(
         return replace(dual, f=f, g=f)
     cost = precise(cost, eps, tol)
     phi = torch.zeros(cost.shape[0], dtype=torch.float64, device=cost.device)
-    dtype = _stores(cost, tol)
+    dtype = _stores(cost, eps, tol)
     if dtype is None:
         step = SymmetricSoftmins(cost, a, eps)
     else:
@@ -145,7 +147,7 @@ def _at(
 ) -> Dual:
     """Potentials at one eps, from g."""
     phi = g / eps
-    dtype = _stores(cost, tol)
+    dtype = _stores(cost, eps, tol)
     step: Step
     if dtype is None:
         step = Softmins(cost, a, b, eps)
@@ -199,10 +201,17 @@ def _last_stages(cost: Cost, a: Tensor, b: Tensor, eps: float, start: Tensor | N
 def precise(cost: Cost, eps: float, tol: float) -> Cost:
     """The cost around the origin; in float64 where rounding would show beside eps or tol."""
     cost = cost.centred()
-    return cost if cost.rounding <= 0.25 * eps * max(tol, 1e-3) else cost.to(torch.float64)
+    resolved = cost.rounding <= 0.25 * eps * max(tol, 1e-3) and not _flat(cost, eps)
+    return cost if resolved else cost.to(torch.float64)
 
 
-def _stores(cost: Cost, tol: float) -> torch.dtype | None:
+def _flat(cost: Cost, eps: float) -> bool:
+    """Whether kernels are so near to one that float32 would keep too little of what varies."""
+    return eps > FLAT * cost.largest
+
+
+def _stores(cost: Cost, eps: float, tol: float) -> torch.dtype | None:
     """Type of a stored kernel, None where it does not fit the budget."""
-    dtype = torch.float32 if tol >= _STORED_TOL else torch.float64
+    single = tol >= _STORED_TOL and not _flat(cost, eps)
+    dtype = torch.float32 if single else torch.float64
     return dtype if math.prod(cost.shape) * dtype.itemsize <= STORED_BYTES else None

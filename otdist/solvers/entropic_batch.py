@@ -19,7 +19,9 @@ from otdist._blocks import LOG2E, exp2_
 from otdist.gradient import attach
 from otdist.solvers import _anderson
 from otdist.solvers._scaling import Stored, SymmetricStored
-from otdist.solvers.sinkhorn import DEFAULT_SHARE, REACH, check_reach
+from otdist.solvers.divergence import finer
+from otdist.solvers.entropic import FLAT
+from otdist.solvers.sinkhorn import DEFAULT_SHARE, LIMIT, REACH, check_reach
 
 ENTRIES = 2**22
 """Costs of a piece: 16 MB, which a last-level cache holds."""
@@ -170,7 +172,8 @@ class _Solved:
         if x.dtype == torch.float32 and _needs_double(costs, eps, objective.tol):
             x, y = x.double(), y.double()
             costs = DenseCosts.between(x, y, p)
-        limits = {"tol": objective.tol, "max_iter": objective.max_iter}
+        share = float((costs.costs.amax((1, 2)) / eps[:, 0]).min())
+        limits = {"tol": finer(objective.tol, share, 1.0), "max_iter": objective.max_iter}
         self.points, self.eps = (x, y), eps
         crossed = potentials(costs, *weights, eps, **limits)
         self.crossed, self.stops = (costs, crossed), [crossed.stop]
@@ -182,7 +185,8 @@ class _Solved:
                 self.own.append((within, potentials_symmetric(within, w, eps, **limits)))
                 self.stops.append(self.own[-1][1].stop)
             self.f, self.g = self.f - self.own[0][1].f, self.g - self.own[1][1].f
-            keep = torch.where(_same(points, weights), 0.0, units)
+            flat = costs.costs.amax((1, 2)) == 0
+            keep = torch.where(_same(points, weights) | flat, 0.0, units)
         self.keep = keep
         self.value = ((weights[0] * self.f).sum(-1) + (weights[1] * self.g).sum(-1)) * keep
         if objective.debias:
@@ -191,9 +195,9 @@ class _Solved:
     def _strength(self, eps: float | None, costs: DenseCosts, units: Tensor) -> Tensor:
         """Strength of each problem in scaled units, shape (B, 1)."""
         if eps is not None:
-            strength = eps / units
-            check_reach(eps, bool((strength >= REACH * costs.costs.amax((1, 2))).all()))
-            return strength[:, None]
+            strength, top = eps / units, costs.costs.amax((1, 2)).double()
+            check_reach(eps, bool((strength >= REACH * top).all()))
+            return torch.where(top > 0, strength.minimum(LIMIT * top), strength)[:, None]
         mean = costs.mean(*self.weights)[:, None]
         return DEFAULT_SHARE * torch.where(mean > 0, mean, 1.0)
 
@@ -227,8 +231,9 @@ class _Solved:
 
 
 def _needs_double(costs: DenseCosts, eps: Tensor, tol: float) -> bool:
-    """Whether exponents or errors are beyond float32."""
-    return tol < _SINGLE_TOL or bool((costs.costs.amax((1, 2)) > _PRECISE * eps[:, 0]).any())
+    """Whether exponents, errors or what varies in the kernel are beyond float32."""
+    top, eps = costs.costs.amax((1, 2)), eps[:, 0]
+    return tol < _SINGLE_TOL or bool(((top > _PRECISE * eps) | (eps > FLAT * top)).any())
 
 
 def _same(points: tuple[Tensor, ...], weights: tuple[Tensor, ...]) -> Tensor:

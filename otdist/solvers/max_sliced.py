@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist import _options
 from otdist.measure import Pair, check_p
 from otdist.measure import pair as paired
 from otdist.result import SlicedResult
@@ -65,7 +66,9 @@ def max_sliced_wasserstein(
         TypeError: samples that are not numeric, or numpy mixed with torch.
         ValueError: points not finite, dimensions differ, bad weights, p < 1, counts below 1.
 
-    Gradients: x, y, a, b, first order, by the envelope theorem (the direction is held fixed).
+    Gradients: x, y, a, b, first order, by the envelope theorem: that of the slice along the
+        direction found. Where projections tie there, as they often do at a maximum, it is the
+        gradient of one of the orders, which need not be that of the maximum.
     Cost: O(max_iter · n_starts · (n + m) (d + log(n + m))) at most.
     Reference: Deshpande et al. (2019), Max-sliced Wasserstein distance and its use for GANs.
 
@@ -77,7 +80,8 @@ def max_sliced_wasserstein(
     pair, p = paired(x, y, a, b), check_p(p)
     check_count(n_starts, "n_starts")
     check_count(max_iter, "max_iter")
-    px, py, wa, wb = samples_of(detached(pair))
+    _options.seed(seed)
+    px, py, wa, wb = samples_of(detached(pair), p)
     samples = of_batch(px, py, wa, wb)
     rows = _starts(pair, samples, p, n_starts, np.random.default_rng(seed))
     best = _climb(samples, rows, p, max_iter).double().cpu().numpy()

@@ -19,11 +19,13 @@ import time
 import warnings
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from otdist import _options
 from otdist.certificate import UNIT, bracket, lower_from_potentials, rounding_units
 from otdist.cost import Cost
 from otdist.result import Arcs, ConvergenceWarning, OTResult
@@ -35,6 +37,10 @@ DEFAULT_SHARE = 0.01
 
 REACH = 1e-12
 """The least eps, as a share of the largest cost: below it, float64 exponents lose all meaning."""
+
+LIMIT = 1e6
+"""The largest eps that is told from infinity, as a share of the largest cost: from there on values
+change by a millionth, and a larger one would cost them as many digits."""
 
 PLAN_ENTRIES = 2**25
 """A rounded plan is positive everywhere; above this many pairs it is refused (24 bytes each)."""
@@ -106,18 +112,19 @@ def check_eps(eps: Any) -> None:
     """Refuse an eps that is not None, nor a positive finite number."""
     if eps is None:
         return
-    if isinstance(eps, bool) or not isinstance(eps, (int, float)):
-        raise TypeError(f"eps must be a number in cost units, or None: got {type(eps).__name__}")
-    if not (math.isfinite(eps) and eps > 0):
+    if isinstance(eps, bool) or not isinstance(eps, Real):
+        raise TypeError(
+            f"eps must be a number in cost units, or None: got {type(eps).__name__}; of an array "
+            "or tensor pass float(eps)"
+        )
+    if not 0 < float(eps) < math.inf:
         raise ValueError(f"eps must be positive and finite, in cost units: got {eps}")
 
 
 def check_stop(tol: float, max_iter: int) -> None:
     """Refuse stopping rules that cannot be met."""
-    if not (math.isfinite(tol) and tol > 0):
-        raise ValueError(f"tol must be positive and finite: got {tol}")
-    if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 1:
-        raise ValueError(f"max_iter must be an integer of at least 1: got {max_iter!r}")
+    _options.positive("tol", tol)
+    _options.whole("max_iter", max_iter)
 
 
 def scaled_eps(task: Task, eps: float | None) -> float:
@@ -133,8 +140,14 @@ def scaled_eps(task: Task, eps: float | None) -> float:
         scaled = (float(eps) ** (1.0 / task.p) / task.scale) ** task.p
     except OverflowError:
         scaled = math.inf
-    check_reach(eps, REACH * task.cost.largest <= scaled < 1e300)
-    return scaled
+    largest = task.cost.largest
+    check_reach(eps, scaled >= REACH * largest)
+    return min(scaled, LIMIT * largest) if largest > 0 else min(scaled, LIMIT)
+
+
+def given_eps(task: Task, eps: float | None, scaled: float) -> float:
+    """The strength in cost units: as it was given, or what None came to."""
+    return float(task.in_cost_units(task.a.new_tensor(scaled)) if eps is None else eps)
 
 
 def check_reach(eps: float, within: bool) -> None:
@@ -197,7 +210,7 @@ def _result(
         _potentials=partial(_potentials, _light(task), proof.f, proof.g),
         _plan=partial(_plan, _light(task), dual.f, eps),
         details={
-            "eps": float(task.in_cost_units(a.new_tensor(eps))),
+            "eps": given_eps(task, solver.eps, eps),
             "marginal_error": dual.error,
         },
     )

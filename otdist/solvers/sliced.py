@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from otdist import _options
 from otdist._arrays import as_tensor
 from otdist._large import hand_over, is_large
 from otdist._progress import progress
@@ -34,6 +36,10 @@ from otdist.solvers.directions import Directions
 from otdist.task import Task, of_pair
 
 DEFAULT_PROJECTIONS = 256
+SINGLE_POWER = 4.0
+"""The largest p for which float32 is enough."""
+MODERATE_POWER = 16.0
+"""The largest p for which float64 is enough as the samples are."""
 MOST_PROJECTIONS = 1 << 16
 """Where adding directions for `stderr_rtol` ends, with a warning."""
 
@@ -62,7 +68,7 @@ def sliced_wasserstein(
         n_projections: Number of directions; 256 when None. More directions lower `stderr`.
         directions: Unit rows, shape (L, d), taken as independent draws; or how to draw them:
             "orthogonal" (blocks of orthonormal rows; the default), "qmc" (low discrepancy; the
-            most precise for d = 2 and 3) or "iid".
+            most precise for d = 2) or "iid".
         seed: Of the directions, which are the same for numpy and torch; None draws fresh ones.
         stderr_rtol: Add directions until stderr ≤ stderr_rtol · distance.
 
@@ -92,6 +98,7 @@ def sliced_wasserstein(
     pair, p = paired(x, y, a, b), check_p(p)
     d = pair.x.points.shape[1]
     check_rtol(stderr_rtol)
+    _options.seed(seed)
     fixed = directions is not None and not isinstance(directions, str)
     if fixed and stderr_rtol is not None:
         raise ValueError("stderr_rtol adds directions of its own: leave out directions")
@@ -112,13 +119,18 @@ def choose(
         return families.draw(directions or "orthogonal", count, d, rng)
     if n_projections is not None:
         raise ValueError("pass n_projections or an array of directions, not both")
+    return given(directions, d)
+
+
+def given(directions: Any, d: int | None = None) -> Directions:
+    """A caller's directions, numpy or torch, in d dimensions if that is known."""
     rows = as_tensor(directions, "directions")
     return families.given(rows.detach().cpu().double().numpy(), d)
 
 
 def check_count(number: Any, name: str = "n_projections") -> int:
     """A positive number of directions, or of something else by `name`."""
-    if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+    if isinstance(number, bool) or not isinstance(number, Integral):
         raise TypeError(f"{name} must be an integer: got {type(number).__name__}")
     if number < 1:
         raise ValueError(f"{name} must be at least 1: got {number}")
@@ -127,20 +139,26 @@ def check_count(number: Any, name: str = "n_projections") -> int:
 
 def check_rtol(rtol: float | None) -> None:
     """Raise unless `stderr_rtol` is None or a positive number."""
-    if rtol is not None and not 0 < rtol < np.inf:
-        raise ValueError(f"stderr_rtol must be positive: got {rtol}")
+    if rtol is not None:
+        _options.positive("stderr_rtol", rtol)
 
 
-def samples_of(pair: Pair) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Points and weights with their graph; None for uniform weights, which have fast paths."""
+def samples_of(pair: Pair, p: float) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Points and weights with their graph; None for uniform weights, which have fast paths.
+
+    High powers of small numbers underflow in float32: points are float64 then.
+    """
+    x, y = pair.x.points, pair.y.points
+    if p > SINGLE_POWER:
+        x, y = x.double(), y.double()
     a = None if pair.x.uniform else pair.x.weights
     b = None if pair.y.uniform else pair.y.weights
-    return pair.x.points, pair.y.points, a, b
+    return x, y, a, b
 
 
 def _enough(pair: Pair, p: float, chosen: Directions, draw: Any, rtol: float) -> Directions:
     """`chosen`, extended by independent replicates until the relative error is below `rtol`."""
-    x, y, a, b = samples_of(detached(pair))
+    x, y, a, b = samples_of(detached(pair), p)
     samples = of_batch(x, y, a, b)
 
     def costs(part: Directions) -> np.ndarray:
@@ -172,24 +190,41 @@ def _enough(pair: Pair, p: float, chosen: Directions, draw: Any, rtol: float) ->
 
 def evaluate(pair: Pair, p: float, chosen: Directions, started: float) -> SlicedResult:
     """SW_p over the chosen directions, with its graph."""
-    x, y, a, b = samples_of(pair)
+    kept = detached(pair)
     # On the line all slices are the same.
-    rows = chosen.rows[:1] if x.shape[1] == 1 else chosen.rows
+    rows = chosen.rows[:1] if pair.x.points.shape[1] == 1 else chosen.rows
+    pair = _of_moderate_powers(pair, p, rows)
+    x, y, a, b = samples_of(pair, p)
     mean, costs = mean_slice_cost(x, y, torch.from_numpy(rows).to(x), p, a, b)
     costs = costs.expand(len(chosen))
     units = of_pair(pair, p)
     spread = families.standard_error(costs.detach().double().cpu().numpy(), chosen, p)
-    kept = detached(pair)
+    wide = replace(pair.kind, dtype=torch.promote_types(pair.kind.dtype, torch.float32))
     return SlicedResult(
         distance=pair.kind.number(units.distance(mean)),
         cost=pair.kind.number(units.in_cost_units(mean)),
         p=p,
         stderr=spread * pair.scale,
         slices=pair.kind.array(root(costs, p) * pair.scale),
-        directions=pair.kind.array(torch.from_numpy(chosen.rows).to(pair.kind.device)),
+        directions=wide.array(torch.from_numpy(chosen.rows).to(wide.device)),
         seconds=time.perf_counter() - started,
         _bracket=partial(slice_bracket, kept, p, chosen.rows, chosen.replicate),
     )
+
+
+def _of_moderate_powers(pair: Pair, p: float, rows: np.ndarray) -> Pair:
+    """The pair in units of SW_16 where p is above: SW_16 ≤ SW_p ≤ n^(1/16) SW_16, so that nothing
+    underflows.
+    """
+    if p <= MODERATE_POWER:
+        return pair
+    x, y, a, b = samples_of(detached(pair), p)
+    mean, _ = mean_slice_cost(x, y, torch.from_numpy(rows).to(x), MODERATE_POWER, a, b)
+    unit = float(mean) ** (1 / MODERATE_POWER)
+    if not unit > 0:
+        return pair
+    first, second = (replace(side, points=side.points.double() / unit) for side in (pair.x, pair.y))
+    return replace(pair, x=first, y=second, scale=pair.scale * unit)
 
 
 @dataclass(frozen=True)
@@ -220,8 +255,11 @@ class Sliced:
             check_count(self.n_projections)
         if isinstance(self.directions, str):
             families.check_kind(self.directions)
-        elif self.directions is not None and self.n_projections is not None:
-            raise ValueError("pass n_projections or an array of directions, not both")
+        elif self.directions is not None:
+            if self.n_projections is not None:
+                raise ValueError("pass n_projections or an array of directions, not both")
+            given(self.directions)
+        _options.seed(self.seed)
 
     def solve(self, task: Task, *, rtol: float = 0.0, start: OTResult | None = None) -> OTResult:
         """The best slice plan and the bracket that slices prove.
@@ -285,7 +323,7 @@ def _forces(pair: Pair, p: float, arcs: Arcs) -> tuple[Tensor, Tensor]:
 
 def _slice_potentials(p: float, pair: Pair, direction: Tensor) -> tuple[Any, Any]:
     """Potentials of the best slice: feasible, because a projection shortens every distance."""
-    x, y, a, b = samples_of(pair)
+    x, y, a, b = samples_of(pair, p)
     f, g = univariate.potentials(x.double() @ direction, y.double() @ direction, p, a, b)
     units = of_pair(pair, p)
     return pair.kind.array(units.in_cost_units(f)), pair.kind.array(units.in_cost_units(g))

@@ -90,8 +90,11 @@ def test_errors_and_warnings() -> None:
         SinkhornLoss(eps=-1.0)
     with pytest.raises(ValueError, match="reduction"):
         SinkhornLoss(reduction="median")
-    with pytest.raises(ValueError, match="must be finite"):
-        SinkhornLoss()(sample(5, 2) * torch.nan, sample(5, 2))
+    for bad in (torch.nan, torch.inf):
+        x = sample(5, 2)
+        x[3, 1] = bad
+        with pytest.raises(ValueError, match=r"x must be finite: found 1 .*, first at row 3$"):
+            SinkhornLoss()(x, sample(5, 2))
     with pytest.warns(ConvergenceWarning, match="max_iter=1 "):
         SinkhornLoss(eps=1e-4, max_iter=1)(sample(30, 2), sample(30, 2, seed=1))
 

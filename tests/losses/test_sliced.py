@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -206,12 +207,20 @@ def test_nan_is_not_hidden():
         ({"p": 0.5}, ValueError, "p must be finite and at least 1"),
         ({"n_projections": 0}, ValueError, "n_projections must be at least 1"),
         ({"n_projections": 1.5}, TypeError, "n_projections must be an integer"),
+        ({"generator": np.random.default_rng(0)}, TypeError, "generator must be a torch.Generator"),
         ({"reduction": "max"}, ValueError, "reduction must be one of 'mean', 'sum', 'none'"),
     ],
 )
 def test_bad_options_are_named(options, error, text):
     with pytest.raises(error, match=text):
         SlicedWassersteinLoss(**options)
+
+
+def test_numbers_and_arrays_of_numpy_will_do():
+    x, y = clouds()
+    loss = SlicedWassersteinLoss(n_projections=np.int64(2))
+    axes = np.eye(3)
+    assert loss(x, y, directions=axes).item() == loss(x, y, directions=torch.eye(3)).item()
 
 
 def test_bad_samples_are_named():
@@ -227,6 +236,12 @@ def test_bad_samples_are_named():
         loss(x, y.float())
     with pytest.raises(ValueError, match="x must have shape"):
         loss(x[:0], y)
+    with pytest.raises(ValueError, match=r"x must have shape .* without a 0: got \(0, 9, 2\)"):
+        loss(torch.zeros(0, 9, 2), torch.zeros(0, 7, 2))
+    with pytest.raises(ValueError, match="directions must be unit rows: row 1"):
+        loss(x, y, directions=torch.ones(2, 3) / torch.tensor([[3**0.5], [1.0]]))
+    with pytest.raises(ValueError, match="directions must be finite"):
+        loss(x, y, directions=[[math.nan, 0.0, 1.0]])
     with pytest.raises(ValueError, match="a must sum to 1"):
         loss(x, y, torch.ones(9))
     with pytest.raises(ValueError, match="b must be non-negative"):

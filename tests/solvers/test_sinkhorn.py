@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from otdist.cost import PointCost
 from otdist.divergences import entropic_cost, sinkhorn_divergence, soft_ctransform
+from otdist.losses import SinkhornLoss
 from otdist.measure import pair
 from otdist.result import ConvergenceWarning, OTResult
 from otdist.solvers import entropic
@@ -157,6 +158,45 @@ class TestDivergence:
         moved = sinkhorn_divergence(x, x + np.array([3.0, 4.0]), p=2, eps=0.5, tol=1e-9)
         assert moved.cost == pytest.approx(25.0, rel=1e-7)
         assert moved.distance == pytest.approx(5.0, rel=1e-7)
+
+    @pytest.mark.parametrize("share", [0.02, 0.3, 1, 10, 1e3, 1e6, 1e9, 1e30])
+    @pytest.mark.parametrize("kind", ["float64", "float32", "batch"])
+    def test_translation_costs_the_same_at_every_strength(self, share: float, kind: str) -> None:
+        x, _, _ = sample(12)
+        y = x + np.array([0.3, 0.4])
+        if kind == "batch":
+            both = [torch.from_numpy(z).expand(2, -1, -1) for z in (x, y)]
+            cost = SinkhornLoss(eps=share)(*both).item()
+        else:
+            cost = sinkhorn_divergence(x.astype(kind), y.astype(kind), p=2, eps=share).cost
+        assert cost == pytest.approx(0.25, rel=2e-3 if share < 0.1 else 1e-4)
+
+    @pytest.mark.parametrize("p", [1, 2])
+    def test_tends_to_a_kernel_distance(self, p: int) -> None:
+        x, y, _ = sample(13)
+        across, left, right = (distances(u, v) ** p for u, v in ((x, y), (x, x), (y, y)))
+        limit = across.mean() - left.mean() / 2 - right.mean() / 2
+        for eps in (1e4, 1e5, 1e20):
+            found = sinkhorn_divergence(x, y, p=p, eps=eps * across.mean())
+            assert found.cost == pytest.approx(limit, rel=max(1e-5, 2 / eps))
+            assert found.eps == eps * across.mean()
+
+    @pytest.mark.parametrize("share", [0.05, 0.5, 5, 50])
+    def test_the_default_tolerance_costs_its_square(self, share: float) -> None:
+        x, y, a = sample(14)
+        loose = sinkhorn_divergence(x, y, a=a, p=2, eps=share)
+        close = sinkhorn_divergence(x, y, a=a, p=2, eps=share, tol=1e-11)
+        assert loose.cost == pytest.approx(close.cost, rel=2e-5)
+
+    @pytest.mark.parametrize("steps", [1, 4, 8, 12])
+    def test_the_residual_bounds_that_of_the_potentials(self, steps: int) -> None:
+        x, y, a = sample(15)
+        with pytest.warns(ConvergenceWarning):
+            found = entropic_cost(x, y, a=a, p=2, eps=0.02, tol=1e-12, max_iter=steps)
+        f, g = found.potentials
+        plan = a[:, None] * np.exp((f[:, None] + g - distances(x, y) ** 2) / 0.02) / len(y)
+        off = abs(plan.sum(1) - a).sum() + abs(plan.sum(0) - 1 / len(y)).sum()
+        assert 0 < off <= found.residual * (1 + 1e-9)
 
     def test_scales_with_its_units(self) -> None:
         x, y, _ = sample(8)
@@ -347,6 +387,13 @@ class TestGradients:
 
 
 class TestErrors:
+    def test_numbers_of_numpy_are_numbers(self) -> None:
+        x, y, _ = sample(16)
+        plain = solve(x, y, Sinkhorn(eps=0.25, max_iter=500))
+        assert solve(x, y, Sinkhorn(np.float32(0.25), max_iter=np.int64(500))).cost == plain.cost
+        with pytest.raises(TypeError, match=r"of an array or tensor pass float\(eps\)"):
+            Sinkhorn(eps=torch.tensor(0.25))
+
     @pytest.mark.parametrize("eps", [0, -1.0, math.inf, math.nan])
     def test_eps_must_be_positive(self, eps: float) -> None:
         with pytest.raises(ValueError, match="eps must be positive"):

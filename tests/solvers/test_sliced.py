@@ -311,6 +311,9 @@ def test_solver_refuses_what_it_cannot_do():
         ({"directions": np.eye(3), "n_projections": 3}, ValueError, "not both"),
         ({"directions": np.eye(3), "stderr_rtol": 0.1}, ValueError, "stderr_rtol"),
         ({"stderr_rtol": 0.0}, ValueError, "stderr_rtol must be positive"),
+        ({"stderr_rtol": "a"}, ValueError, "stderr_rtol must be positive"),
+        ({"seed": -1}, ValueError, "seed must be None or an integer"),
+        ({"seed": "a"}, ValueError, "seed must be None or an integer"),
         ({"a": np.ones(4)}, ValueError, "a must sum to 1"),
     ],
 )
@@ -318,6 +321,40 @@ def test_bad_options_are_named(options, error, text):
     x, y, *_ = samples(4, 5, 3)
     with pytest.raises(error, match=text):
         sliced_wasserstein(x, y, **options)
+
+
+def test_the_solver_checks_its_options_when_it_is_built():
+    for options, text in (
+        ({"seed": 1.5}, "seed must be"),
+        ({"directions": np.ones((2, 3))}, "unit rows: row 0"),
+        ({"directions": np.ones(3)}, r"shape \(L, d\)"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            Sliced(**options)
+
+
+@pytest.mark.parametrize("p", [20, 80, 200, 400])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_high_powers_of_small_distances(p, kind):
+    x, *_ = samples(40, 5, 3)
+    x = x.astype(kind)
+    y = (x + np.float32(1e-3)).astype(kind)
+    result = sliced_wasserstein(x, y, p=p, n_projections=50)
+    gaps = np.linalg.norm(y.astype(float) - x, axis=1)
+    along = (np.abs((y.astype(float) - x) @ result.directions.T).astype(float) / gaps.max()) ** p
+    assert result.distance == pytest.approx(along.mean() ** (1 / p) * gaps.max(), rel=1e-4)
+    assert 0 < result.stderr < 0.1 * result.distance
+    whole = ((gaps / gaps.max()) ** p).mean() ** (1 / p) * gaps.max()  # of a feasible plan
+    assert result.bracket.lower <= whole * (1 + 1e-9)
+    assert result.bracket.upper >= gaps.min()
+
+
+def test_directions_of_half_precision_samples_are_unit_rows():
+    x, y = (torch.randn(9, 3).half() for _ in range(2))
+    result = sliced_wasserstein(x, y)
+    assert result.distance.dtype == torch.float16
+    again = sliced_wasserstein(x, y, directions=result.directions)
+    assert again.distance == result.distance
 
 
 def test_bad_samples_are_named():

@@ -1,4 +1,7 @@
-"""Checks of what both duals take: a wrong option says what it must be when it is given."""
+"""Checks of options: a wrong one says what it must be when it is given.
+
+Numbers of numpy are numbers; booleans are not.
+"""
 
 from __future__ import annotations
 
