@@ -197,6 +197,8 @@ def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps:
     True
     """
     p = check_p(p)
+    if eps is None:
+        raise TypeError("eps must be the strength that g was solved with: got None")
     check_eps(eps)
     task = of_pair(pair(z, y, None, b), p)
     potential = torch.as_tensor(g).detach().to(task.b.device, torch.float64)
@@ -205,7 +207,7 @@ def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps:
             f"g must hold one finite number per point of y, shape ({len(task.b)},): got shape "
             f"{tuple(potential.shape)}"
         )
-    scaled = potential / task.scale**p
+    scaled = (potential.abs() ** (1 / p) / task.scale) ** p * potential.sign()  # no power overflows
     strength = scaled_eps(task, eps)
     cost = entropic.precise(task.cost, strength, 1e-3)
     f = entropic.extend(cost, scaled, task.b.detach(), strength)
@@ -297,8 +299,8 @@ def mmd(
         b: Weights of y, shape (m,).
         kernel: "gaussian", exp(−‖x − y‖²/(2σ²)); "laplacian", exp(−‖x − y‖/σ); or "polynomial",
             (⟨x, y⟩/d + 1)³, which has no bandwidth and depends on the origin.
-        bandwidth: σ in the units of x. None takes the median distance in the pooled sample (of at
-            most 1,000 points of each, evenly spaced), a constant for gradients.
+        bandwidth: σ in the units of x. None takes the median of positive distances in the pooled
+            sample (of at most 1,000 points of each, evenly spaced), a constant for gradients.
         statistic: "V" counts all pairs and returns the distance. "U" leaves out each point against
             itself and returns the *square*: it is unbiased and can be negative, so it has no root.
 

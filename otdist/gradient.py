@@ -94,9 +94,9 @@ def root(cost: Tensor, p: float) -> Tensor:
     """cost^(1/p), with gradient 0 where the cost is 0 (a subgradient, instead of NaN)."""
     if p == 1:
         return cost
-    positive = cost > 0
-    safe = torch.where(positive, cost, torch.ones_like(cost))
-    return torch.where(positive, safe ** (1.0 / p), torch.zeros_like(cost))
+    zero = cost <= 0
+    safe = torch.where(zero, torch.ones_like(cost), cost)
+    return torch.where(zero, torch.zeros_like(cost), safe ** (1.0 / p))
 
 
 def plan_gradients(x: Tensor, y: Tensor, p: float, arcs: Arcs) -> tuple[Tensor, Tensor]:

@@ -7,13 +7,13 @@ run in float64 under autograd, block by block, each block recomputed in the back
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from otdist import _options
 from otdist._blocks import block_entries
 from otdist._threads import each
 from otdist.cost import PointCost
@@ -24,6 +24,8 @@ Kernel = Callable[[Tensor, Tensor], Tensor]
 Diagonal = Callable[[Tensor], Tensor]
 
 _MEDIAN_POINTS = 1000
+_NEAR = 1e-6  # squared distance over the largest squared norms below which rounding would show
+_MANY = 8  # near pairs are many above one in so many
 
 
 def energy(pair: Pair) -> Tensor:
@@ -122,8 +124,8 @@ def check_kernel(kernel: str, bandwidth: float | None) -> None:
         return
     if kernel not in ("gaussian", "laplacian"):
         raise ValueError(f'kernel must be "gaussian", "laplacian" or "polynomial": got {kernel!r}')
-    if bandwidth is not None and not (math.isfinite(bandwidth) and bandwidth > 0):
-        raise ValueError(f"bandwidth must be positive and finite: got {bandwidth}")
+    if bandwidth is not None:
+        _options.positive("bandwidth", bandwidth)
 
 
 def _kernel(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Kernel, Diagonal]:
@@ -137,8 +139,8 @@ def _kernel(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Kernel, D
             lambda x: ((x * scale + centre).square().sum(1) / d + 1) ** 3,
         )
     width = median_distance(pair) if bandwidth is None else bandwidth / pair.scale
-    if kernel == "gaussian":
-        return lambda x, y: torch.exp(_squared(x, y) / (-2 * width**2)), _ones
+    if kernel == "gaussian":  # not over the square of the width, which may be out of range
+        return lambda x, y: torch.exp(_squared(x, y) / width / width / -2), _ones
     return lambda x, y: torch.exp(_length(_squared(x, y)) / -width), _ones
 
 
@@ -147,13 +149,23 @@ def _ones(x: Tensor) -> Tensor:
 
 
 def _squared(x: Tensor, y: Tensor) -> Tensor:
-    norms = x.square().sum(1, keepdim=True) + y.square().sum(1)
-    return (norms - 2 * x @ y.T).clamp(min=0)
+    """Squared distances (k, m) from products; of near pairs, by direct differences.
+
+    Products are off by the rounding of the norms, which a far point makes larger than the distances
+    of all others.
+    """
+    of_x, of_y = x.square().sum(1), y.square().sum(1)
+    squared = (of_x[:, None] + of_y - 2 * x @ y.T).clamp(min=0)
+    limit = _NEAR * float((of_x.max() + of_y.max()).detach())
+    i, j = (squared.detach() <= limit).nonzero(as_tuple=True)
+    if len(i) * _MANY > squared.numel():
+        return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+    return squared.index_put((i, j), (x[i] - y[j]).square().sum(1)) if len(i) else squared
 
 
 def _length(squared: Tensor) -> Tensor:
-    """The root, with gradient 0 where points coincide up to rounding."""
-    apart = squared > 1e-14
+    """The root, with gradient 0 where points coincide."""
+    apart = squared > 0
     return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
 
 
@@ -163,11 +175,11 @@ def median_step(n: int) -> int:
 
 
 def median_distance(pair: Pair) -> float:
-    """Median distance between distinct points of the pooled sample, scaled; 1 when none."""
+    """Median of the positive distances between points of the pooled sample, scaled; 1 when none."""
     parts = [z.points.detach()[:: median_step(len(z))] for z in (pair.x, pair.y)]
     distances = torch.pdist(torch.cat(parts).double())
     apart = distances[distances > 0]
-    return float(apart.median()) if len(apart) else 1.0
+    return float(apart.quantile(0.5)) if len(apart) else 1.0
 
 
 def _mean(kernel: Kernel, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:

@@ -129,3 +129,36 @@ def test_errors_name_the_argument() -> None:
         mmd(x, y[:1], statistic="U")
     with pytest.raises(ValueError, match="x must be finite"):
         energy_distance(x * np.nan, y)
+
+
+def naive(x, y, kernel):
+    """MMD² by all differences."""
+    k = [kernel(np.linalg.norm(u[:, None] - v, axis=2)) for u, v in ((x, x), (y, y), (x, y))]
+    return k[0].mean() + k[1].mean() - 2 * k[2].mean()
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "laplacian"])
+@pytest.mark.parametrize("far", [1e5, 1e8])
+def test_far_points_do_not_blur_near_ones(kernel, far):
+    rng = np.random.default_rng(0)
+    x, y = 1e-3 * rng.normal(size=(50, 2)), 1e-3 * rng.normal(size=(40, 2)) + 5e-4
+    for outliers in (1, 20):
+        x[:outliers, 0] = far
+        truth = naive(
+            x, y, lambda d: np.exp(-d * 1e3 if kernel == "laplacian" else -((d * 1e3) ** 2) / 2)
+        )
+        assert mmd(x, y, kernel=kernel, bandwidth=1e-3) ** 2 == pytest.approx(truth, rel=1e-6)
+
+
+def test_any_bandwidth_has_a_value():
+    x, y = np.random.default_rng(0).normal(size=(2, 30, 2))
+    assert mmd(x, y, bandwidth=1e-200) ** 2 == pytest.approx(2 / 30)
+    assert mmd(x, y, bandwidth=1e300) == 0
+    assert mmd([0.0, 1.0, 3.0], [0.5]) == mmd(
+        [0.0, 1.0, 3.0], [0.5], bandwidth=np.median([1.0, 3.0, 0.5, 2.0, 0.5, 2.5])
+    )
+
+
+def test_what_overflows_is_not_zero():
+    x, y = 1e150 * np.random.default_rng(0).normal(size=(2, 9, 2))
+    assert mmd(x, y, kernel="polynomial") != 0
