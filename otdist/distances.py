@@ -105,8 +105,9 @@ def transport(
         distance = cost = the lowest total cost, in the units of the matrix (p = 1).
 
     Raises:
-        ValueError: not a matrix, entries not finite or negative, bad weights.
-        TypeError: not numbers; a solver that needs points.
+        ValueError: not a matrix, entries not finite or negative, bad weights; a solver that needs
+            points.
+        TypeError: not numbers.
 
     Gradients: cost (the plan), a, b, first order.
     Cost: about O(n m) memory, which the matrix takes already.

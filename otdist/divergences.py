@@ -166,6 +166,7 @@ def _entropic(samples: tuple, p: float, rule: _Rule, *, debias: bool) -> Diverge
         iterations=value.iterations,
         residual=value.error,
         seconds=time.perf_counter() - begin,
+        debiased=debias,
     )
 
 

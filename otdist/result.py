@@ -187,6 +187,7 @@ class SlicedResult:
         seconds: Wall-clock time.
         error: Bound on how far `distance` is from the same average over exact slices, where the
             slices were sketched (samples past memory); 0 otherwise.
+        maximal: Whether the one direction is that of the largest slice found.
 
     >>> import otdist
     >>> result = otdist.sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]])
@@ -203,6 +204,7 @@ class SlicedResult:
     seconds: float
     _bracket: Callable[[], Bracket] = field(default=None)  # pyright: ignore[reportAssignmentType]
     error: float = 0.0
+    maximal: bool = False
 
     @cached_property
     def bracket(self) -> Bracket:
@@ -213,6 +215,8 @@ class SlicedResult:
         return float(self.distance)
 
     def __repr__(self) -> str:
+        if self.maximal:
+            return f"max-SW_{self.p:g} = {float(self.distance):.5g}  {self.seconds:.2f} s"
         sketched = f" (sketch ± {self.error:.1g})" if self.error else ""
         return (
             f"SW_{self.p:g} = {float(self.distance):.5g} ± {self.stderr:.1g}{sketched}  "
@@ -243,6 +247,7 @@ class DivergenceResult:
         iterations: Sinkhorn iterations.
         residual: Largest L1 marginal error.
         seconds: Wall-clock time.
+        debiased: Whether `cost` is S_eps; otherwise it is OT_eps.
 
     >>> import otdist
     >>> result = otdist.sinkhorn_divergence([0.0, 1.0], [2.0, 3.0], p=2, eps=0.1)
@@ -260,14 +265,16 @@ class DivergenceResult:
     iterations: int
     residual: float
     seconds: float
+    debiased: bool = True
 
     def __float__(self) -> float:
         return float(self.distance)
 
     def __repr__(self) -> str:
         state = "" if self.converged else ", not converged"
+        name = f"S_{self.p:g}" if self.debiased else f"OT_eps ({self.p:g})"
         return (
-            f"S_{self.p:g} = {float(self.cost):.5g}  eps = {self.eps:.3g}, "
+            f"{name} = {float(self.cost):.5g}  eps = {self.eps:.3g}, "
             f"{self.iterations} iterations, {self.seconds:.2f} s{state}"
         )
 

@@ -159,7 +159,7 @@ def test_bad_data_names_the_file(pair, tmp_path, content, words):
 
 def test_other_bad_data(pair, tmp_path):
     assert "no such file" in call("distance", "missing.npy", pair[1], code=3).stderr
-    assert "p must be" in call("distance", *pair, "--p", "0.5", code=3).stderr
+    assert "at least 1: got 0.5" in call("distance", *pair, "--p", "0.5", code=2).stderr
     np.save(tmp_path / "weights.npy", np.full(40, 1.0))
     stderr = call("distance", *pair, "--weights-b", tmp_path / "weights.npy", code=3).stderr
     assert "weights.npy: weights must sum to 1" in stderr

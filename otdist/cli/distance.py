@@ -83,6 +83,8 @@ class Distance:
     def run(self) -> None:
         """Read, solve, tell; the exit code is the last word."""
         options = self._solver_options()
+        if not 1 <= self.p < math.inf:
+            raise usage("--p", f"must be finite and at least 1: got {self.p:g}")
         if self.fail_above is not None and math.isnan(self.fail_above):
             raise usage("--fail-above", "must be a number: nothing is above NaN")
         _common.check_target("--plot", self.plot, _common.PICTURES)
@@ -138,7 +140,8 @@ class Distance:
                 result = solve(x.points, y.points, seed=self.seed, **options, **call)
                 say("bracket")
                 bracket = result.bracket
-            figures = {"stderr": result.stderr, "n_projections": len(result.directions)}
+            stderr = None if self.max else result.stderr  # one direction, chosen: no average
+            figures = {"stderr": stderr, "n_projections": len(result.directions)}
             name = f"{'max-' if self.max else ''}SW_{self.p:g}"
             return Answer(name, result, bracket.lower, bracket.upper, figures)
         if self.solver is Solver.neural:
@@ -238,7 +241,7 @@ _LABELS = {
     "exact": "exact W_1",
     "confidence_lower": "W_1 of the laws ≥ (95%)",
 }
-_ALSO_ZERO = ("exact", "confidence_lower")
+_ALSO_ZERO = ("exact", "confidence_lower", "stderr", "marginal_error")
 """What is told when it is 0; of other figures a 0 says that they do not apply."""
 
 

@@ -87,7 +87,7 @@ def max_sliced_wasserstein(
     best = _climb(samples, rows, p, max_iter).double().cpu().numpy()
     best /= np.linalg.norm(best)
     chosen = Directions(best[None], np.zeros(1, dtype=np.int64))
-    return replace(evaluate(pair, p, chosen, started), stderr=0.0)
+    return replace(evaluate(pair, p, chosen, started), stderr=0.0, maximal=True)
 
 
 def _starts(
