@@ -47,8 +47,9 @@ def sinkhorn_divergence(
         p: Exponent, 1 ≤ p ≤ 2: above, the kernel is not positive definite and S_eps can be
             negative.
         eps: Entropic strength in cost units (units of x to the power p). None takes 1% of the mean
-            cost Σ a_i b_j c_ij, as a constant for gradients.
-        tol: L1 marginal error to stop at; it moves the value by the order of its square.
+            cost Σ a_i b_j c_ij, as a constant for gradients. Above a million times the largest
+            cost, where the value is that at infinity to six digits, it counts as that.
+        tol: L1 marginal error to stop at; it moves the value by the order of eps · tol².
         max_iter: Steps allowed for each of the three problems.
 
     Returns:
