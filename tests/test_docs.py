@@ -1,8 +1,9 @@
 """The blocks of code in README and docs run as written, and print what the page says they print.
 
 Blocks of one page share a namespace, from top to bottom. A ```text block right after a ```python
-block is its output; figures of time ("0.31 s") may differ, everything else may not. Blocks with >>>
-are doctests. A line <!-- not run: reason --> before a block leaves it out.
+block is its output; figures of time ("0.31 s") may differ, everything else may not. A block that
+prints must be followed by what it prints. Blocks with >>> are doctests. A line
+<!-- not run: reason --> before a block leaves it out.
 """
 
 import contextlib
@@ -53,8 +54,8 @@ def run_page(path: Path) -> int:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile("\n" * line + code, str(path), "exec"), names)
-        if block["output"] is not None:
-            assert normal(printed.getvalue()) == normal(dedented(block["output"], block["indent"]))
+        shown = dedented(block["output"] or "", block["indent"])
+        assert normal(printed.getvalue()) == normal(shown), f"{path.name}, line {line + 1}"
     return count
 
 
@@ -73,6 +74,9 @@ def test_a_wrong_output_is_noticed(tmp_path):
     assert run_page(page) == 1
     page.write_text("```python\n>>> 1 + 1\n3\n```\n")
     with pytest.raises(AssertionError):
+        run_page(page)
+    page.write_text("```python\nprint(1 + 1)\n```\n\nThat was 2.\n")
+    with pytest.raises(AssertionError, match=r"page\.md, line 2"):
         run_page(page)
     page.write_text("<!-- not run: needs a GPU -->\n```python\n1 / 0\n```\n")
     assert run_page(page) == 0

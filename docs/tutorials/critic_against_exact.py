@@ -39,6 +39,20 @@ LOOKS = {
 }
 
 
+def write_table(sizes: list[int], means: dict[str, list[float]], truth: float) -> None:
+    """Put the means between two marks of the page."""
+    lines = ["| points of each | " + " | ".join(means) + " |", "|---:|" + "---:|" * len(means)]
+    for n, *row in zip(sizes, *means.values(), strict=True):
+        lines.append(f"| {n:,} | " + " | ".join(f"{value:.3f}" for value in row) + " |")
+    lines.append(f"| laws | {truth:.3f} | {truth:.3f} | |")
+    page = Path(__file__).with_suffix(".md")
+    start, end = "<!-- table: start -->", "<!-- table: end -->"
+    before, rest = page.read_text(encoding="utf-8").split(start)
+    after = rest.split(end)[1]
+    text = "\n".join([before + start, "", *lines, "", end + after])
+    page.write_text(text, encoding="utf-8")
+
+
 def main(folder: Path, short: bool = False) -> None:
     """Both, for growing samples."""
     sizes = [200, 400] if short else [250, 500, 1000, 2000, 4000]
@@ -55,6 +69,11 @@ def main(folder: Path, short: bool = False) -> None:
         print(f"{n:6d}   {exact:5.3f}   {critic:6.3f}   {limit:9.3f}")
         assert limit < truth + 3 * error
         assert limit < critic
+
+    over, under = exact / truth - 1, 1 - critic / truth
+    print(f"from {n:,} points exact is {over:.0%} too large, the critic {under:.1%} too small")
+    if not short:
+        write_table(sizes, means, truth)
 
     figure = Figure(figsize=(6.6, 3.9), layout="constrained", facecolor="white")
     axes = figure.subplots()

@@ -1,8 +1,8 @@
 """Evaluating a generator of digits: how far, beside which floor, and more than noise?
 
-Three generators learn from 898 of scikit-learn's digits and are judged on the other 899: a normal
-law, a mixture of normal laws, and every pixel drawn by itself. A fourth sample, more real digits,
-shows what a perfect generator would get: not 0.
+Three generators learn from 597 of scikit-learn's 1,797 digits and are judged on 600 others: a
+normal law, a mixture of normal laws, and every pixel drawn by itself. A fourth sample, the last 600
+real digits, shows what a perfect generator would get: not 0.
 """
 
 import sys
