@@ -33,14 +33,6 @@ def main(folder: Path, short: bool = False) -> None:
         result = otdist.wasserstein(x, y, p=2, solver=make(mean))
         assert result.lower <= exact * (1 + 1e-12)
         assert result.upper >= exact * (1 - 1e-12)
-        axes.plot(
-            [result.lower, result.upper],
-            [row, row],
-            color="#2f6db3",
-            linewidth=7,
-            alpha=0.45,
-            solid_capstyle="butt",
-        )
         ends = ([result.lower, result.upper], [row, row])
         axes.plot(*ends, color="#2f6db3", linewidth=7, alpha=0.45, solid_capstyle="butt")
         axes.plot(*ends, "|", color="#2f6db3", markersize=14)
