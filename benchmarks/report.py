@@ -123,9 +123,10 @@ def brief(rows: Sequence[Row]) -> list[str]:
 
 
 def _alone(row: Row) -> str:
+    """What otdist takes, and its error where that shows; or why it did not answer."""
     if row["status"] != "ok":
         return f"{row['status']}: {row['message']}".replace("|", "/")
-    return f"{duration(row['seconds']['median'])}, {row['peak_mb']:.0f} MB"
+    return ", ".join([duration(row["seconds"]["median"]), *_besides_time(row)])
 
 
 def _beside(row: Row) -> str:
@@ -133,11 +134,13 @@ def _beside(row: Row) -> str:
     if row["status"] != "ok":
         return row["status"]
     ratio = row.get("ratio")
-    cells = [duration(row["seconds"]["median"]) if ratio is None else f"{ratio['median']:.3g}"]
-    cells.append(f"{row['peak_mb']:.0f} MB")
-    if (row["error"] or 0.0) >= VISIBLE:
-        cells.append(f"error {row['error']:.0%}")
-    return f"**{cells[0]}** ({', '.join(cells[1:])})"
+    time = duration(row["seconds"]["median"]) if ratio is None else f"{ratio['median']:.3g}"
+    return f"**{time}** ({', '.join(_besides_time(row))})"
+
+
+def _besides_time(row: Row) -> list[str]:
+    error = row["error"] or 0.0
+    return [f"{row['peak_mb']:.0f} MB", *([f"error {error:.0%}"] if error >= VISIBLE else [])]
 
 
 def _unit(seconds: float) -> tuple[float, str]:

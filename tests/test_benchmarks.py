@@ -127,6 +127,16 @@ def test_table_and_plots_are_made_from_rows(rows, tmp_path):
     assert [(tmp_path / name).read_bytes() for name in names] == again
 
 
+def test_brief_tables_show_errors_of_ours_too():
+    row = {"status": "ok", "peak_mb": 7.0, "seconds": quartiles([0.002]), "case": "c"}
+    ours = row | {"competitor": OURS, "error": 0.865}
+    peer = row | {"competitor": "peer", "error": 0.004, "ratio": quartiles([5.0])}
+    rough = row | {"competitor": "rough", "error": 0.02, "ratio": quartiles([3.0])}
+    (found,) = report.brief([ours, peer, rough])[2:]
+    others = "peer **5** (7 MB); rough **3** (7 MB, error 2%)"
+    assert found == f"| c | 2 ms, 7 MB, error 86% | {others} |"
+
+
 def changed(rows, competitor, **columns):
     """The same results but for one competitor."""
     copy = [row | columns if row["competitor"] == competitor else row for row in rows]
