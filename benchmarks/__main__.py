@@ -13,6 +13,11 @@ from benchmarks import harness, machine, report
 from benchmarks.harness import Settings
 from benchmarks.suites import names
 
+LIMITS = (
+    "Seconds that one call may take. What is not a call has ten times as many: imports, inputs, "
+    "preparation with its compilation, and the truth."
+)
+
 
 def run(
     suite: Annotated[str, typer.Option(help="Names with commas, or all, or quick.")] = "quick",
@@ -21,7 +26,7 @@ def run(
     device: Annotated[str, typer.Option(help="cpu, or cuda for a CUDA column beside it.")] = "cpu",
     threads: Annotated[int, typer.Option(help="Of every library.")] = Settings.threads,
     rounds: Annotated[int, typer.Option(help="Most rounds of a case.")] = Settings.rounds,
-    timeout: Annotated[float, typer.Option(help="Seconds, one call.")] = Settings.timeout,
+    timeout: Annotated[float, typer.Option(help=LIMITS)] = Settings.timeout,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the cases in the folder.")] = False,
 ) -> None:
     """Run suites side by side; results.json, results.md and plots go to the folder."""

@@ -99,7 +99,7 @@ def _cells(row: Row) -> list[str]:
         f"{row['peak_mb']:.0f} MB",
         "" if row["error"] is None else f"{row['error']:.1g}",
         "" if row["gap"] is None else f"{row['gap']:.1g}",
-        "not converged" if row["converged"] is False else "",
+        "not converged" if row["converged"] is False else row.get("message", "").replace("|", "/"),
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from benchmarks import harness, headline, machine, report, suites
+from benchmarks import harness, headline, machine, process, report, suites
 from benchmarks.__main__ import earlier
 from benchmarks.case import OURS
 from benchmarks.compare import notes, regressions
@@ -33,6 +33,23 @@ def sleeper(seconds, value):
 def failing(inputs):
     raise RuntimeError("no kernel | for this")
 
+def compiled(inputs):
+    time.sleep(2.5)
+    return lambda: Outcome(2.0)
+
+def moody(inputs):
+    calls = []
+    def call():
+        calls.append(0)
+        if len(calls) == 3:
+            raise RuntimeError("enough")
+        return Outcome(2.0)
+    return call
+
+def truth(inputs):
+    time.sleep(2.5)
+    return 2.0
+
 def hungry(inputs):
     def call():
         block = np.ones(2**25)
@@ -42,11 +59,11 @@ def hungry(inputs):
 def cases():
     competitors = {
         OURS: sleeper(0.01, 2.0), "slow": sleeper(0.05, 3.0), "broken": failing,
-        "endless": sleeper(60, 0.0), "hungry": hungry,
+        "endless": sleeper(60, 0.0), "hungry": hungry, "moody": moody, "compiled": compiled,
     }
     return [
         Case("naps", "W_1", n, n, 1, 1, lambda seed: {"p": 1}, competitors,
-             truth=lambda inputs: 2.0, quick=n == 10)
+             truth=truth, quick=n == 10)
         for n in (10, 20)
     ]
 """
@@ -62,7 +79,7 @@ def rows(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         patch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
-        settings = Settings(threads=1, rounds=3, timeout=6.0, quick=True)
+        settings = Settings(threads=1, rounds=3, timeout=2.0, quick=True)
         ((name, found),) = harness.run(["tiny.naps"], settings)
         assert name == "tiny.naps: W_1 naps n=10 d=1 p=1"
         return found
@@ -72,10 +89,40 @@ def test_failures_and_timeouts_are_rows(rows):
     status = {row["competitor"]: row["status"] for row in rows}
     assert status == {
         OURS: "ok", "slow": "ok", "broken": "failed", "endless": "timeout", "hungry": "ok",
+        "moody": "failed", "compiled": "ok",
     }  # fmt: skip
     messages = {row["competitor"]: row.get("message", "") for row in rows}
     assert "no kernel" in messages["broken"]
-    assert "6 s" in messages["endless"]
+    assert messages["endless"] == "no answer after 2 s"
+    assert messages["moody"] == "in turns: RuntimeError: enough"
+
+
+def test_who_fails_in_turns_takes_nobody_along(rows):
+    times = {row["competitor"]: row for row in rows if row["status"] == "ok"}
+    assert times.keys() == {OURS, "slow", "hungry", "compiled"}
+    assert all(row["rounds"] == 3 and row["ratio"] for row in times.values())
+
+
+def test_preparation_and_truth_may_take_longer_than_a_call(rows):
+    found = {row["competitor"]: row for row in rows}["compiled"]
+    assert found["seconds"]["median"] < 1
+    assert found["truth"] == 2
+
+
+@pytest.mark.parametrize("kind, allowed", [("call", "0.2 s"), ("preparation", "2 s of prep")])
+def test_a_late_step_is_told_with_its_competitor(kind, allowed, tmp_path, monkeypatch):
+    package = tmp_path / "benchmarks"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "worker.py").write_text(
+        "import sys, time; from pathlib import Path\n"
+        f"Path(sys.argv[1], 'steps').write_text('{kind} a peer\\n'); time.sleep(60)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(process.Failed, match=f"^no answer after {allowed}") as failure:
+        process.ask({}, threads=1, limit=0.2)
+    assert (failure.value.status, failure.value.competitor) == ("timeout", "a peer")
 
 
 def test_ratios_memory_and_errors(rows):
@@ -103,17 +150,17 @@ def test_an_interrupted_run_is_resumed_only_as_the_same_run(rows, tmp_path):
 
 
 MACHINE = {"cpu": "c", "threads": 1, "device": "cpu", "python": "3", "versions": {"POT": "1"}}
-HEADER = {"suite": "tiny.naps", "seed": 0, "device": "cpu", "rounds": 3, "timeout": 6.0}
+HEADER = {"suite": "tiny.naps", "seed": 0, "device": "cpu", "rounds": 3, "timeout": 2.0}
 
 
 def test_table_and_plots_are_made_from_rows(rows, tmp_path):
     content = {**HEADER, "machine": MACHINE, "rows": rows}
     text = report.markdown(content)
-    assert "`python -m benchmarks --suite tiny.naps --seed 0 --rounds 3 --timeout 6` on c" in text
+    assert "`python -m benchmarks --suite tiny.naps --seed 0 --rounds 3 --timeout 2` on c" in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(rows)
     assert {line.count("|") for line in lines} == {len(report.HEADER) + 1}
-    assert "timeout: no answer after 6 s" in text
+    assert "timeout: no answer after 2 s" in text
     assert "not converged" in text
     (tmp_path / "sliced-accuracy.svg").touch()
     larger = [row | {"n": 100, "case": "larger"} for row in rows]
