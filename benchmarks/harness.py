@@ -19,7 +19,7 @@ from benchmarks.process import Failed, ask
 from benchmarks.suites import load
 
 Row = dict[str, Any]
-DEVICE_COLUMNS = ("status", "message", "seconds", "peak_mb", "value", "error")
+DEVICE_COLUMNS = ("status", "message", "seconds", "rounds", "peak_mb", "value", "error")
 
 
 @dataclass(frozen=True)
