@@ -8,8 +8,8 @@ tables alone. The same seed gives the same rows.
 from __future__ import annotations
 
 import argparse
-import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import coverage_truth as truth
+from benchmarks import page, records
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "coverage.json"
 PAGE = ROOT / "docs" / "statistics.md"
-MARKS = "<!-- table of benchmarks/coverage, {}: {} -->"
+MARK = "table of benchmarks/coverage, {}"
+KEY = ("experiment", "statistic", "options", "laws", "n", "m", "d")
 LEVEL, ALPHA = 0.95, 0.05
 Row = dict[str, Any]
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
