@@ -49,7 +49,7 @@ class Case:
         p: Exponent.
         make: seed → the inputs, numpy arrays and numbers by name.
         competitors: By name; `OURS` must be among them.
-        truth: Inputs → the exact value, or None where nobody knows; then errors are left out.
+        truth: Inputs → the exact value; None where nobody knows, then errors are left out.
         parameters: What else matters, such as {"eps": 0.1}; shown in the table.
         quick: Whether the case belongs to the subset that takes minutes.
     """
@@ -62,7 +62,7 @@ class Case:
     p: float
     make: Callable[[int], Inputs]
     competitors: Mapping[str, Competitor]
-    truth: Callable[[Inputs], float | None] = lambda inputs: None
+    truth: Callable[[Inputs], float | None] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     quick: bool = False
 

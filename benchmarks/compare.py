@@ -8,12 +8,12 @@ which differ are named.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from benchmarks import records
 from benchmarks.case import OURS
 
 Row = dict[str, Any]
@@ -22,7 +22,7 @@ SPARE_MB = 20.0
 
 
 def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> list[str]:
-    """Sentences about cases that became slower, larger, less accurate, or stopped working.
+    """Sentences about cases that became slower, larger, less accurate, stopped working or left.
 
     Args:
         old: Content of the earlier result file.
@@ -30,8 +30,12 @@ def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> l
         tolerance: Ratios below (1 − tolerance) of the earlier one count as slower, memory above
             (1 + tolerance) of the earlier as larger.
     """
-    earlier = {(row["case"], row["competitor"]): row for row in old["rows"]}
-    found = []
+    earlier = _by_name(old)
+    found = [
+        f"missing: {case}: {name}"
+        for case, name in _lost(old, new)
+        if name.startswith(OURS) and (case, name) not in _by_name(new)
+    ]
     for row in new["rows"]:
         before = earlier.get((row["case"], row["competitor"]))
         if before is None or before["status"] != "ok":
@@ -44,6 +48,22 @@ def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> l
                 change = f"{was:.3g} → {now:.3g} times the speed of {row['competitor']}"
                 found.append(f"slower: {row['case']}: {change}")
     return found
+
+
+def _by_name(content: dict[str, Any]) -> dict[tuple[str, str], Row]:
+    return {(row["case"], row["competitor"]): row for row in content["rows"]}
+
+
+def _lost(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str]]:
+    """Rows that were measured, and are not in the later file though their case is."""
+    later, cases = _by_name(new), {row["case"] for row in new["rows"]}
+    return [
+        name
+        for name, row in _by_name(old).items()
+        if row["status"] == "ok"
+        and row["case"] in cases
+        and later.get(name, {"status": "gone"})["status"] != "ok"
+    ]
 
 
 def _ours(before: Row, row: Row, tolerance: float) -> list[str]:
@@ -72,12 +92,20 @@ def notes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     found = [f"{len(cases[0] & cases[1])} cases compared"]
     for name, only in (("earlier", cases[0] - cases[1]), ("later", cases[1] - cases[0])):
         found += [f"{len(only)} cases in the {name} file only"] if only else []
-    before, after = (content["machine"]["versions"] for content in (old, new))
     found += [
-        f"{name} {before.get(name)} → {after.get(name)}"
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
+        f"no longer measured: {case}: {name}"
+        for case, name in _lost(old, new)
+        if not name.startswith(OURS)
     ]
+    heads = [
+        (content, content["machine"], content["machine"]["versions"]) for content in (old, new)
+    ]
+    for before, after in zip(*heads, strict=True):
+        found += [
+            f"{name} {before.get(name)} → {after.get(name)}"
+            for name in sorted({*before, *after} - {"rows", "machine", "versions"})
+            if before.get(name) != after.get(name)
+        ]
     return found
 
 
@@ -86,8 +114,10 @@ def main(
     new: Annotated[Path, typer.Argument(help="Later results.json.")],
     tolerance: Annotated[float, typer.Option(help="Loss of relative speed let pass.")] = 0.25,
 ) -> None:
-    """Exit with 1 if the later results are worse."""
-    read = [json.loads(path.read_text(encoding="utf-8")) for path in (old, new)]
+    """Exit with 1 if the later results are worse, with 2 if they have no case in common."""
+    read = [records.results(path) for path in (old, new)]
+    if not {row["case"] for row in read[0]["rows"]} & {row["case"] for row in read[1]["rows"]}:
+        raise typer.BadParameter(f"{new} has no case of {old}: there is nothing to compare")
     found = regressions(read[0], read[1], tolerance)
     typer.echo("; ".join(notes(read[0], read[1])), err=True)
     typer.echo("\n".join(found) or "no regression")

@@ -8,8 +8,8 @@ tables alone. The same seed gives the same rows.
 from __future__ import annotations
 
 import argparse
-import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import coverage_truth as truth
+from benchmarks import page, records
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "coverage.json"
 PAGE = ROOT / "docs" / "statistics.md"
-MARKS = "<!-- table of benchmarks/coverage, {}: {} -->"
+MARK = "table of benchmarks/coverage, {}"
+KEY = ("experiment", "statistic", "options", "laws", "n", "m", "d")
 LEVEL, ALPHA = 0.95, 0.05
 Row = dict[str, Any]
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
@@ -180,23 +182,10 @@ def false_alarms(statistic: str, n: int, m: int, d: int, trials: int) -> Row:
             "trials": trials, "rejected": rejected}  # fmt: skip
 
 
-def read(path: Path) -> list[Row]:
-    """The rows that the file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-
-
 def keep(row: Row, path: Path) -> None:
-    """Add the row to the file, in place of an earlier one of the same case."""
-    names = ("experiment", "statistic", "options", "laws", "n", "m", "d")
+    """Add the row to the file, and show it."""
     print(row, flush=True)
-
-    def key(row: Row) -> str:
-        return json.dumps([row.get(name) for name in names])
-
-    rows = {key(old): old for old in read(path)}
-    rows[key(row)] = row
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"rows": list(rows.values())}, indent=1) + "\n", encoding="utf-8")
+    records.keep(row, path, KEY, os.cpu_count() or 1)
 
 
 def between(hits: int, trials: int) -> str:
@@ -247,14 +236,10 @@ TABLES: dict[str, Callable[[list[Row]], str]] = {
 }
 
 
-def into(page: Path, rows: list[Row]) -> None:
+def into(path: Path, rows: list[Row]) -> None:
     """Put the tables between their marks on the page."""
-    text = page.read_text(encoding="utf-8")
     for name, render in TABLES.items():
-        start, end = MARKS.format(name, "start"), MARKS.format(name, "end")
-        before, rest = text.split(start)
-        text = f"{before}{start}\n\n{render(rows)}\n\n{end}{rest.split(end)[1]}"
-    page.write_text(text, encoding="utf-8")
+        page.put(path, MARK.format(name), render(rows))
 
 
 def main() -> None:
@@ -274,7 +259,7 @@ def main() -> None:
             for n, m, d in ((11, 9, 2), (25, 25, 20)):
                 keep(false_alarms(statistic, n, m, d, options.trials), options.out)
     if "table" in names:
-        into(PAGE, read(options.out))
+        into(PAGE, records.read(options.out))
 
 
 if __name__ == "__main__":

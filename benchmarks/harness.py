@@ -1,29 +1,25 @@
 """From cases to rows: every competitor alone first, then those that work in turns.
 
-Alone, in a process of its own with a time limit, a competitor may fail, hang or run out of memory
-without harm: that becomes a row which says so. Those that returned are then timed in turns in one
-process.
+Alone, in a process of its own, a competitor may fail, hang or run out of memory without harm: that
+becomes a row which says so. Those that returned are then timed in turns in one process; where one
+of them fails there, its row says so, and the turns begin again without it.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from benchmarks.case import OURS, Case
+from benchmarks.process import Failed, ask
 from benchmarks.suites import load
 
 Row = dict[str, Any]
-DEVICE_COLUMNS = ("status", "message", "seconds", "peak_mb", "value", "error")
+DEVICE_COLUMNS = ("status", "message", "seconds", "rounds", "peak_mb", "value", "error")
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,8 @@ class Settings:
         threads: Of every library.
         rounds: Most rounds of calls in turns.
         budget: Seconds that the rounds of one case may take; at least one round is run.
-        timeout: Seconds after which a competitor alone is given up.
+        timeout: Seconds that one call may take; `process.PREPARATION` of them for imports, inputs,
+            compilation and the truth, each.
         quick: Only the cases marked quick.
     """
 
@@ -47,14 +44,6 @@ class Settings:
     budget: float = 60.0
     timeout: float = 120.0
     quick: bool = False
-
-
-class Failed(Exception):
-    """A worker did not answer; `status` is failed or timeout."""
-
-    def __init__(self, status: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def run(
@@ -86,30 +75,47 @@ def run_devices(suite: str, case: Case, settings: Settings) -> list[Row]:
 
 def run_case(suite: str, case: Case, settings: Settings) -> list[Row]:
     """One row for every competitor of the case, whatever happened to it."""
-    rows: dict[str, Row] = {}
-    for name in case.competitors:
-        row: Row = {"suite": suite, **case.describe(), "competitor": name, "status": "ok"}
-        try:
-            answer = _work(suite, case, settings, [name], task="alone")
-        except Failed as failure:
-            row |= {"status": failure.status, "message": str(failure)}
-        else:
-            row |= _first(answer)
-            if not answer["on_device"]:
-                row |= {"status": "cpu only", "message": f"does not use {settings.device}"}
-        rows[name] = row
-    working = [name for name, row in rows.items() if row["status"] == "ok"]
-    rounds = _rounds(sum(rows[name]["seconds_alone"] for name in working), settings)
-    try:
-        answer = _work(suite, case, settings, working, task="in turns", rounds=rounds)
-    except Failed as failure:
-        for name in working:
-            rows[name] |= {"status": failure.status, "message": f"in turns: {failure}"}
-        return list(rows.values())
-    ours = answer["seconds"].get(OURS)
-    for name in working:
-        rows[name] |= _times(answer["seconds"][name], ours)
+    truth, columns = _truth(suite, case, settings)
+    rows = {name: columns | _alone(suite, case, settings, name, truth) for name in case.competitors}
+    _in_turns(suite, case, settings, rows)
     return list(rows.values())
+
+
+def _truth(suite: str, case: Case, settings: Settings) -> tuple[float | None, Row]:
+    """The truth of the case; where it could not be had, a message for every row."""
+    if case.truth is None:
+        return None, {}
+    try:
+        return _work(suite, case, settings, task="truth")["truth"], {}
+    except Failed as failure:
+        return None, {"message": f"no truth: {failure}"}
+
+
+def _alone(suite: str, case: Case, settings: Settings, name: str, truth: float | None) -> Row:
+    row: Row = {"suite": suite, **case.describe(), "competitor": name, "status": "ok"}
+    try:
+        answer = _work(suite, case, settings, [name], task="alone")
+    except Failed as failure:
+        return row | {"status": failure.status, "message": str(failure)}
+    row |= _first(answer, truth)
+    if not answer["on_device"]:
+        row |= {"status": "cpu only", "message": f"does not use {settings.device}"}
+    return row
+
+
+def _in_turns(suite: str, case: Case, settings: Settings, rows: dict[str, Row]) -> None:
+    """Add the times of those that work; one that fails now is left out of another start."""
+    while working := [name for name, row in rows.items() if row["status"] == "ok"]:
+        rounds = _rounds(sum(rows[name]["seconds_alone"] for name in working), settings)
+        try:
+            answer = _work(suite, case, settings, working, task="in turns", rounds=rounds)
+        except Failed as failure:
+            for name in [failure.competitor] if failure.competitor else working:
+                rows[name] |= {"status": failure.status, "message": f"in turns: {failure}"}
+            continue
+        for name in working:
+            rows[name] |= _times(answer["seconds"][name], answer["seconds"].get(OURS))
+        return
 
 
 def _rounds(seconds: float, settings: Settings) -> int:
@@ -117,9 +123,9 @@ def _rounds(seconds: float, settings: Settings) -> int:
     return max(1, min(settings.rounds, int(settings.budget / max(seconds, 1e-9)) - 1))
 
 
-def _first(answer: dict[str, Any]) -> Row:
+def _first(answer: dict[str, Any], truth: float | None) -> Row:
     """Columns from the call alone: the answer, its error and its certificate."""
-    outcome, truth = answer["outcome"], answer["truth"]
+    outcome = answer["outcome"]
     value = None if math.isnan(outcome["value"]) else outcome["value"]
     error = None
     if truth is not None and value is not None:
@@ -157,9 +163,9 @@ def quartiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def _work(
-    suite: str, case: Case, settings: Settings, names: list[str], **task: Any
+    suite: str, case: Case, settings: Settings, names: Sequence[str] = (), **task: Any
 ) -> dict[str, Any]:
-    """Ask a worker process.
+    """Ask a worker process about a case.
 
     Raises:
         Failed: it ended with an error, or did not end in time.
@@ -172,27 +178,4 @@ def _work(
         "competitors": names,
         **task,
     }
-    threads = str(settings.threads)
-    pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    environment = os.environ | dict.fromkeys(pools, threads)
-    limit = settings.timeout * (1 if task["task"] == "alone" else 1 + len(names))
-    with tempfile.TemporaryDirectory() as folder:
-        asked, told = Path(folder, "request.json"), Path(folder, "answer.json")
-        asked.write_text(json.dumps(request), encoding="utf-8")
-        command = [sys.executable, "-m", "benchmarks.worker", str(asked), str(told)]
-        try:
-            done = subprocess.run(
-                command, env=environment, timeout=limit, capture_output=True, text=True
-            )
-        except subprocess.TimeoutExpired:
-            raise Failed("timeout", f"no answer after {limit:g} s") from None
-        if done.returncode != 0 or not told.exists():
-            raise Failed("failed", _last_line(done))
-        return json.loads(told.read_text(encoding="utf-8"))
-
-
-def _last_line(done: subprocess.CompletedProcess[str]) -> str:
-    if done.returncode < 0:
-        return f"killed by signal {-done.returncode} (out of memory?)"
-    lines = done.stderr.strip().splitlines()
-    return lines[-1] if lines else f"exit code {done.returncode}"
+    return ask(request, settings.threads, settings.timeout)

@@ -9,17 +9,17 @@ is not.
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import typer
+
+from benchmarks import page, records
 from benchmarks.case import OURS
 from benchmarks.report import command
 
-START, END = "<!-- benchmarks: start -->", "<!-- benchmarks: end -->"
 SUITES = {
     "exact": "exact",
     "univariate": "on the line",
@@ -119,12 +119,23 @@ def section(content: dict[str, Any]) -> str:
     return "\n".join([where, "", *headline(content["rows"])])
 
 
-def into(page: Path, content: dict[str, Any]) -> None:
+def into(path: Path, content: dict[str, Any]) -> None:
     """Write the section between its marks on a page."""
-    before, rest = page.read_text(encoding="utf-8").split(START)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{START}\n{section(content)}\n{END}{after}", encoding="utf-8")
+    page.put(path, "benchmarks", section(content))
+
+
+def main(
+    results: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A results.json.")],
+    readme: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, metavar="PAGE", help="Gets the table.")
+    ],
+) -> None:
+    """Write the table that leads the README between its marks on a page."""
+    try:
+        into(readme, records.results(results))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="PAGE") from None
 
 
 if __name__ == "__main__":
-    into(Path(sys.argv[2]), json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    typer.run(main)

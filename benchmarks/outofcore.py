@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
+import os
 import resource
 import shutil
 import subprocess
@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import page, records
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "outofcore.json"
 PAGE = ROOT / "docs" / "large.md"
-START, END = (
-    "<!-- table of benchmarks/outofcore: start -->",
-    "<!-- table of benchmarks/outofcore: end -->",
-)
+MARK = "table of benchmarks/outofcore"
+KEY = ("experiment", "part")
 Row = dict[str, Any]
 FILES = 10
 DIMENSION, DIRECTIONS = 32, 128
@@ -179,7 +179,7 @@ def main() -> None:
     options = parser.parse_args()
     for name in options.experiments:
         if name == "table":
-            into(PAGE, read(options.out))
+            into(PAGE, records.read(options.out))
             continue
         rows = SIZES[name] // (100 if options.short else 1)
         folder = Path(tempfile.mkdtemp(dir=options.folder))
@@ -187,38 +187,16 @@ def main() -> None:
             prepare(name, folder, rows)
             for part in PARTS[name]:
                 row = {"experiment": name, "part": part, "rows": rows}
-                keep({**row, **in_process(name, folder, part)}, options.out)
+                row |= in_process(name, folder, part)
+                print(row, flush=True)
+                records.keep(row, options.out, KEY, os.cpu_count() or 1)
         finally:
             shutil.rmtree(folder)
 
 
-def read(path: Path) -> list[Row]:
-    """The rows that the file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-
-
-def keep(row: Row, path: Path) -> None:
-    """Add the row to the file, in place of an earlier one of the same part."""
-    import otdist
-
-    print(row, flush=True)
-    same = (row["experiment"], row["part"])
-    others = [r for r in read(path) if (r["experiment"], r["part"]) != same]
-    content = {
-        "machine": platform.machine(),
-        "versions": {"otdist": otdist.__version__, "numpy": np.__version__},
-        "rows": sorted([*others, row], key=lambda r: (r["experiment"], r["part"])),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-def into(page: Path, rows: list[Row]) -> None:
+def into(path: Path, rows: list[Row]) -> None:
     """Put the tables between their marks on the page."""
-    text = page.read_text(encoding="utf-8")
-    before, rest = text.split(START)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{START}\n\n{render(rows)}\n{END}{after}", encoding="utf-8")
+    page.put(path, MARK, render(rows))
 
 
 def render(rows: list[Row]) -> str:

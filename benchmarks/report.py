@@ -8,12 +8,14 @@ between the marks <!-- benchmarks SUITE: start --> and <!-- benchmarks SUITE: en
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from benchmarks import page, records
 from benchmarks.case import OURS
 from benchmarks.plots import plots
 
@@ -36,9 +38,8 @@ HEADER = ("problem", "competitor", "time", "ratio", "memory", "error", "bracket"
 def write(content: dict[str, Any], folder: Path) -> None:
     """The three forms of the results: JSON, the page, its plots."""
     record = json.dumps(content, indent=1, allow_nan=False)
-    (folder / "results.json").write_text(record + "\n", encoding="utf-8")
-    text = markdown(content, plots(content["rows"], folder))
-    (folder / "results.md").write_text(text, encoding="utf-8")
+    records.write(folder / "results.json", record + "\n")
+    records.write(folder / "results.md", markdown(content, plots(content["rows"], folder)))
 
 
 def command(content: dict[str, Any]) -> str:
@@ -64,7 +65,7 @@ def markdown(content: dict[str, Any], pictures: Sequence[Path] = ()) -> str:
     ]
     for suite, rows in groupby(content["rows"], key=lambda row: row["suite"]):
         title = TITLES.get(suite, suite.replace("_", " ").capitalize())
-        lines += ["", f"### {title}", "", *table(list(rows))]
+        lines += ["", f"### {title}", "", *table(list(rows), content["rounds"])]
         own = [picture.name for picture in pictures if picture.name.startswith(f"{suite}-")]
         lines += [line for name in own for line in ("", f"![{_described(name)}]({name})")]
     return "\n".join(lines) + "\n"
@@ -76,56 +77,69 @@ def _described(name: str) -> str:
     return f"{suite}: {axes}, one colour a competitor"
 
 
-def table(rows: Sequence[Row]) -> list[str]:
-    """Lines of a Markdown table, one case after the other."""
+def table(rows: Sequence[Row], rounds: int) -> list[str]:
+    """Lines of a Markdown table, one case after the other; `rounds` were asked for."""
     cuda = any("cuda" in row for row in rows)
     header = (*HEADER, "CUDA") if cuda else HEADER
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for case, group in groupby(rows, key=lambda row: row["case"]):
         for index, row in enumerate(group):
-            cells = [case if index == 0 else "", row["competitor"], *_cells(row)]
-            cells += [_on_cuda(row)] if cuda else []
+            cells = [case if index == 0 else "", row["competitor"], *_cells(row, rounds)]
+            cells += [_on_cuda(row, rounds)] if cuda else []
             lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, rounds: int) -> list[str]:
     if row["status"] != "ok":
         return ["", "", "", "", "", f"{row['status']}: {row['message']}".replace("|", "/")]
     ratio = row.get("ratio")
     return [
-        spread(row["seconds"]),
+        ", ".join([spread(row["seconds"]), *_fewer(row, rounds)]),
         "" if ratio is None or row["competitor"] == OURS else f"{ratio['median']:.3g}",
         f"{row['peak_mb']:.0f} MB",
         "" if row["error"] is None else f"{row['error']:.1g}",
         "" if row["gap"] is None else f"{row['gap']:.1g}",
-        "not converged" if row["converged"] is False else "",
+        "not converged" if row["converged"] is False else row.get("message", "").replace("|", "/"),
     ]
 
 
-def _on_cuda(row: Row) -> str:
+def _fewer(row: Row, rounds: int) -> list[str]:
+    """The rounds of a row, where they are fewer than asked for."""
+    found = row["rounds"]
+    return [f"{found} round" + "s" * (found > 1)] if found < rounds else []
+
+
+def _on_cuda(row: Row, rounds: int) -> str:
     """Time and memory on the device, or why there are none."""
     found = row.get("cuda", {"status": ""})
     if found["status"] != "ok":
         return ": ".join(filter(None, (found["status"], found.get("message")))).replace("|", "/")
-    return f"{duration(found['seconds']['median'])}, {found['peak_mb']:.0f} MB"
+    time, memory = duration(found["seconds"]["median"]), f"{found['peak_mb']:.0f} MB"
+    return ", ".join([time, memory, *_fewer(found, rounds)])
 
 
-def brief(rows: Sequence[Row]) -> list[str]:
-    """Lines of a narrow table: a case a line, the others by what they take beside otdist."""
+def brief(rows: Sequence[Row], rounds: int) -> list[str]:
+    """Lines of a narrow table: a case a line, the others by what they take beside otdist.
+
+    A case that had fewer than `rounds` rounds says how many.
+    """
     lines = ["| problem | otdist | others: ratio of their time, memory |", "| --- | --- | --- |"]
     for case, group in groupby(rows, key=lambda row: row["case"]):
         each = list(group)
         ours = next(row for row in each if row["competitor"] == OURS)
         others = "; ".join(f"{row['competitor']} {_beside(row)}" for row in each if row is not ours)
-        lines.append(f"| {case} | {_alone(ours)} | {others} |")
+        lines.append(f"| {case} | {_alone(ours, rounds)} | {others} |")
     return lines
 
 
-def _alone(row: Row) -> str:
+def _alone(row: Row, rounds: int) -> str:
+    """What otdist takes, and its error where that shows; or why it did not answer."""
     if row["status"] != "ok":
         return f"{row['status']}: {row['message']}".replace("|", "/")
-    return f"{duration(row['seconds']['median'])}, {row['peak_mb']:.0f} MB"
+    return ", ".join(
+        [duration(row["seconds"]["median"]), *_besides_time(row), *_fewer(row, rounds)]
+    )
 
 
 def _beside(row: Row) -> str:
@@ -133,11 +147,13 @@ def _beside(row: Row) -> str:
     if row["status"] != "ok":
         return row["status"]
     ratio = row.get("ratio")
-    cells = [duration(row["seconds"]["median"]) if ratio is None else f"{ratio['median']:.3g}"]
-    cells.append(f"{row['peak_mb']:.0f} MB")
-    if (row["error"] or 0.0) >= VISIBLE:
-        cells.append(f"error {row['error']:.0%}")
-    return f"**{cells[0]}** ({', '.join(cells[1:])})"
+    time = duration(row["seconds"]["median"]) if ratio is None else f"{ratio['median']:.3g}"
+    return f"**{time}** ({', '.join(_besides_time(row))})"
+
+
+def _besides_time(row: Row) -> list[str]:
+    error = row["error"] or 0.0
+    return [f"{row['peak_mb']:.0f} MB", *([f"error {error:.0%}"] if error >= VISIBLE else [])]
 
 
 def _unit(seconds: float) -> tuple[float, str]:
@@ -177,29 +193,40 @@ def _three(value: float) -> str:
     return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
-def fill(page: Path, content: dict[str, Any]) -> None:
+def fill(path: Path, content: dict[str, Any]) -> None:
     """Write the command and the tables of suites between their marks on a page.
 
     Raises:
         ValueError: the page has marks for none of the suites.
     """
-    text, found = page.read_text(encoding="utf-8"), False
+    found = False
     where = f"`{command(content)}` on {content['machine']['cpu']}:"
     for suite, rows in groupby(content["rows"], key=lambda row: row["suite"]):
-        start, end = (f"<!-- benchmarks {suite}: {side} -->" for side in ("start", "end"))
-        if start in text:
-            before, rest = text.split(start)
-            lines = [start, where, "", *brief(list(rows)), end]
-            text, found = before + "\n".join(lines) + rest.split(end)[1], True
+        if page.has(path, f"benchmarks {suite}"):
+            lines = [where, "", *brief(list(rows), content["rounds"])]
+            page.put(path, f"benchmarks {suite}", "\n".join(lines))
+            found = True
     if not found:
-        raise ValueError(f"{page} has no marks for a suite of these results")
-    page.write_text(text, encoding="utf-8")
+        raise ValueError(f"{path} has no marks for a suite of these results")
+
+
+def main(
+    results: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A results.json.")],
+    into: Annotated[
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, metavar="[PAGE]", help="Gets brief tables."),
+    ] = None,
+) -> None:
+    """Write results.md and the plots beside the results again; or brief tables into a page."""
+    content = records.results(results)
+    if into is None:
+        write(content, results.parent)
+        return
+    try:
+        fill(into, content)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="PAGE") from None
 
 
 if __name__ == "__main__":
-    results = Path(sys.argv[1])
-    read = json.loads(results.read_text(encoding="utf-8"))
-    if len(sys.argv) > 2:
-        fill(Path(sys.argv[2]), read)
-    else:
-        write(read, results.parent)
+    typer.run(main)

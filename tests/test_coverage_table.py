@@ -2,19 +2,17 @@
 
 import json
 
-from benchmarks import coverage
+from benchmarks import coverage, page, records
 
 
 def test_the_page_shows_the_results():
-    text = coverage.PAGE.read_text(encoding="utf-8")
-    rows = coverage.read(coverage.RESULTS)
+    rows = records.read(coverage.RESULTS)
     for name, render in coverage.TABLES.items():
-        start, end = (coverage.MARKS.format(name, mark) for mark in ("start", "end"))
-        assert text.split(start)[1].split(end)[0].strip() == render(rows).strip()
+        assert page.get(coverage.PAGE, coverage.MARK.format(name)) == render(rows).strip()
 
 
 def test_intervals_cover_and_tests_hold_their_level():
-    rows = coverage.read(coverage.RESULTS)
+    rows = records.read(coverage.RESULTS)
     for row in rows:
         if row["experiment"] == "false alarms":
             assert row["rejected"] <= 0.06 * row["trials"]

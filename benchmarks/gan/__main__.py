@@ -7,15 +7,13 @@ repeated in parts.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import otdist
+from benchmarks import records
 from benchmarks.gan import digits, segments, speed, table, toys
 
 ROOT = Path(__file__).parents[2]
@@ -59,32 +57,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     for name in options.experiments:
         for row in rows(name, options):
-            keep(row, options.out)
+            records.keep(row, options.out, KEY, options.threads)
             print({key: value for key, value in row.items() if key != "checkpoints"}, flush=True)
         if name == "table":
-            table.into(ROOT / "docs" / "wgan.md", read(options.out))
+            table.into(ROOT / "docs" / "wgan.md", records.read(options.out))
         if name == "pictures":
             FIGURES.mkdir(parents=True, exist_ok=True)
             segments.picture(segments.run(), FIGURES / "wgan-segments.png")
             digits.picture(FIGURES / "wgan-digits.png", 0, 60 if options.short else 3000, print)
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """The rows that the file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-
-
-def keep(row: dict[str, Any], path: Path) -> None:
-    """Add the row to the file, in place of an earlier one of the same run."""
-    same = [row.get(key) for key in KEY]
-    others = [r for r in read(path) if [r.get(key) for key in KEY] != same]
-    content = {
-        "machine": platform.machine(),
-        "versions": {"otdist": otdist.__version__, "torch": torch.__version__},
-        "rows": sorted([*others, row], key=lambda r: str([r.get(key) for key in KEY])),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-START, END = "<!-- table of benchmarks/gan: start -->", "<!-- table of benchmarks/gan: end -->"
+from benchmarks import page
+
+MARK = "table of benchmarks/gan"
 Row = dict[str, Any]
 
 
-def into(page: Path, rows: Sequence[Row]) -> None:
+def into(path: Path, rows: Sequence[Row]) -> None:
     """Put the table between its marks on the page."""
-    text = page.read_text(encoding="utf-8")
-    before, rest = text.split(START)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{START}\n\n{render(rows)}\n{END}{after}", encoding="utf-8")
+    page.put(path, MARK, render(rows))
 
 
 def render(rows: Sequence[Row]) -> str:

@@ -13,8 +13,6 @@ A row that the file holds already, with the same budget, is not run again.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cache, partial
@@ -23,7 +21,7 @@ from typing import Any
 
 import torch
 
-import otdist
+from benchmarks import records
 from benchmarks.neural import certificates, squared, table
 from benchmarks.neural.methods import BUDGET, METHODS, Method, critic
 from benchmarks.neural.pairs import OTHERS, Pair, ray_monotone
@@ -123,33 +121,14 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in options.experiments:
         if name == "table":
-            table.into(ROOT / "docs" / "neural.md", read(options.out))
+            table.into(ROOT / "docs" / "neural.md", records.read(options.out))
             continue
-        done = {_identity(row) for row in read(options.out)}
+        done = {records.identity(row, KEY) for row in records.read(options.out)}
         for key, fill in RUNS[name](options):
-            if _identity(key) not in done:
+            if records.identity(key, KEY) not in done:
                 row = {**key, **fill()}
-                keep(row, options.out)
+                records.keep(row, options.out, KEY, threads=1)
                 print(row, flush=True)
-
-
-def _identity(row: Row) -> str:
-    return json.dumps([row.get(key) for key in KEY])
-
-
-def read(path: Path) -> list[Row]:
-    """The rows that the file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-
-
-def keep(row: Row, path: Path) -> None:
-    """Add the row to the file, one line each."""
-    rows = sorted([*read(path), row], key=_identity)
-    versions = {"otdist": otdist.__version__, "torch": torch.__version__}
-    head = json.dumps({"machine": platform.machine(), "versions": versions})[1:-1]
-    lines = ",\n".join(json.dumps(r) for r in rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'{{{head}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
 if __name__ == "__main__":

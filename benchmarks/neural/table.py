@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from benchmarks import page
 from benchmarks.neural.methods import METHODS, PORTFOLIO
 from benchmarks.neural.pairs import OTHERS
 
@@ -20,15 +21,10 @@ LABELS = {
 COMPARED = ("auto", "sorting", "gp", "lp", "spectral", "clip", "exact")
 
 
-def into(page: Path, rows: Sequence[Row]) -> None:
+def into(path: Path, rows: Sequence[Row]) -> None:
     """Put each table between its marks on the page."""
-    text = page.read_text(encoding="utf-8")
     for name, table in TABLES.items():
-        start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-        before, rest = text.split(start)
-        after = rest.split(end)[1]
-        text = f"{before}{start}\n\n{table(rows)}\n\n{end}{after}"
-    page.write_text(text, encoding="utf-8")
+        page.put(path, name, table(rows))
 
 
 def ray(rows: Sequence[Row]) -> str:

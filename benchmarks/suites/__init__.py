@@ -20,7 +20,13 @@ def load(name: str) -> list[Case]:
         ValueError: no such suite.
     """
     if "." in name:
-        return import_module(name).cases()
+        try:
+            found = import_module(name)
+        except ImportError as error:
+            raise ValueError(f"no suite '{name}': {error}") from error
+        if not hasattr(found, "cases"):
+            raise ValueError(f"no suite '{name}': the module has no function cases()")
+        return found.cases()
     if name not in names():
         raise ValueError(f"no suite '{name}', there are: {', '.join(names())}")
     return import_module(f"benchmarks.suites.{name}").cases()

@@ -84,9 +84,6 @@ def _case(
     peer: Competitor | None = None,
     quick: bool | None = None,
 ) -> Case:
-    def truth(inputs: Inputs) -> float | None:
-        return None if peer is None else peer(inputs)().value
-
     return Case(
         name="normal clouds",
         quantity=quantity,
@@ -96,7 +93,7 @@ def _case(
         p=1,
         make=partial(normal_clouds, n=n, d=d),
         competitors=competitors,
-        truth=truth,
+        truth=None if peer is None else lambda inputs: peer(inputs)().value,
         quick=n <= 2000 if quick is None else quick,
     )
 

@@ -1,0 +1,205 @@
+"""The commands of the benchmarks: what they refuse, and what the regression check finds."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from benchmarks import harness, headline, machine, report
+from benchmarks.__main__ import earlier, run
+from benchmarks.case import OURS
+from benchmarks.compare import notes, regressions
+from benchmarks.harness import quartiles
+
+ROOT = Path(__file__).parents[1]
+MACHINE = {"cpu": "c", "threads": 1, "device": "cpu", "python": "3", "versions": {"POT": "1"}}
+HEADER = {"suite": "tiny.naps", "seed": 0, "device": "cpu", "rounds": 3, "timeout": 2.0}
+
+
+def measured(competitor, **columns):
+    row = {
+        "suite": "tiny.naps", "case": "naps", "problem": "naps", "quantity": "W_1", "n": 10,
+        "m": 10, "d": 1, "p": 1, "parameters": {}, "competitor": competitor, "status": "ok",
+        "value": 2.0, "truth": 2.0, "error": 0.0, "gap": None, "converged": None, "peak_mb": 1.0,
+        "rounds": 3, "seconds": quartiles([0.1]), "ratio": quartiles([1.0]),
+    }  # fmt: skip
+    return row | columns
+
+
+@pytest.fixture
+def rows():
+    return [
+        measured(OURS, gap=1.0, converged=True),
+        measured("slow", value=3.0, error=0.5, ratio=quartiles([5.0])),
+        measured("broken", status="failed", message="no kernel | for this"),
+    ]
+
+
+def test_an_interrupted_run_is_resumed_only_as_the_same_run(rows, tmp_path):
+    header = {"schema_version": 1, **HEADER, "machine": {"cpu": "c"}}
+    assert earlier(tmp_path, header) == []
+    (tmp_path / "results.json").write_text(json.dumps({**header, "rows": rows}))
+    assert earlier(tmp_path, header) == rows
+    with pytest.raises(typer.BadParameter, match="another run"):
+        earlier(tmp_path, {**header, "seed": 1})
+
+
+def invoke(function, *words):
+    """Exit code and output, in one line, of a command line."""
+    app = typer.Typer()
+    app.command()(function)
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert isinstance(done.exception, SystemExit | None)
+    return done.exit_code, " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.output).split())
+
+
+@pytest.mark.parametrize("name", ["", ".report", ".headline", ".compare"])
+def test_command_line_explains_itself(name):
+    command = [sys.executable, "-m", f"benchmarks{name}", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    words = ("--suite", "--device", "one call may take") if name == "" else ("results.json",)
+    assert all(word in " ".join(re.sub("│", " ", done.stdout).split()) for word in words)
+
+
+@pytest.mark.parametrize(
+    "option, value, sentence",
+    [
+        ("--suite", "exact,magic", "no suite 'magic', there are: entropic"),
+        ("--suite", "exact,", "no suite ''"),
+        ("--suite", "no.such", "no suite 'no.such': No module named 'no'"),
+        ("--suite", "os.path", "has no function cases()"),
+        ("--threads", 0, ""),
+        ("--rounds", 0, ""),
+        ("--seed", -1, ""),
+        ("--timeout", 0, "must be a positive number of seconds: got 0"),
+        ("--timeout", "nan", "got nan"),
+        ("--device", "tpu", "must be cpu or cuda"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_made(
+    option, value, sentence, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(harness, "run", None)
+    code, text = invoke(run, "--out", tmp_path / "new", option, value)
+    assert code == 2
+    assert f"Invalid value for {option}: " in text.replace("'", "")
+    assert sentence in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_none_and_results_that_are_none_are_refused(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "run", None)
+    file = tmp_path / "results.json"
+    whole = json.dumps({**HEADER, "machine": MACHINE, "rows": rows})
+    for text, sentence in (
+        (whole[:200], "cannot read"),
+        ("[1]", "no result file"),
+        (whole, "another run"),
+    ):
+        file.write_text(text)
+        code, said = invoke(run, "--out", tmp_path, "--resume")
+        assert code == 2
+        assert "Invalid value for --resume: " in said
+        assert sentence in said
+        assert file.read_text() == text
+    code, said = invoke(run, "--out", file)
+    assert code == 2
+    assert "--out" in said
+
+
+@pytest.mark.parametrize("function", [report.main, headline.main])
+def test_commands_of_pages_say_what_they_need(function, rows, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("no marks")
+    whole = tmp_path / "whole.json"
+    whole.write_text(json.dumps({**HEADER, "machine": MACHINE, "rows": rows}))
+    for words, sentence in (
+        ([], "Missing argument"),
+        ([tmp_path / "gone.json", page], "does not exist"),
+        ([page, page], "cannot read"),
+        ([whole, page], "mark" if function is report.main else "must have <!-- benchmarks: start"),
+    ):
+        code, said = invoke(function, *words)
+        assert code == 2
+        assert sentence in said
+
+
+def test_a_device_that_is_not_there_is_refused():
+    if not machine.missing("cuda"):
+        pytest.skip("there is a CUDA device")
+    command = [sys.executable, "-m", "benchmarks", "--device", "cuda"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert "cuda cannot be measured here" in " ".join(done.stderr.split())
+    assert "cpu or cuda: got 'tpu'" in str(machine.missing("tpu"))
+    assert machine.missing("cpu") is None
+
+
+def changed(rows, competitor, **columns):
+    """The same results but for one competitor."""
+    copy = [row | columns if row["competitor"] == competitor else row for row in rows]
+    return {"rows": copy, "machine": MACHINE}
+
+
+@pytest.mark.parametrize(
+    ("competitor", "columns", "sentence"),
+    [
+        ("slow", {"ratio": {"median": 1.5}}, "slower: naps: "),
+        (OURS, {"error": 0.1}, "less accurate: "),
+        (OURS, {"gap": 4.0}, "wider bracket: naps: otdist: 1 → 4"),
+        (OURS, {"gap": None}, "wider bracket: naps: otdist: 1 → none"),
+        (OURS, {"converged": False}, "not converged: "),
+        (OURS, {"peak_mb": 500.0}, "more memory: "),
+        (OURS, {"status": "failed", "message": "boom"}, "failed: "),
+    ],
+)
+def test_regressions_are_seen_through_paired_ratios(rows, competitor, columns, sentence):
+    old = {"rows": rows, "machine": MACHINE}
+    assert regressions(old, old, tolerance=0.1) == []
+    worse = changed(rows, competitor, **columns)
+    (found,) = regressions(old, worse, tolerance=0.1)
+    assert found.startswith(sentence)
+    assert regressions(worse, old, tolerance=0.1) == []
+
+
+def test_what_was_not_compared_is_said(rows):
+    old = {"rows": rows, "machine": MACHINE}
+    other = {"rows": [rows[0] | {"case": "new"}], "machine": MACHINE | {"versions": {"POT": "2"}}}
+    assert notes(old, other) == [
+        "0 cases compared",
+        "1 cases in the earlier file only",
+        "1 cases in the later file only",
+        "POT 1 → 2",
+    ]
+    moved = old | {"seed": 0, "machine": MACHINE | {"cpu": "d", "threads": 2}}
+    assert notes(old | {"seed": 1}, moved)[1:] == ["seed 1 → 0", "cpu c → d", "threads 1 → 2"]
+
+
+def test_a_row_that_went_away_is_a_regression_where_it_is_ours(rows):
+    old = {"rows": rows, "machine": MACHINE}
+    for lost, sentences in ((OURS, ["missing: naps: otdist"]), ("slow", [])):
+        new = {"rows": [row for row in rows if row["competitor"] != lost], "machine": MACHINE}
+        assert regressions(old, new, tolerance=0.1) == sentences
+    assert "no longer measured: naps: slow" in notes(old, new)
+    gone = changed(rows, "slow", status="timeout", message="no answer")
+    assert "no longer measured: naps: slow" in notes(old, gone)
+
+
+def test_the_regression_check_is_a_command(rows, tmp_path):
+    for name, content in (
+        ("old", changed(rows, OURS)),
+        ("new", changed(rows, OURS, converged=False)),
+    ):
+        (tmp_path / f"{name}.json").write_text(json.dumps({**HEADER, **content}))
+    (tmp_path / "other.json").write_text(
+        json.dumps({**HEADER, "machine": MACHINE, "rows": [rows[0] | {"case": "other"}]})
+    )
+    for second, code in (("old", 0), ("new", 1), ("other", 2)):
+        files = [str(tmp_path / "old.json"), str(tmp_path / f"{second}.json")]
+        command = [sys.executable, "-m", "benchmarks.compare", *files]
+        assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == code
