@@ -83,6 +83,7 @@ def test_published_pages_are_what_the_measurements_say(tmp_path):
         ("exact_parts", "exact"),
         ("sliced", "sliced"),
         ("entropic", "sinkhorn"),
+        ("pairwise", "pairwise"),
     ],
 )
 def test_tables_of_a_guide_are_what_the_measurements_say(results, page, tmp_path):
