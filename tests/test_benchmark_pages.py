@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import headline, report
+from benchmarks import headline, page, report
 from benchmarks.case import OURS
 from benchmarks.harness import quartiles
 
@@ -46,6 +46,20 @@ def test_headline_leaves_out_what_is_no_match():
     assert "| peer | 3 times as fast |" in found
     assert headline.headline([line("gan", name=OURS), line("gan")])[2:] == []
     assert headline.headline([ours])[2:] == []
+
+
+def test_a_page_is_written_between_its_marks_only(tmp_path):
+    file = tmp_path / "page.md"
+    file.write_text("a\n<!-- one: start -->\nold\n<!-- one: end -->\nb <!-- two: end -->\n")
+    page.put(file, "one", "new\n")
+    assert page.get(file, "one") == "new"
+    assert file.read_text().startswith("a\n")
+    assert file.read_text().endswith("-->\nb <!-- two: end -->\n")
+    assert page.has(file, "one")
+    for name in ("two", "three"):
+        with pytest.raises(ValueError, match=f"must have <!-- {name}: start -->"):
+            page.put(file, name, "lost")
+    assert "lost" not in file.read_text()
 
 
 def test_brief_tables_show_errors_of_ours_too():

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from benchmarks import outofcore
+import json
+
+from benchmarks import outofcore, page, records
 
 
 def test_the_page_shows_the_rows_that_were_kept():
-    page = outofcore.PAGE.read_text(encoding="utf-8")
-    shown = page.split(outofcore.START)[1].split(outofcore.END)[0].strip()
-    assert shown == outofcore.render(outofcore.read(outofcore.RESULTS)).strip()
+    shown = page.get(outofcore.PAGE, outofcore.MARK)
+    assert shown == outofcore.render(records.read(outofcore.RESULTS)).strip()
 
 
 def test_kept_rows_stay_within_their_bounds_and_their_memory():
-    rows = {(r["experiment"], r["part"]): r for r in outofcore.read(outofcore.RESULTS)}
+    rows = {(r["experiment"], r["part"]): r for r in records.read(outofcore.RESULTS)}
     assert rows["line", "all"]["rows"] == 2 * 10**8
     assert rows["line", "all"]["peak_mb"] < 2000
     assert rows["sliced", "batches"]["peak_mb"] < 3000
@@ -32,13 +33,19 @@ def test_line_and_slices_run_small(tmp_path):
     assert abs(batches["distance"] - whole["distance"]) <= batches["error"]
 
 
-def test_rows_replace_earlier_ones(tmp_path, capsys):
+def test_rows_replace_earlier_ones(tmp_path):
     path = tmp_path / "deep" / "rows.json"
     for seconds in (1.0, 2.0):
-        outofcore.keep({"experiment": "line", "part": "all", "seconds": seconds}, path)
-    assert [row["seconds"] for row in outofcore.read(path)] == [2.0]
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{outofcore.START}\nold\n{outofcore.END}\nafter\n")
-    outofcore.into(page, outofcore.read(outofcore.RESULTS))
-    assert page.read_text().startswith("before\n")
-    assert "old" not in page.read_text()
+        row = {"experiment": "line", "part": "all", "seconds": seconds}
+        records.keep(row, path, outofcore.KEY, threads=1)
+    assert [row["seconds"] for row in records.read(path)] == [2.0]
+    machine = json.loads(path.read_text())["machine"]
+    assert machine["threads"] == 1
+    assert machine["versions"]["torch"]
+    file = tmp_path / "page.md"
+    marks = [f"<!-- {outofcore.MARK}: {side} -->" for side in ("start", "end")]
+    file.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nafter\n")
+    outofcore.into(file, records.read(outofcore.RESULTS))
+    assert file.read_text().startswith("before\n")
+    assert file.read_text().endswith("after\n")
+    assert "old" not in file.read_text()

@@ -1,11 +1,11 @@
 """The training experiments run, keep their rows, and their table says what the rows hold."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 
+from benchmarks import records
 from benchmarks.gan import __main__ as command
 from benchmarks.gan import segments, speed, table, toys
 
@@ -43,15 +43,14 @@ def test_speed_returns_positive_ratios():
 def test_rows_are_kept_once_and_shown(tmp_path):
     path = tmp_path / "deep" / "gan.json"
     row = toys.run("ring", seed=0, steps=2)
-    command.keep(row, path)
-    command.keep({**row, "w1": 0.25}, path)
-    command.keep({**row, "seed": 1}, path)
-    rows = command.read(path)
+    for other in ({}, {"w1": 0.25}, {"seed": 1}):
+        records.keep({**row, **other}, path, command.KEY, threads=1)
+    rows = records.read(path)
     assert [r["seed"] for r in rows] == [0, 1]
     assert rows[0]["w1"] == 0.25
-    assert json.loads(path.read_text())["versions"]["torch"]
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{table.START}\nold\n{table.END}\nafter\n")
+    marks = [f"<!-- {table.MARK}: {side} -->" for side in ("start", "end")]
+    page.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nafter\n")
     table.into(page, rows)
     text = page.read_text()
     assert text.startswith("before\n")
