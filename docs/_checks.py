@@ -18,15 +18,15 @@ from urllib.parse import unquote, urlsplit
 
 ROOMS = (
     "otdist",
+    "otdist.critics",
+    "otdist.critics.layers",
     "otdist.drawing",
     "otdist.evaluation",
+    "otdist.evaluation.report",
     "otdist.inference",
     "otdist.io",
     "otdist.losses",
-    "otdist.neural",
-    "otdist.neural.layers",
     "otdist.problems",
-    "otdist.report",
     "otdist.streaming",
     "otdist.wgan",
 )

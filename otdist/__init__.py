@@ -10,6 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otdist import losses, neural, problems, streaming, wgan
+    from otdist.all_pairs.matrix import PairwiseResult, pairwise
+    from otdist.core.result import (
+        Bracket,
+        ConvergenceWarning,
+        DivergenceResult,
+        OTResult,
+        SlicedResult,
+    )
+    from otdist.critics.convex_dual import ConvexDual
+    from otdist.critics.convex_result import ConvexDualResult
+    from otdist.critics.dual import NeuralDual
+    from otdist.critics.result import DualResult
     from otdist.distances import transport, wasserstein
     from otdist.divergences import (
         energy_distance,
@@ -19,44 +31,38 @@ if TYPE_CHECKING:
         sinkhorn_divergence,
         soft_ctransform,
     )
+    from otdist.entropic.sinkhorn import Sinkhorn
     from otdist.evaluation.drift import drift
     from otdist.evaluation.evaluate import evaluate
     from otdist.evaluation.feature_functions import Features
+    from otdist.evaluation.report import MetricResult, Report
+    from otdist.exact.exact import Exact
     from otdist.inference.intervals import ConfidenceInterval, confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
-    from otdist.many.matrix import PairwiseResult, pairwise
-    from otdist.neural.convex_dual import ConvexDual
-    from otdist.neural.convex_result import ConvexDualResult
-    from otdist.neural.dual import NeuralDual
-    from otdist.neural.result import DualResult
-    from otdist.report import MetricResult, Report
-    from otdist.result import Bracket, ConvergenceWarning, DivergenceResult, OTResult, SlicedResult
-    from otdist.solvers.exact import Exact
-    from otdist.solvers.max_sliced import max_sliced_wasserstein
-    from otdist.solvers.sinkhorn import Sinkhorn
-    from otdist.solvers.sliced import Sliced, sliced_wasserstein
+    from otdist.sliced.max_sliced import max_sliced_wasserstein
+    from otdist.sliced.sliced import Sliced, sliced_wasserstein
     from otdist.transport_map import barycentric_map, extend_potential
 
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Bracket": "otdist.result",
+    "Bracket": "otdist.core.result",
     "ConfidenceInterval": "otdist.inference.intervals",
-    "ConvergenceWarning": "otdist.result",
-    "DivergenceResult": "otdist.result",
-    "ConvexDual": "otdist.neural.convex_dual",
-    "ConvexDualResult": "otdist.neural.convex_result",
-    "DualResult": "otdist.neural.result",
-    "Exact": "otdist.solvers.exact",
+    "ConvergenceWarning": "otdist.core.result",
+    "DivergenceResult": "otdist.core.result",
+    "ConvexDual": "otdist.critics.convex_dual",
+    "ConvexDualResult": "otdist.critics.convex_result",
+    "DualResult": "otdist.critics.result",
+    "Exact": "otdist.exact.exact",
     "Features": "otdist.evaluation.feature_functions",
-    "NeuralDual": "otdist.neural.dual",
-    "MetricResult": "otdist.report",
-    "OTResult": "otdist.result",
-    "PairwiseResult": "otdist.many.matrix",
-    "Report": "otdist.report",
-    "Sinkhorn": "otdist.solvers.sinkhorn",
-    "Sliced": "otdist.solvers.sliced",
-    "SlicedResult": "otdist.result",
+    "NeuralDual": "otdist.critics.dual",
+    "MetricResult": "otdist.evaluation.report",
+    "OTResult": "otdist.core.result",
+    "PairwiseResult": "otdist.all_pairs.matrix",
+    "Report": "otdist.evaluation.report",
+    "Sinkhorn": "otdist.entropic.sinkhorn",
+    "Sliced": "otdist.sliced.sliced",
+    "SlicedResult": "otdist.core.result",
     "TestResult": "otdist.inference.permutation",
     "barycentric_map": "otdist.transport_map",
     "confidence_interval": "otdist.inference.intervals",
@@ -66,11 +72,11 @@ _WHERE = {
     "extend_potential": "otdist.transport_map",
     "evaluate": "otdist.evaluation.evaluate",
     "gaussian_wasserstein": "otdist.divergences",
-    "max_sliced_wasserstein": "otdist.solvers.max_sliced",
+    "max_sliced_wasserstein": "otdist.sliced.max_sliced",
     "mmd": "otdist.divergences",
-    "pairwise": "otdist.many.matrix",
+    "pairwise": "otdist.all_pairs.matrix",
     "sinkhorn_divergence": "otdist.divergences",
-    "sliced_wasserstein": "otdist.solvers.sliced",
+    "sliced_wasserstein": "otdist.sliced.sliced",
     "soft_ctransform": "otdist.divergences",
     "transport": "otdist.distances",
     "two_sample_test": "otdist.inference.permutation",

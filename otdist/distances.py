@@ -6,11 +6,11 @@ import math
 from numbers import Real
 from typing import Any, Protocol
 
-from otdist import measure, task
-from otdist._large import hand_over, is_large
-from otdist._threads import single_thread
-from otdist.result import OTResult
-from otdist.solvers.exact import Exact
+from otdist.core import measure, task
+from otdist.core.large import hand_over, is_large
+from otdist.core.result import OTResult
+from otdist.core.threads import single_thread
+from otdist.exact.exact import Exact
 
 
 class Solver(Protocol):

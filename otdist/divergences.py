@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from otdist._large import hand_over, is_large
-from otdist.gradient import root
-from otdist.measure import check_p, pair
-from otdist.result import Array, ConvergenceWarning, DivergenceResult, Number
-from otdist.solvers import divergence, entropic, gaussian, kernels
-from otdist.solvers.sinkhorn import check_eps, check_stop, given_eps, not_converged, scaled_eps
-from otdist.task import of_pair
+from otdist.core.gradient import root
+from otdist.core.large import hand_over, is_large
+from otdist.core.measure import check_p, pair
+from otdist.core.result import Array, ConvergenceWarning, DivergenceResult, Number
+from otdist.core.task import of_pair
+from otdist.entropic import divergence, entropic
+from otdist.entropic.sinkhorn import check_eps, check_stop, given_eps, not_converged, scaled_eps
+from otdist.moments import gaussian, kernels
 
 
 def sinkhorn_divergence(

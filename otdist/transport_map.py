@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from otdist._arrays import enter
-from otdist.cost import PointCost
-from otdist.result import OTResult
+from otdist.core.arrays import enter
+from otdist.core.point_cost import PointCost
+from otdist.core.result import OTResult
 
 
 def barycentric_map(result: OTResult, y: Any) -> Any:

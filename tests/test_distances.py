@@ -215,7 +215,7 @@ def test_bad_matrices(cost: object, text: str) -> None:
 
 
 def test_what_does_not_fit_is_refused_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    from otdist.solvers import exact
+    from otdist.exact import exact
 
     monkeypatch.setattr(exact, "_available_memory", lambda: 1e6)
     x, y = np.random.default_rng(0).normal(size=(2, 2000, 2))

@@ -8,9 +8,9 @@ from scipy.signal import lfilter
 from scipy.stats import wasserstein_distance
 
 import otdist
-from otdist.evaluation.columns import labellings
 from otdist.evaluation.corrections import CORRECTIONS, corrected
 from otdist.evaluation.drift import JOINT
+from otdist.evaluation.table_columns import labellings
 
 RNG = np.random.default_rng(2)
 OLD = {

@@ -34,7 +34,7 @@ def test_precision_recall_density_coverage_by_their_definition():
 
 def test_neighbours_do_not_depend_on_blocks(monkeypatch):
     whole = neighbours.precision_recall(REAL, FAKE)
-    monkeypatch.setattr("otdist._blocks._CPU_BLOCK", 100)
+    monkeypatch.setattr("otdist.core.cost._CPU_BLOCK", 100)
     assert neighbours.precision_recall(REAL, FAKE) == whole
 
 

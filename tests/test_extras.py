@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from otdist._extras import require
-from otdist._progress import progress
+from otdist.core.extras import require
+from otdist.core.progress import progress
 
 
 def test_missing_package_names_the_extra():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import otdist
-from otdist import measure
+from otdist.core import measure
 from otdist.inference import statistics
 from otdist.inference.permutation import labellings, pvalue
 

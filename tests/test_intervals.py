@@ -10,10 +10,10 @@ import torch
 
 import otdist
 from benchmarks import coverage, coverage_truth
+from otdist.core.measure import pair
 from otdist.inference import influence
 from otdist.inference.linear import ConfidenceInterval, average, of_influence
-from otdist.measure import pair
-from otdist.solvers.directions import Directions, draw
+from otdist.sliced.directions import Directions, draw
 
 RNG = np.random.default_rng(2)
 X, Y = RNG.normal(size=(60, 2)), RNG.normal(size=(50, 2)) * 1.2 + 1.5

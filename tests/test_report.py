@@ -9,9 +9,9 @@ import pytest
 
 import otdist
 from otdist.drawing.samples import density, levels
-from otdist.report import MetricResult, Report
-from otdist.report.evidence import keep
-from otdist.report.tables import of_ranking
+from otdist.evaluation.report import MetricResult, Report
+from otdist.evaluation.report.evidence import keep
+from otdist.evaluation.report.tables import of_ranking
 
 RNG = np.random.default_rng(0)
 

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from otdist import wasserstein, wgan
-from otdist.neural.layers import lipschitz_bound
+from otdist.critics.layers import lipschitz_bound
 
 LATENT = 32
 CATCH_UP = 500

@@ -37,8 +37,8 @@ def runs(options: argparse.Namespace) -> Iterator[tuple[Row, Callable[[], Row]]]
 
 def bracket(seed: int) -> Row:
     """A random problem and a short training: exact W_1 next to the bracket."""
+    from otdist.critics import NeuralDual
     from otdist.distances import wasserstein
-    from otdist.neural import NeuralDual
 
     rng = np.random.default_rng(seed)
     n, m, d = (int(k) for k in rng.integers([5, 5, 1], [150, 150, 12]))
@@ -60,7 +60,7 @@ def _truth(pair: RayMonotone) -> float:
 
 def limit(law: str, seed: int) -> Row:
     """A whole fit on fresh samples: the limit next to the true W_1."""
-    from otdist.neural import NeuralDual
+    from otdist.critics import NeuralDual
 
     rng = np.random.default_rng([seed, 5])
     if law == LAWS[0]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.neural.pairs import Array, Pair
-from otdist.result import ConvergenceWarning
+from otdist.core.result import ConvergenceWarning
 
 BUDGET = 8.0
 """CPU seconds of one fit."""
@@ -46,7 +46,7 @@ class Figures:
 
 def critic(pair: Pair, budget: float | None, seed: int, **options: Any) -> Figures:
     """`otdist.NeuralDual` with a limit of CPU seconds, or of steps among the options."""
-    from otdist.neural import NeuralDual
+    from otdist.critics import NeuralDual
 
     begin = time.process_time()
     options = {"steps": ENDLESS, **options}
@@ -60,7 +60,7 @@ def critic(pair: Pair, budget: float | None, seed: int, **options: Any) -> Figur
 def discrete(pair: Pair, budget: float, seed: int) -> Figures:
     """Exact transport of as many points as the seconds allow; slopes against its plan."""
     from otdist.distances import wasserstein
-    from otdist.solvers.exact import Exact
+    from otdist.exact.exact import Exact
     from otdist.transport_map import barycentric_map
 
     begin, n, most = time.process_time(), 500, min(len(pair.x), len(pair.y))

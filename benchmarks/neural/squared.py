@@ -42,9 +42,9 @@ def run(kind: str, d: int, seed: int, budget: float) -> Row:
     """Fit, and compare with the truth."""
     import torch
 
+    from otdist.critics import ConvexDual
+    from otdist.critics.convex import normal_map
     from otdist.distances import wasserstein
-    from otdist.neural import ConvexDual
-    from otdist.neural.convex import normal_map
 
     draw, move = law(kind, d, seed)
     rng = np.random.default_rng([seed, d, 1])

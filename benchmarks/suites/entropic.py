@@ -155,7 +155,7 @@ def otdist_softmin(inputs: Inputs) -> Call:
     """One soft-min over all pairs."""
     import torch
 
-    from otdist.cost import PointCost
+    from otdist.core.point_cost import PointCost
 
     x, y = tensors(inputs, "x", "y")
     cost, h = PointCost(x - 0.5, y - 0.5, 2), torch.zeros(len(y), dtype=torch.float64)
@@ -216,7 +216,7 @@ def _bracket(share: float) -> Case:
 
 
 def _sinkhorn_bracket(inputs: Inputs) -> Call:
-    from otdist.solvers.sinkhorn import Sinkhorn
+    from otdist.entropic.sinkhorn import Sinkhorn
 
     return otdist_wasserstein(inputs, solver=Sinkhorn(eps=inputs["eps"]))
 

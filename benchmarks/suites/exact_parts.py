@@ -83,7 +83,7 @@ def _restricted(n: int, d: int, p: float, seed: int) -> Inputs:
 
 def _simplex(inputs: Inputs) -> Call:
     """The compiled routine of POT, in reduced costs."""
-    from otdist.solvers._network_simplex import solve_sparse
+    from otdist.exact.network_simplex import solve_sparse
 
     weights, rows, cols = inputs["weights"], inputs["rows"], inputs["cols"]
     costs = scipy.sparse.csr_matrix((inputs["costs"], (rows, cols)))
@@ -125,8 +125,8 @@ def _pass(inputs: Inputs) -> Call:
     """Every pair against the potentials 0: one pass in float32."""
     import torch
 
-    from otdist.cost import PointCost
-    from otdist.solvers.pricing import Pricer
+    from otdist.core.point_cost import PointCost
+    from otdist.exact.pricing import Pricer
 
     x, y = torch.from_numpy(inputs["x"]), torch.from_numpy(inputs["y"])
     zero, pricer = torch.zeros(len(x), dtype=torch.float64), Pricer(PointCost(x, y, 2))
@@ -172,7 +172,7 @@ def _cold(inputs: Inputs) -> Call:
 
 def _full(inputs: Inputs) -> Call:
     """The full matrix at sizes where column generation comes first."""
-    from otdist.solvers import exact
+    from otdist.exact import exact
 
     call = otdist_wasserstein(inputs)
 

@@ -23,8 +23,8 @@ import torch  # noqa: E402
 
 from otdist.distances import wasserstein  # noqa: E402
 from otdist.divergences import sinkhorn_divergence  # noqa: E402
+from otdist.entropic.sinkhorn import Sinkhorn  # noqa: E402
 from otdist.losses import SinkhornLoss  # noqa: E402
-from otdist.solvers.sinkhorn import Sinkhorn  # noqa: E402
 
 SHARES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 POINTS = 2000

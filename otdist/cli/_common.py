@@ -16,8 +16,8 @@ from typing import Any, Protocol, get_type_hints
 
 import typer
 
-from otdist._record import to_json as to_json
-from otdist._record import versions
+from otdist.core.record import to_json as to_json
+from otdist.core.record import versions
 from otdist.io import Samples, Table, align, read_samples, read_weights
 
 SCHEMA_VERSION = 1
@@ -76,7 +76,7 @@ def errors_without_traceback() -> Iterator[None]:
     Inside, the library's own ValueError is about the data: options have been checked before.
     Programming errors of other types keep their traceback.
     """
-    from otdist.result import ConvergenceWarning
+    from otdist.core.result import ConvergenceWarning
 
     try:
         with warnings.catch_warnings():

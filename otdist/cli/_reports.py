@@ -15,7 +15,7 @@ from otdist.cli import _common
 from otdist.cli._common import ExitCode, check_target, fail, to_json, usage
 
 if TYPE_CHECKING:
-    from otdist.report import MetricResult, Report
+    from otdist.evaluation.report import MetricResult, Report
 
 Shape = tuple[int, ...] | None
 Gates = dict[str | None, float]

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from otdist._progress import progress
 from otdist.cli import _common
 from otdist.cli._common import ExitCode, errors_without_traceback, fail, show, to_json, usage
+from otdist.core.progress import progress
 from otdist.io import Samples
 
 

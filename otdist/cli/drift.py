@@ -14,7 +14,7 @@ from otdist.cli._reports import ReportOptions, leave, show_report
 from otdist.io import Table, read_columns
 
 if TYPE_CHECKING:
-    from otdist.report import MetricResult, Report
+    from otdist.evaluation.report import MetricResult, Report
 
 
 class Correction(enum.StrEnum):

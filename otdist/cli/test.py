@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from otdist._progress import progress
 from otdist.cli import _common
 from otdist.cli._common import ExitCode, errors_without_traceback, fail, show, usage
 from otdist.cli._reports import ReportOptions, leave
+from otdist.core.progress import progress
 from otdist.io import Samples
 
 if TYPE_CHECKING:
+    from otdist.evaluation.report import MetricResult, Report
     from otdist.inference import TestResult
-    from otdist.report import MetricResult, Report
 
 
 class Statistic(enum.StrEnum):
@@ -94,7 +94,7 @@ class Test(ReportOptions):
 
     def _result(self, result: TestResult) -> MetricResult:
         """The test as the one metric of a report."""
-        from otdist.report import MetricResult
+        from otdist.evaluation.report import MetricResult
 
         return MetricResult(
             self.statistic.value, f"{result.name}, permutation test", result.statistic,
@@ -104,8 +104,8 @@ class Test(ReportOptions):
 
     def _report(self, x: Samples, y: Samples, result: TestResult) -> Report:
         """For its page and its picture."""
-        from otdist.report import Report
-        from otdist.report.evidence import keep
+        from otdist.evaluation.report import Report
+        from otdist.evaluation.report.evidence import keep
 
         names = [Path(self.a).stem, Path(self.b).stem]
         if names[0] == names[1]:

@@ -8,7 +8,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from otdist._extras import require
+from otdist.core.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from otdist._extras import require
+from otdist.core.extras import require
 from otdist.drawing.style import BLUE, GREY, ORANGE, bare, blank
 
 if TYPE_CHECKING:

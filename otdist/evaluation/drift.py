@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from otdist import measure
-from otdist.evaluation import columns as tables
-from otdist.evaluation.columns import Column, Window, labellings
+from otdist.core import measure
+from otdist.evaluation import table_columns as tables
 from otdist.evaluation.corrections import check_correction, corrected
+from otdist.evaluation.report import MetricResult, Report
+from otdist.evaluation.report.evidence import keep
+from otdist.evaluation.table_columns import Column, Window, labellings
 from otdist.inference.permutation import TestResult, pvalue
 from otdist.inference.statistics import EnergyStatistic
-from otdist.report import MetricResult, Report
-from otdist.report.evidence import keep
-from otdist.solvers.sliced import check_count
+from otdist.sliced.sliced import check_count
 
 JOINT = "all columns jointly"
 _JOINT_ROWS = 4000

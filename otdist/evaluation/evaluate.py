@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from otdist._progress import progress as shown
+from otdist.core.measure import pair
+from otdist.core.progress import progress as shown
 from otdist.evaluation import metrics as catalogue
 from otdist.evaluation.features import extract
 from otdist.evaluation.job import Job, call_of
+from otdist.evaluation.report import MetricResult, Report
+from otdist.evaluation.report.evidence import keep
 from otdist.inference.intervals import check_level
 from otdist.inference.order import canonical
-from otdist.measure import pair
-from otdist.report import MetricResult, Report
-from otdist.report.evidence import keep
-from otdist.solvers.sliced import check_count
+from otdist.sliced.sliced import check_count
 
 
 def evaluate(

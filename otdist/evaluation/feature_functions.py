@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from otdist._arrays import as_tensor
-from otdist.solvers.sliced import check_count
+from otdist.core.arrays import as_tensor
+from otdist.sliced.sliced import check_count
 
 _BATCH = 256
 

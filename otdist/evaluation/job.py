@@ -12,16 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from otdist.core.measure import pair
 from otdist.evaluation import metrics as catalogue
 from otdist.evaluation.metrics import Call, Figure, Metric
+from otdist.evaluation.report import MetricResult
 from otdist.inference.intervals import check_rows
 from otdist.inference.line import LineLimit
 from otdist.inference.linear import NoIntervalError, Rows, average
 from otdist.inference.permutation import TestResult, two_sample_test
 from otdist.inference.visible import check_visible
-from otdist.measure import pair
-from otdist.report import MetricResult
-from otdist.solvers import kernels
+from otdist.moments import kernels
 
 _HALF = 10
 """Fewest rows of a half whose spread is shown."""

@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from otdist import distances, divergences
+from otdist.core.measure import pair
+from otdist.core.result import ConvergenceWarning
 from otdist.evaluation import neighbours
 from otdist.inference import influence, intervals
 from otdist.inference.line import LineLimit
 from otdist.inference.linear import Linear, NoIntervalError
-from otdist.measure import pair
-from otdist.result import ConvergenceWarning
-from otdist.solvers.max_sliced import max_sliced_wasserstein
-from otdist.solvers.sliced import sliced_wasserstein
+from otdist.sliced.max_sliced import max_sliced_wasserstein
+from otdist.sliced.sliced import sliced_wasserstein
 
 EXACT_POINTS = 2000
 """Rows of the metrics whose work or memory grows too fast, unless a caller asks for more."""

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.cost import PointCost
+from otdist.core.measure import pair
+from otdist.core.point_cost import PointCost
 from otdist.inference.permutation import labellings, pvalue
-from otdist.measure import pair
 
 _INSIDE = 1 - 1e-12
 """A point on the rim of a ball is outside: squared distances that should be equal to the radius

@@ -27,15 +27,16 @@ import torch
 from torch import Tensor
 
 from otdist import divergences
-from otdist.cost import PointCost
+from otdist.core.measure import Pair
+from otdist.core.point_cost import PointCost
+from otdist.core.result import ConvergenceWarning, DivergenceResult, OTResult
 from otdist.inference.linear import Linear, NoIntervalError, of_influence
 from otdist.inference.order import halves
-from otdist.measure import Pair
-from otdist.result import ConvergenceWarning, DivergenceResult, OTResult
-from otdist.solvers import directions as families
-from otdist.solvers import gaussian, kernels, univariate
-from otdist.solvers._slices import mean_slice_cost
-from otdist.solvers.directions import Directions
+from otdist.line import univariate
+from otdist.moments import gaussian, kernels
+from otdist.sliced import directions as families
+from otdist.sliced.directions import Directions
+from otdist.sliced.slices import mean_slice_cost
 
 _COLUMNS = 4
 """Rows that a covariance needs per column before the delta method covers (docs/statistics.md)."""

@@ -16,18 +16,18 @@ import numpy as np
 import torch
 
 from otdist import distances, divergences
+from otdist.core.measure import Pair, check_p, pair
+from otdist.core.result import ConvergenceWarning
+from otdist.entropic.sinkhorn import check_eps
 from otdist.inference import influence
 from otdist.inference.line import RESAMPLES, LineLimit
 from otdist.inference.linear import ConfidenceInterval, Linear, NoIntervalError
 from otdist.inference.order import halves
 from otdist.inference.visible import check_visible
-from otdist.measure import Pair, check_p, pair
-from otdist.result import ConvergenceWarning
-from otdist.solvers import directions as families
-from otdist.solvers import kernels
-from otdist.solvers.max_sliced import max_sliced_wasserstein
-from otdist.solvers.sinkhorn import check_eps
-from otdist.solvers.sliced import check_count
+from otdist.moments import kernels
+from otdist.sliced import directions as families
+from otdist.sliced.max_sliced import max_sliced_wasserstein
+from otdist.sliced.sliced import check_count
 
 __all__ = ["ConfidenceInterval", "confidence_interval"]
 

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from otdist.core.measure import Pair
 from otdist.inference.influence import refuse_repeats
 from otdist.inference.linear import ConfidenceInterval, NoIntervalError
-from otdist.measure import Pair
-from otdist.solvers import univariate
-from otdist.solvers._staircase import uniform_staircase
+from otdist.line import univariate
+from otdist.line.staircase import uniform_staircase
 
 RESAMPLES = 999
 _ENTRIES = 1 << 20

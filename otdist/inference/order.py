@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from otdist.measure import Measure
+from otdist.core.measure import Measure
 
 
 def canonical(rows: np.ndarray) -> np.ndarray:

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from otdist import measure
+from otdist.core import measure
 from otdist.drawing.figures import null_distributions
 from otdist.inference import statistics
 from otdist.inference.order import sorted_rows
-from otdist.solvers.sliced import check_count
+from otdist.sliced.sliced import check_count
 
 _TIE = 1e-5
 """Labellings within this relative distance below the observed value count as reaching it: float32

@@ -25,12 +25,12 @@ import torch
 from torch import Tensor
 
 from otdist import distances, divergences
-from otdist._threads import each
-from otdist.cost import PointCost
-from otdist.measure import Pair, check_p
-from otdist.result import ConvergenceWarning
-from otdist.solvers import directions as families
-from otdist.solvers.sliced import check_count
+from otdist.core.measure import Pair, check_p
+from otdist.core.point_cost import PointCost
+from otdist.core.result import ConvergenceWarning
+from otdist.core.threads import each
+from otdist.sliced import directions as families
+from otdist.sliced.sliced import check_count
 
 _BLOCK = 1 << 19
 """Entries of cumulative sums at a time: they stay in cache."""

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.core.measure import Measure, Pair
 from otdist.inference.linear import NoIntervalError
 from otdist.inference.permutation import labellings, pvalue
 from otdist.inference.statistics import EnergyStatistic
-from otdist.measure import Measure, Pair
 
 SEEN = 0.01
 """p-value up to which the samples count as different."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from otdist._extras import require
+from otdist.core.extras import require
 from otdist.io.errors import DataError
 from otdist.io.formats import is_numeric, read_npy, table_points, without_index
 from otdist.io.samples import read_samples

@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from otdist._extras import require
+from otdist.core.extras import require
 from otdist.io.errors import DataError
 
 Raw = tuple[np.ndarray, tuple[str, ...] | None, tuple[str, ...]]

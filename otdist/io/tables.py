@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from otdist._extras import require
+from otdist.core.extras import require
 from otdist.io.errors import DataError
 from otdist.io.formats import (
     checked_names,

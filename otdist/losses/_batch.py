@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from otdist.measure import WEIGHT_TOLERANCE
+from otdist.core.measure import WEIGHT_TOLERANCE
 
 REDUCTIONS = ("mean", "sum", "none")
 

@@ -6,11 +6,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from otdist._threads import single_thread
+from otdist.core.measure import check_p, pair
+from otdist.core.task import of_pair
+from otdist.core.threads import single_thread
+from otdist.exact.exact import Exact
 from otdist.losses._batch import check_reduction, entries, prepare, reduce
-from otdist.measure import check_p, pair
-from otdist.solvers.exact import Exact
-from otdist.task import of_pair
 
 
 class ExactLoss(nn.Module):

@@ -8,19 +8,19 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from otdist._threads import single_thread
-from otdist.losses._batch import Batch, check_reduction, entries, flat_weights, prepare, reduce
-from otdist.measure import check_p, pair
-from otdist.result import ConvergenceWarning
-from otdist.solvers import divergence, entropic_batch
-from otdist.solvers.entropic import NO_MASS
-from otdist.solvers.sinkhorn import (
+from otdist.core.measure import check_p, pair
+from otdist.core.result import ConvergenceWarning
+from otdist.core.task import of_pair
+from otdist.core.threads import single_thread
+from otdist.entropic import divergence, entropic_batch
+from otdist.entropic.entropic import NO_MASS
+from otdist.entropic.sinkhorn import (
     check_eps,
     check_stop,
     not_converged,
     scaled_eps,
 )
-from otdist.task import of_pair
+from otdist.losses._batch import Batch, check_reduction, entries, flat_weights, prepare, reduce
 
 
 class SinkhornLoss(nn.Module):

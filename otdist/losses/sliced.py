@@ -6,10 +6,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from otdist.core.measure import check_p
 from otdist.losses._batch import check_reduction, from_first, prepare, reduce
-from otdist.measure import check_p
-from otdist.solvers._slices import mean_slice_cost
-from otdist.solvers.sliced import check_count, given
+from otdist.sliced.sliced import check_count, given
+from otdist.sliced.slices import mean_slice_cost
 
 
 class SlicedWassersteinLoss(nn.Module):

@@ -1,23 +1,4 @@
-"""Critics: neural networks whose estimate of a Wasserstein distance is certified."""
+"""The public name of the room `critics`: neural networks whose estimate is certified."""
 
-from otdist.neural.convex import ConvexPotential
-from otdist.neural.convex_dual import ConvexDual
-from otdist.neural.convex_result import ConvexDualResult
-from otdist.neural.critics import Funnels, mcshane, relu_network, sorting_network
-from otdist.neural.dual import NeuralDual
-from otdist.neural.lipschitz import lipschitz_bound
-from otdist.neural.result import Comparison, DualResult
-
-__all__ = [
-    "Comparison",
-    "ConvexDual",
-    "ConvexDualResult",
-    "ConvexPotential",
-    "DualResult",
-    "Funnels",
-    "NeuralDual",
-    "lipschitz_bound",
-    "mcshane",
-    "relu_network",
-    "sorting_network",
-]
+from otdist.critics import *  # noqa: F403
+from otdist.critics import __all__ as __all__

@@ -18,8 +18,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from otdist import measure
-from otdist._arrays import as_tensor
+from otdist.core import measure
+from otdist.core.arrays import as_tensor
 
 T = TypeVar("T", bound="Accumulator")
 ROWS = 1 << 18

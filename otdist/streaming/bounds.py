@@ -34,9 +34,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from otdist.certificate import UNIT
-from otdist.solvers._staircase import Staircase, staircase
-from otdist.solvers.univariate import power
+from otdist.core.certificate import UNIT
+from otdist.line.staircase import Staircase, staircase
+from otdist.line.univariate import power
 from otdist.streaming.grid import Grid
 
 

@@ -19,9 +19,9 @@ from typing import Any, Self
 import numpy as np
 from torch import Tensor
 
-from otdist import measure
-from otdist.solvers import kernels
-from otdist.solvers.sliced import check_count
+from otdist.core import measure
+from otdist.moments import kernels
+from otdist.sliced.sliced import check_count
 from otdist.streaming.accumulator import Accumulator
 
 

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 from torch import Tensor
 
-from otdist import measure
-from otdist.certificate import bracket
-from otdist.result import OTResult
-from otdist.solvers.sliced import check_count
+from otdist.core import measure
+from otdist.core.certificate import bracket
+from otdist.core.result import OTResult
+from otdist.sliced.sliced import check_count
 from otdist.streaming.accumulator import Accumulator
 from otdist.streaming.bounds import line_cost
 from otdist.streaming.grid import Grid

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
-from otdist.solvers import gaussian
+from otdist.moments import gaussian
 
 Array = np.ndarray
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist import measure
-from otdist.certificate import UNIT
-from otdist.result import Bracket, SlicedResult
-from otdist.solvers import directions as families
-from otdist.solvers._slice_bounds import Slack, joint_bound, sets_of
-from otdist.solvers.directions import Directions
-from otdist.solvers.sliced import choose
+from otdist.core import measure
+from otdist.core.certificate import UNIT
+from otdist.core.result import Bracket, SlicedResult
+from otdist.sliced import directions as families
+from otdist.sliced.bounds import Slack, joint_bound, sets_of
+from otdist.sliced.directions import Directions
+from otdist.sliced.sliced import choose
 from otdist.streaming.accumulator import Accumulator
 from otdist.streaming.bounds import LineCost, common_scale, line_cost
 from otdist.streaming.line import check_cells, power

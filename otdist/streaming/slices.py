@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist._threads import run
+from otdist.core.threads import run
 from otdist.streaming.grid import Grid
 from otdist.streaming.moments import Moments
 

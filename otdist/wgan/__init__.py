@@ -1,6 +1,6 @@
 """Wasserstein GANs under the names that guides use, with the guides' errors corrected."""
 
-from otdist.neural.penalties import clip_weights, compute_gradient_penalty
+from otdist.critics.penalties import clip_weights, compute_gradient_penalty
 from otdist.wgan.architectures import (
     MLPCritic,
     MLPGenerator,

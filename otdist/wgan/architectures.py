@@ -13,7 +13,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from otdist.neural.layers import (
+from otdist.critics.layers import (
     BjorckLinear,
     ConstrainedLinear,
     MaxMin,
@@ -61,7 +61,7 @@ class MLPCritic(_Network):
         hidden: Widths of the hidden layers.
         layers: "plain" (linear and LeakyReLU 0.2: needs a penalty or clipping), or, 1-Lipschitz
             by construction with MaxMin: "orthogonal", "bjorck" or "spectral" (see
-            `otdist.neural.layers`).
+            `otdist.critics.layers`).
 
     Scores have shape (batch, 1).
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from otdist.neural.penalties import safe_norm
+from otdist.critics.penalties import safe_norm
 
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:

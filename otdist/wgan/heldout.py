@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from otdist.critics.layers import lipschitz_bound
 from otdist.distances import wasserstein
-from otdist.neural.layers import lipschitz_bound
-from otdist.solvers.sliced import sliced_wasserstein
+from otdist.sliced.sliced import sliced_wasserstein
 from otdist.wgan.batches import Source, check_real
 
 

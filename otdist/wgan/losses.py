@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from otdist.neural.penalties import Mode, check_mode, compute_gradient_penalty
+from otdist.critics.penalties import Mode, check_mode, compute_gradient_penalty
 from otdist.wgan import functional
 from otdist.wgan.histogram import Reduction, check_reduction
 from otdist.wgan.penalties import gradient_penalty

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from otdist.neural.penalties import Mode, compute_gradient_penalty
+from otdist.critics.penalties import Mode, compute_gradient_penalty
 
 
 def gradient_penalty(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from otdist._extras import require
+from otdist.core.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from otdist._progress import progress
+from otdist.core.progress import progress
 from otdist.wgan.batches import Source
 from otdist.wgan.heldout import Evaluation
 from otdist.wgan.runfolder import RunFolder

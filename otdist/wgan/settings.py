@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
-from otdist.neural.penalties import Mode, check_mode
+from otdist.critics.penalties import Mode, check_mode
 
 
 class TrainerOptions(TypedDict, total=False):

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from otdist.neural.layers import lipschitz_bound
-from otdist.neural.penalties import clip_weights, compute_gradient_penalty
+from otdist.critics.layers import lipschitz_bound
+from otdist.critics.penalties import clip_weights, compute_gradient_penalty
 from otdist.wgan import checkpoint, functional
 from otdist.wgan.batches import source_of
 from otdist.wgan.heldout import Evaluation
@@ -340,5 +340,5 @@ def _check_critic(critic: nn.Module, settings: Settings) -> None:
         if bound > 1.01:
             raise ValueError(
                 "without penalty and clipping the critic must be 1-Lipschitz by construction "
-                f"(otdist.neural.layers): its bound is {bound:.3g}"
+                f"(otdist.critics.layers): its bound is {bound:.3g}"
             )

@@ -10,9 +10,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from otdist.core.result import ConvergenceWarning
 from otdist.divergences import entropic_cost, sinkhorn_divergence
 from otdist.losses.sinkhorn import SinkhornLoss
-from otdist.result import ConvergenceWarning
 
 
 def sample(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:

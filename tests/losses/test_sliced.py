@@ -10,7 +10,7 @@ import torch
 
 import otdist.losses
 from otdist.losses.sliced import SlicedWassersteinLoss
-from otdist.solvers.sliced import sliced_wasserstein
+from otdist.sliced.sliced import sliced_wasserstein
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -92,9 +92,9 @@ def test_many_blocks_give_what_one_block_gives(monkeypatch):
     rows = unit_rows(17, 3)
     whole = SlicedWassersteinLoss(reduction="none")(x, y, directions=rows)
     (gradient,) = torch.autograd.grad(whole.sum(), x)
-    monkeypatch.setattr("otdist.solvers._slices._BLOCK", 100)
-    monkeypatch.setattr("otdist.solvers._slices._FEWEST_ROWS", 2)
-    monkeypatch.setattr("otdist.solvers._slices._SERIAL", 50)
+    monkeypatch.setattr("otdist.sliced.slices._BLOCK", 100)
+    monkeypatch.setattr("otdist.sliced.slices._FEWEST_ROWS", 2)
+    monkeypatch.setattr("otdist.sliced.slices._SERIAL", 50)
     parts = SlicedWassersteinLoss(reduction="none")(x, y, directions=rows)
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(torch.autograd.grad(parts.sum(), x)[0], gradient)

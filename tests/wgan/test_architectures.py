@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from otdist import wgan
-from otdist.neural.layers import lipschitz_bound
+from otdist.critics.layers import lipschitz_bound
 
 
 def widths(network: nn.Module) -> list[int]:

@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 from torch import nn
 
-from otdist.neural.penalties import compute_gradient_penalty
+from otdist.critics.penalties import compute_gradient_penalty
 from otdist.wgan import functional
 from otdist.wgan.histogram import WassersteinDivergence
 from otdist.wgan.losses import (

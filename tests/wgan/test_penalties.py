@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from otdist.neural.penalties import clip_weights, compute_gradient_penalty
+from otdist.critics.penalties import clip_weights, compute_gradient_penalty
 from otdist.wgan.penalties import gradient_penalty
 
 NORM = 2.5

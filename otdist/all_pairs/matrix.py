@@ -1,0 +1,293 @@
+"""`pairwise`: the matrix of distances between many samples."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import torch
+
+from otdist.all_pairs import engines
+from otdist.all_pairs.store import Store, function_digest, pair_key, sample_digest
+from otdist.all_pairs.work import Calls, Pair, Record, SharedSlices, Work
+from otdist.core import measure
+from otdist.core.progress import progress
+from otdist.distances import Solver, wasserstein
+from otdist.sliced.sliced import check_count, choose, sliced_wasserstein
+
+SHARED_BYTES = 2**31
+"""Sorted projections that may be held at once; above, every pair of samples is projected anew."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class PairwiseResult:
+    """Distances between all pairs of samples; numpy takes it for the matrix.
+
+    Attributes:
+        matrix: Shape (k, k), float64, symmetric, 0 on the diagonal, NaN where a pair failed.
+        lower: Certified lower bounds; NaN where the distance proves none, and 0 on the diagonal.
+        upper: Certified upper bounds, likewise.
+        failures: (i, j) → why that pair failed, i < j.
+        unconverged: Pairs whose solver stopped early; their brackets are valid.
+        reused: How many pairs came from the cache.
+        seconds: Wall-clock time.
+
+    >>> import otdist
+    >>> result = otdist.pairwise([[0.0, 1.0], [2.0, 3.0], [5.0, 6.0]])
+    >>> result[0].tolist(), result.failures
+    ([0.0, 2.0, 5.0], {})
+    """
+
+    matrix: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    failures: dict[Pair, str]
+    unconverged: list[Pair]
+    reused: int
+    seconds: float
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.matrix, dtype=dtype, copy=copy)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.matrix[index]
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(k, k)."""
+        return (len(self.matrix), len(self.matrix))
+
+    def __repr__(self) -> str:
+        k = len(self.matrix)
+        parts = [f"{k} samples", f"{k * (k - 1) // 2:,} pairs", f"{self.seconds:.1f} s"]
+        for count, word in (
+            (self.reused, "from the cache"),
+            (len(self.unconverged), "not converged"),
+            (len(self.failures), "failed"),
+        ):
+            parts += [f"{count:,} {word}"] if count else []
+        return f"PairwiseResult({', '.join(parts)})"
+
+
+def pairwise(
+    samples: Sequence[Any],
+    *,
+    weights: Sequence[Any] | None = None,
+    distance: Callable[..., Any] = wasserstein,
+    p: float | None = None,
+    solver: Solver | None = None,
+    n_jobs: int | None = None,
+    client: Any = None,
+    cache: str | os.PathLike | None = None,
+) -> PairwiseResult:
+    r"""All distances between many samples: every pair once, in parallel, resumable.
+
+    Args:
+        samples: k samples, each as `distance` takes it: shape (n_i, d), or (n_i,) on the line.
+        weights: k weight vectors, each of shape (n_i,) or None for uniform; None is all uniform.
+        distance: A symmetric function of two samples: `wasserstein`, `sliced_wasserstein`,
+            `gaussian_wasserstein`, `energy_distance`, …, your own, or a `functools.partial` with
+            options. It takes ``a=`` and ``b=`` where weights are given, and returns a number or a
+            result of this package. For `sliced_wasserstein` every sample is projected and sorted
+            once, and all pairs share their directions.
+        p: Exponent, passed on; None leaves the default of `distance`, which is 1.
+        solver: Passed on to `wasserstein`; None is exact.
+        n_jobs: Threads; None takes as many as torch does. One per pair: within a pair nothing is
+            parallel, except for n_jobs=1.
+        client: A `distributed.Client`, whose workers compute instead of threads; many
+            small problems gain more from its processes than from threads, on one machine too.
+        cache: A folder that keeps finished pairs, found by the content of samples and options: run
+            the same call again after a kill, or with more samples, and only the rest is computed.
+
+    Returns:
+        The matrix, bounds where `distance` certifies them, and what failed. A pair that fails (NaN
+        in a sample, no memory) is NaN in the matrix; all others are kept.
+
+    Raises:
+        TypeError: `samples` is no sequence of samples; an option that `distance` does not take.
+        ValueError: fewer than one sample, lengths that differ, n_jobs < 1, n_jobs with client, a
+            cache with a function or options that a later run could not recognise.
+        ImportError: client without the extra "dask".
+
+    Warns:
+        UserWarning: pairs failed, or did not converge; with the first reason.
+
+    Gradients: none; the matrix is NumPy's whatever the samples are.
+    Cost: k(k − 1)/2 calls; for `sliced_wasserstein` k sorts of all projections, and as many reads.
+
+    >>> import otdist
+    >>> samples = [[[0.0, 0.0]], [[3.0, 4.0]], [[3.0, 0.0]]]
+    >>> otdist.pairwise(samples).matrix.tolist()
+    [[0.0, 5.0, 3.0], [5.0, 0.0, 4.0], [3.0, 4.0, 0.0]]
+    """
+    begin = time.perf_counter()
+    items = _items(samples, weights)
+    options = _options(distance, p, solver)
+    jobs = _jobs(n_jobs, client)
+    work = _work(distance, options, items)
+    pairs = list(combinations(range(len(items)), 2))
+    table = _Table(len(items))
+    with Store(cache) if cache is not None else nullcontext() as store:
+        keys = {} if store is None else _keys(pairs, items, function_digest(distance, options))
+        known = {} if store is None else store.known
+        todo = [pair for pair in pairs if keys.get(pair) not in known]
+        for pair in set(pairs) - set(todo):
+            table.set(pair, known[keys[pair]])
+        if client is None:
+            answers = engines.in_threads(work, items, todo, jobs)
+        else:
+            answers = engines.on_dask(work, items, todo, client)
+        for pair, record in _shown(answers, len(todo)):
+            table.set(pair, record)
+            if store is not None and record.error is None and keys[pair]:
+                store.add(keys[pair], record)
+    return table.result(len(pairs) - len(todo), time.perf_counter() - begin)
+
+
+class _Table:
+    """The matrices while they fill."""
+
+    def __init__(self, k: int) -> None:
+        self.distance, self.lower, self.upper = (np.zeros((k, k)) for _ in range(3))
+        self.failures: dict[Pair, str] = {}
+        self.unconverged: list[Pair] = []
+
+    def set(self, pair: Pair, record: Record) -> None:
+        for at in (pair, pair[::-1]):
+            self.distance[at] = record.distance
+            self.lower[at], self.upper[at] = record.lower, record.upper
+        if record.error is not None:
+            self.failures[pair] = record.error
+        elif not record.converged:
+            self.unconverged.append(pair)
+
+    def result(self, reused: int, seconds: float) -> PairwiseResult:
+        """The result; warns of what failed or stopped early."""
+        failures = dict(sorted(self.failures.items()))
+        if failures:
+            (i, j), reason = next(iter(failures.items()))
+            _warn(f"{len(failures)} pairs failed and are NaN; the first, {i} and {j}: {reason}")
+        if self.unconverged:
+            i, j = min(self.unconverged)
+            _warn(f"{len(self.unconverged)} pairs did not converge; the first is {i} and {j}")
+        return PairwiseResult(
+            self.distance,
+            self.lower,
+            self.upper,
+            failures,
+            sorted(self.unconverged),
+            reused,
+            seconds,
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def _items(samples: Sequence[Any], weights: Sequence[Any] | None) -> list[tuple[Any, Any]]:
+    """Samples with their weights."""
+    if isinstance(samples, (str, bytes, dict)) or not hasattr(samples, "__len__"):
+        raise TypeError(f"samples must be a sequence of samples: got a {type(samples).__name__}")
+    if len(samples) < 1:
+        raise ValueError("samples must hold at least one sample: got none")
+    chosen = [None] * len(samples) if weights is None else list(weights)
+    if len(chosen) != len(samples):
+        raise ValueError(
+            f"weights must hold one vector (or None) per sample: got {len(chosen)} for "
+            f"{len(samples)} samples"
+        )
+    return list(zip(samples, chosen, strict=True))
+
+
+def _options(distance: Any, p: float | None, solver: Any) -> dict[str, Any]:
+    """The options to pass on; raises where `distance` does not take them."""
+    if not callable(distance):
+        raise TypeError(f"distance must be a function of two samples: got {distance!r}")
+    options = {} if p is None else {"p": measure.check_p(p)}
+    options |= {} if solver is None else {"solver": solver}
+    try:
+        known = inspect.signature(distance).parameters
+    except ValueError:  # a compiled function does not say
+        return options
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        for name in options:
+            if name not in known:
+                raise TypeError(f"{name} is not an option of the distance {distance!r}")
+    return options
+
+
+def _jobs(n_jobs: int | None, client: Any) -> int:
+    if n_jobs is None:
+        return torch.get_num_threads()
+    if client is not None:
+        raise ValueError("pass n_jobs or client, not both: the client has its own workers")
+    return check_count(n_jobs, "n_jobs")
+
+
+def _work(distance: Any, options: dict[str, Any], items: list[tuple[Any, Any]]) -> Work:
+    """Shared slices where they apply and fit into memory; otherwise a call for every pair."""
+    chosen, function = dict(options), distance
+    while isinstance(function, partial) and not function.args:
+        chosen = {**function.keywords, **chosen}
+        function = function.func
+    if function is sliced_wasserstein and not {"a", "b", "stderr_rtol"} & set(chosen):
+        frame = _frame(items)
+        if frame is not None:
+            rng = np.random.default_rng(chosen.get("seed", 0))
+            wanted = (chosen.get("directions"), chosen.get("n_projections"))
+            rows = choose(*wanted, len(frame.centre), rng).rows
+            sizes = sum(len(sample) * (1 if w is None else 2) for sample, w in items)
+            if sizes * len(rows) * 8 <= SHARED_BYTES:
+                p = measure.check_p(chosen.get("p", 1))
+                return SharedSlices(p, rows, frame.centre.cpu(), frame.scale)
+    return Calls(partial(distance, **options) if options else distance)
+
+
+def _frame(items: list[tuple[Any, Any]]) -> measure.Pair | None:
+    """Centre and scale of the first sample that is one; None where none is."""
+    for sample, _ in items:
+        try:
+            return measure.pair(sample, sample)
+        except (TypeError, ValueError):
+            continue
+    return None
+
+
+def _keys(pairs: list[Pair], items: list[tuple[Any, Any]], function: str) -> dict[Pair, str]:
+    """The key of every pair; empty where a sample has none, which will fail anyway."""
+    digests = []
+    for sample, weights in items:
+        try:
+            plain = [
+                s if hasattr(s, "dtype") or s is None else np.asarray(s) for s in (sample, weights)
+            ]
+            digests.append(sample_digest(*plain))
+        except ValueError:
+            digests.append("")
+    return {
+        (i, j): pair_key(function, digests[i], digests[j]) if digests[i] and digests[j] else ""
+        for i, j in pairs
+    }
+
+
+def _shown(answers: Iterator[engines.Answer], total: int) -> Iterator[engines.Answer]:
+    """The same answers, counted on a terminal."""
+    begin = time.perf_counter()
+    with progress("pairs") as say:
+        for done, answer in enumerate(answers, 1):
+            left = (time.perf_counter() - begin) / done * (total - done)
+            say(f"{done:,} of {total:,}, about {left:,.0f} s left")
+            yield answer

@@ -1,0 +1,1 @@
+"""The core that every method shares: samples, costs, certificates, gradients, results."""

@@ -1,0 +1,102 @@
+"""From evidence to an answer: a plan and a potential become a proved, differentiable OTResult."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from otdist.core.certificate import DualBound, bracket, lower_from_potentials, upper_from_plan
+from otdist.core.gradient import attach, plan_gradients
+from otdist.core.result import Arcs, Bracket, OTResult
+from otdist.core.task import Task
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A feasible plan, feasible potentials, and what they prove.
+
+    Attributes:
+        arcs: The plan.
+        dual: The potentials and their bound.
+        cost: Cost of the plan, in scaled units.
+        bracket: On W_p, in the caller's units.
+    """
+
+    arcs: Arcs
+    dual: DualBound
+    cost: float
+    bracket: Bracket
+
+
+def prove(task: Task, arcs: Arcs, g: Tensor) -> Proof:
+    """The bracket that a plan and a potential of the targets give, recomputed from the points."""
+    dual = lower_from_potentials(task.cost, task.a, task.b, g=g)
+    cost, upper = upper_from_plan(task.cost, task.a, task.b, arcs)
+    return Proof(arcs, dual, cost, bracket(dual.cost, upper, task.p, task.scale))
+
+
+def answer(
+    task: Task,
+    proof: Proof,
+    *,
+    solver: str,
+    message: str,
+    begin: float,
+    converged: bool = True,
+    iterations: int = 0,
+    details: dict[str, Any] | None = None,
+) -> OTResult:
+    """The result of a task with a sparse plan, with the envelope gradient if one is asked for."""
+    value = torch.tensor(proof.cost, dtype=torch.float64, device=task.a.device)
+    cost = attach(value, _inputs(task), partial(_gradients, task.detached(), proof))
+    later = task.detached()
+    return OTResult(
+        distance=task.kind.number(task.distance(cost)),
+        cost=task.kind.number(task.in_cost_units(cost)),
+        p=task.p,
+        lower=proof.bracket.lower,
+        upper=proof.bracket.upper,
+        solver=solver,
+        converged=converged,
+        message=message,
+        iterations=iterations,
+        seconds=time.perf_counter() - begin,
+        _potentials=partial(_potentials, later, proof.dual),
+        _plan=partial(_plan, later, proof.arcs),
+        details=details or {},
+    )
+
+
+def _inputs(task: Task) -> list[Tensor]:
+    """What the cost depends on: points or matrix, then weights."""
+    if task.pair is not None:
+        return [task.pair.x.points, task.pair.y.points, task.a, task.b]
+    assert task.matrix is not None
+    return [task.matrix, task.a, task.b]
+
+
+def _gradients(task: Task, proof: Proof) -> Sequence[Tensor]:
+    """The envelope theorem: the plan for the cost, centred potentials for the weights."""
+    f, g = proof.dual.f, proof.dual.g
+    weights = [f - task.a @ f, g - task.b @ g]
+    if task.pair is not None:
+        x, y = task.pair.x.points.double(), task.pair.y.points.double()
+        return [*plan_gradients(x, y, task.p, proof.arcs), *weights]
+    plan = torch.zeros(task.cost.shape, dtype=torch.float64, device=task.a.device)
+    plan[proof.arcs.rows, proof.arcs.cols] = proof.arcs.mass
+    return [plan, *weights]
+
+
+def _potentials(task: Task, dual: DualBound) -> tuple[Any, Any]:
+    array, units = task.kind.array, task.in_cost_units
+    return array(units(dual.f)), array(units(dual.g))
+
+
+def _plan(task: Task, arcs: Arcs) -> Any:
+    return arcs.sparse(task.kind)

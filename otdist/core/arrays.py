@@ -1,0 +1,146 @@
+"""The edge: numpy arrays, torch tensors or lists come in as tensors and leave as what they were.
+
+Numpy arrays enter without a copy. Lists and integers take the floating type of the arrays beside
+them, float64 when there is none. What cannot be compared safely raises instead of being converted:
+numpy beside torch, float32 beside float64, one device beside another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otdist.core.large import is_large, refuse
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the caller's samples were, and so what results should be.
+
+    Attributes:
+        torch: True when the samples were tensors.
+        dtype: Their floating type.
+        device: Where they live.
+    """
+
+    torch: bool
+    dtype: torch.dtype
+    device: torch.device
+
+    def number(self, value: Tensor) -> float | Tensor:
+        """A 0-d tensor of the caller's type with its graph, or a Python float."""
+        return value.to(self.dtype) if self.torch else float(value)
+
+    def array(self, value: Tensor) -> np.ndarray | Tensor:
+        """A tensor of the caller's floating type, or a numpy array of it."""
+        value = value.to(self.dtype) if value.is_floating_point() else value
+        return value if self.torch else value.detach().numpy()
+
+
+def enter(**arrays: Any) -> tuple[Kind, dict[str, Tensor]]:
+    """Tensors for the named samples, all of one floating type and device.
+
+    Args:
+        **arrays: Samples by the name that errors should use.
+
+    Returns:
+        The kind of the samples, and the tensors by name (half precision is raised to float32).
+
+    Raises:
+        TypeError: an array of strings, objects or complex numbers; numpy mixed with torch.
+        ValueError: ragged lists; samples of different floating types or devices.
+    """
+    tensors = {name: as_tensor(value, name) for name, value in arrays.items()}
+    torch_names = [name for name, value in arrays.items() if isinstance(value, Tensor)]
+    if torch_names and len(torch_names) < len(arrays):
+        other = next(name for name in arrays if name not in torch_names)
+        raise TypeError(
+            f"{torch_names[0]} is a torch tensor but {other} is {_kind_name(arrays[other])}: "
+            "pass both as tensors or both as numpy arrays"
+        )
+    dtype = _common(arrays, tensors)
+    devices = {name: tensor.device for name, tensor in tensors.items()}
+    if len(set(devices.values())) > 1:
+        listed = ", ".join(f"{name} on {device}" for name, device in devices.items())
+        raise ValueError(f"samples must be on one device: {listed}")
+    work = torch.float64 if dtype == torch.float64 else torch.float32
+    kind = Kind(bool(torch_names), dtype, next(iter(devices.values())))
+    return kind, {name: tensor.to(work) for name, tensor in tensors.items()}
+
+
+def as_tensor(value: Any, name: str) -> Tensor:
+    """A tensor that shares the memory of `value` where it can; integers and booleans stay so.
+
+    Raises:
+        TypeError: strings, objects, complex numbers; a dask array, which would be gathered whole.
+        ValueError: ragged lists.
+    """
+    if is_large(value):
+        raise refuse(name)
+    if isinstance(value, Tensor):
+        if value.is_complex():
+            raise TypeError(f"{name} must be real: got {value.dtype}")
+        if value.layout != torch.strided:
+            raise TypeError(f"{name} must be a dense tensor: got layout {value.layout}")
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{name} must be an array of real numbers: got dtype {array.dtype} "
+            f"from {_kind_name(value)}"
+        )
+    if array.dtype == np.longdouble and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(f"{name} must not be masked: pass the unmasked rows")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind in "iub":
+        array = array.astype(np.float64 if array.dtype.itemsize > 4 else np.int64)
+    if any(stride < 0 for stride in array.strides) or not array.flags.writeable:
+        array = array.copy() if array.nbytes < _COPY or array.flags.writeable else array
+    if not array.flags.writeable:
+        return _borrowed(array)
+    return torch.from_numpy(array)
+
+
+_COPY = 2**20
+"""Read-only arrays below this many bytes are copied; larger ones (memory maps) are borrowed."""
+
+
+def _borrowed(array: np.ndarray) -> Tensor:
+    """A tensor over read-only memory, which nothing in this package writes to."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def _common(arrays: dict[str, Any], tensors: dict[str, Tensor]) -> torch.dtype:
+    """The one floating type among the arrays; float64 when all are lists or integers."""
+    typed = {
+        name: tensor.dtype
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and hasattr(arrays[name], "dtype")
+    }
+    for name, dtype in typed.items():
+        if dtype not in _FLOATS:
+            raise TypeError(f"{name} must be float16, bfloat16, float32 or float64: got {dtype}")
+    if len(set(typed.values())) > 1:
+        listed = ", ".join(f"{name} is {str(dtype)[6:]}" for name, dtype in typed.items())
+        raise ValueError(f"samples must have one floating type: {listed}; convert one of them")
+    return next(iter(typed.values()), torch.float64)
+
+
+def _kind_name(value: Any) -> str:
+    return "a numpy array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"

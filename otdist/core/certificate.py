@@ -1,0 +1,169 @@
+r"""Evidence becomes a bracket: dual potentials bound W_p^p from below, a plan from above.
+
+* **Lower.** Any f, whoever made it, gives g_j = min_i c_ij − f_i and then, improving it,
+  f_i = min_j c_ij − g_j. The pair is feasible, so Σ a f + Σ b g ≤ W_p^p by weak duality.
+* **Upper.** The cost of any plan whose marginals are a and b; 2⁻¹⁰²² more where powers underflow.
+
+Both are evaluated in float64 from the points, which `measure` stores without rounding. The
+rounding slack counts the operations behind each term, u = 2⁻⁵³ apiece: (d + log₂(n + m) + 12)
+units of the terms' absolute values. A plan whose marginals miss a and b by a total mass r is
+charged r times the largest cost. Slack is added outward in cost units, before the root.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from otdist.core.point_cost import Cost, PointCost
+from otdist.core.result import Arcs, Bracket
+from otdist.core.threads import each
+
+UNIT = 2.0**-53
+
+_NORMAL = 2.0**-1022  # the least number that carries all its digits
+
+_FEW_PAIRS = 2**20
+_SMALL_BLOCK = (
+    2**16
+)  # entries of a block for few pairs: memory that the allocator keeps, 0.5 ms less
+
+
+@dataclass(frozen=True)
+class DualBound:
+    """A certified lower bound on the optimal cost, and the potentials that prove it.
+
+    Attributes:
+        cost: Lower bound in scaled cost units, slack already subtracted (may be negative).
+        value: The dual value Σ a f + Σ b g before the slack.
+        f: Shape (n,), float64.
+        g: Shape (m,), float64; f_i + g_j ≤ c_ij up to one rounding.
+    """
+
+    cost: float
+    value: float
+    f: Tensor
+    g: Tensor
+
+
+def lower_from_potentials(
+    cost: Cost, a: Tensor, b: Tensor, *, f: Tensor | None = None, g: Tensor | None = None
+) -> DualBound:
+    """The best bound within reach of a potential on either side: two c-transforms, O(n·m·d).
+
+    Args:
+        cost: Ground cost; converted to float64.
+        a: Weights of the sources, shape (n,).
+        b: Weights of the targets, shape (m,).
+        f: Any potential of the sources, shape (n,), feasible or not, −inf where unknown; or
+        g: any potential of the targets, shape (m,).
+    """
+    if (f is None) == (g is None):
+        raise ValueError("pass one of f and g: the other side follows by c-transform")
+    cost, a, b = cost.to(torch.float64), a.detach().double(), b.detach().double()
+    if f is not None:
+        g, f = _transforms(cost.T, _usable(f))
+    else:
+        assert g is not None
+        f, g = _transforms(cost, _usable(g))
+    value = float(a @ f + b @ g)
+    # c at the arg-min is f + g there, so that |f| and |g| bound every term of the transforms.
+    size = float(a @ f.abs() + b @ g.abs())
+    spread = float(f.abs().max() + g.abs().max()) * UNIT
+    slack = rounding_units(cost) * UNIT * 3 * size + spread * _mass_error(a, b)
+    return DualBound(value - slack, value, f, g)
+
+
+def upper_from_plan(cost: Cost, a: Tensor, b: Tensor, arcs: Arcs) -> tuple[float, float]:
+    """Cost of a feasible plan, and the same with its rounding slack added; scaled units.
+
+    Args:
+        cost: Ground cost; converted to float64.
+        a: Weights of the sources, shape (n,).
+        b: Weights of the targets, shape (m,).
+        arcs: The plan.
+    """
+    cost = cost.to(torch.float64)
+    costs = cost.pairs(arcs.rows, arcs.cols)
+    value = float(costs @ arcs.mass)
+    missing = _residual(a, arcs.rows, arcs.mass) + _residual(b, arcs.cols, arcs.mass)
+    slack = rounding_units(cost) * UNIT * value + _underflow(cost, arcs, costs)
+    if missing > 0:
+        slack += missing * cost.largest
+    return value, value + slack
+
+
+def bracket(lower: float, upper: float, p: float, scale: float) -> Bracket:
+    """The bracket on W_p in the caller's units from bounds on the cost in scaled units."""
+    low, high = max(lower, 0.0) ** (1.0 / p), max(upper, 0.0) ** (1.0 / p)
+    if p != 1:
+        low, high = low * (1 - 4 * UNIT), high * (1 + 4 * UNIT)
+    low, high = low * scale, high * scale
+    return Bracket(min(low, high) if math.isfinite(low) else high, high)
+
+
+def rounding_units(cost: Cost) -> float:
+    """How many roundings stand behind one term of a sum over pairs."""
+    n, m = cost.shape
+    return cost.dimension + math.log2(n + m) + 12 + 2 * cost.p
+
+
+def _transforms(cost: Cost, g: Tensor) -> tuple[Tensor, Tensor]:
+    """f_i = min_j c_ij − g_j, and then g_j = min_i c_ij − f_i.
+
+    One pass over the costs does both, since each block of rows has its own f: the certificate of
+    500 by 500 points in eight dimensions takes 1.3 ms instead of 2.3.
+    """
+    if cost.slack > 0:  # every minimum is settled by direct differences
+        f, _ = cost.ctransform(g)
+        return f, cost.T.ctransform(f)[0]
+    f, low = g.new_empty(cost.shape[0]), torch.full_like(g, math.inf)
+    lock = threading.Lock()
+
+    def block(part: slice) -> None:
+        c = cost.rows(part.start, part.stop)
+        f[part] = (c - g).amin(1)
+        found = c.sub_(f[part, None]).amin(0)
+        with lock:
+            torch.minimum(low, found, out=low)
+
+    n, m = cost.shape
+    step = max(1, _SMALL_BLOCK // m)
+    small = n * m <= _FEW_PAIRS and cost.device.type == "cpu"
+    parts = [slice(lo, min(lo + step, n)) for lo in range(0, n, step)] if small else cost.parts()
+    each(parts, block, cost.device)
+    return f, low
+
+
+def _usable(potential: Tensor) -> Tensor:
+    """float64 and without a graph; −inf marks a point that takes no part, as one of weight zero."""
+    potential = potential.detach().double()
+    if (
+        bool((potential.isnan() | (potential == math.inf)).any())
+        or float(potential.max()) == -math.inf
+    ):
+        raise ValueError("a potential must be finite somewhere, and neither NaN nor +inf")
+    return potential
+
+
+def _underflow(cost: Cost, arcs: Arcs, costs: Tensor) -> float:
+    """What powers of distances lost below the normal numbers; only between points apart."""
+    lost = costs < _NORMAL
+    if not isinstance(cost, PointCost) or not bool(lost.any()):
+        return 0.0
+    apart = (cost.x[arcs.rows[lost]] != cost.y[arcs.cols[lost]]).any()
+    return _NORMAL if bool(apart) else 0.0
+
+
+def _mass_error(a: Tensor, b: Tensor) -> float:
+    """Bound on how far the sums of the weights are from one another, in units of u."""
+    return 4.0 + float((a.sum() - b.sum()).abs()) / UNIT
+
+
+def _residual(weights: Tensor, index: Tensor, mass: Tensor) -> float:
+    reached = torch.zeros_like(weights.detach()).index_add_(0, index, mass)
+    return float((reached - weights.detach()).abs().sum())

@@ -1,0 +1,295 @@
+"""What the functions return: a number, its certified bracket, and how it was found.
+
+Results are frozen, pickle, and print as one line. What costs something beyond the number (plan,
+potentials, a sliced bracket) is computed when first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import Tensor
+
+from otdist.core.arrays import Kind
+
+Number = float | Tensor
+Array = np.ndarray | Tensor
+
+
+class ConvergenceWarning(UserWarning):
+    """A solver stopped before reaching its tolerance; its bracket is valid all the same.
+
+    >>> import warnings
+    >>> import numpy as np
+    >>> import otdist
+    >>> x, y = np.random.default_rng(0).normal(size=(2, 100, 2))
+    >>> with warnings.catch_warnings(record=True) as issued:
+    ...     warnings.simplefilter("always")
+    ...     rough = otdist.wasserstein(x, y, solver=otdist.Sinkhorn(eps=0.001, max_iter=2))
+    >>> issued[0].category.__name__, rough.converged
+    ('ConvergenceWarning', False)
+    >>> rough.lower <= otdist.wasserstein(x, y).distance <= rough.upper
+    True
+    """
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Two numbers with the exact distance between them, for the two given weighted samples.
+
+    Attributes:
+        lower: Not above the exact W_p, in the units of x.
+        upper: Not below it.
+
+    >>> Bracket(0.9, 1.2).intersect(Bracket(1.0, 1.5))
+    Bracket(lower=1.0, upper=1.2)
+    """
+
+    lower: float
+    upper: float
+
+    @property
+    def gap(self) -> float:
+        """Width of the bracket, upper − lower."""
+        return self.upper - self.lower
+
+    def intersect(self, other: Bracket) -> Bracket:
+        """The bracket that two proofs about the same pair give together."""
+        return Bracket(max(self.lower, other.lower), min(self.upper, other.upper))
+
+    def proves(self, rtol: float) -> bool:
+        """Whether `upper` is within the relative accuracy `rtol` of the exact distance."""
+        return self.upper - self.lower <= rtol * self.lower or self.upper == 0
+
+    def __contains__(self, value: float) -> bool:
+        return self.lower <= value <= self.upper
+
+
+@dataclass(frozen=True)
+class Arcs:
+    """A sparse plan: mass k goes from point rows[k] to point cols[k].
+
+    Attributes:
+        rows: int64, shape (k,).
+        cols: int64, shape (k,).
+        mass: float64, shape (k,), positive.
+        shape: (n, m).
+    """
+
+    rows: Tensor
+    cols: Tensor
+    mass: Tensor
+    shape: tuple[int, int]
+
+    def sparse(self, kind: Kind) -> scipy.sparse.coo_array | Tensor:
+        """As scipy.sparse for numpy callers, as a torch sparse tensor for torch callers."""
+        if kind.torch:
+            index = torch.stack([self.rows, self.cols])
+            return torch.sparse_coo_tensor(
+                index, self.mass, self.shape, check_invariants=False
+            ).coalesce()
+        where = (self.rows.numpy(), self.cols.numpy())
+        return scipy.sparse.coo_array((self.mass.detach().numpy(), where), shape=self.shape)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class OTResult:
+    """Result of `wasserstein` and `transport`, whichever solver made it.
+
+    Attributes:
+        distance: W_p of the best feasible plan found, in the units of x; exact when the bracket
+            is closed. A float, or a 0-d tensor for torch input.
+        cost: W_p^p; `inf` where it overflows although the distance does not.
+        p: Exponent.
+        lower: Certified: the exact W_p is not below it.
+        upper: Certified: the exact W_p is not above it; `distance` up to rounding slack.
+        solver: Name of the method.
+        converged: Whether the solver reached what it was asked for.
+        message: One sentence on how it ended; the remedy when it did not converge.
+        iterations: Iterations of the solver (0 for a closed form).
+        seconds: Wall-clock time of the solver.
+
+    >>> import otdist
+    >>> result = otdist.wasserstein([0.0, 1.0], [2.0, 5.0])
+    >>> result.distance, result.plan.toarray().tolist()
+    (3.0, [[0.5, 0.0], [0.0, 0.5]])
+    """
+
+    distance: Any
+    cost: Any
+    p: float
+    lower: float
+    upper: float
+    solver: str
+    converged: bool
+    message: str
+    iterations: int
+    seconds: float
+    _potentials: Callable[[], tuple[Array, Array]] = field(default=None)  # pyright: ignore[reportAssignmentType]
+    _plan: Callable[[], Any] = field(default=None)  # pyright: ignore[reportAssignmentType]
+    details: dict[str, Any] = field(default_factory=dict)
+    """Figures of one solver only, such as `eps` and the marginal error of Sinkhorn."""
+
+    @cached_property
+    def potentials(self) -> tuple[Array, Array]:
+        """(f, g), shapes (n,) and (m,), in cost units: f_i + g_j ≤ c_ij for all pairs."""
+        return self._potentials()
+
+    @cached_property
+    def plan(self) -> Any:
+        """The transport plan, sparse, shape (n, m): scipy.sparse, or a torch sparse tensor."""
+        return self._plan()
+
+    @property
+    def gap(self) -> float:
+        """Width of the bracket, upper − lower."""
+        return self.upper - self.lower
+
+    @property
+    def bracket(self) -> Bracket:
+        """The certified bracket as one object."""
+        return Bracket(self.lower, self.upper)
+
+    def __float__(self) -> float:
+        return float(self.distance)
+
+    def __repr__(self) -> str:
+        state = "" if self.converged else ", not converged"
+        return (
+            f"W_{self.p:g} = {float(self.distance):.5g}  [{self.lower:.5g}, {self.upper:.5g}]  "
+            f"{self.solver}, {self.seconds:.2f} s{state}"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _without_graph(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SlicedResult:
+    """Result of `sliced_wasserstein`.
+
+    Attributes:
+        distance: SW_p: the root of the average W_p^p over directions, in the units of x.
+        cost: SW_p^p, that average.
+        p: Exponent.
+        stderr: Monte-Carlo standard error of `distance` over directions; not a bound.
+        slices: W_p along each direction, shape (L,), in the units of x.
+        directions: Unit rows, shape (L, d).
+        seconds: Wall-clock time.
+        error: Bound on how far `distance` is from the same average over exact slices, where the
+            slices were sketched (samples past memory); 0 otherwise.
+        maximal: Whether the one direction is that of the largest slice found.
+
+    >>> import otdist
+    >>> result = otdist.sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]])
+    >>> result.distance <= 5 and 5 in result.bracket
+    True
+    """
+
+    distance: Any
+    cost: Any
+    p: float
+    stderr: float
+    slices: Array
+    directions: Array
+    seconds: float
+    _bracket: Callable[[], Bracket] = field(default=None)  # pyright: ignore[reportAssignmentType]
+    error: float = 0.0
+    maximal: bool = False
+
+    @cached_property
+    def bracket(self) -> Bracket:
+        """Certified bracket on W_p itself, computed when first asked for."""
+        return self._bracket()
+
+    def __float__(self) -> float:
+        return float(self.distance)
+
+    def __repr__(self) -> str:
+        if self.maximal:
+            return f"max-SW_{self.p:g} = {float(self.distance):.5g}  {self.seconds:.2f} s"
+        sketched = f" (sketch ± {self.error:.1g})" if self.error else ""
+        return (
+            f"SW_{self.p:g} = {float(self.distance):.5g} ± {self.stderr:.1g}{sketched}  "
+            f"{len(self.directions)} directions, {self.seconds:.2f} s"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _without_graph(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class DivergenceResult:
+    """Result of an entropic objective: `sinkhorn_divergence` or the entropic cost alone.
+
+    It carries no bracket, because it is not W_p.
+
+    Attributes:
+        distance: cost ** (1/p), in the units of x.
+        cost: The objective, in units**p.
+        p: Exponent.
+        eps: Entropic strength, in cost units.
+        potentials: (f, g), shapes (n,) and (m,), in cost units.
+        converged: Whether every marginal error fell below the tolerance.
+        message: One sentence on how it ended; the remedy when it did not converge.
+        iterations: Sinkhorn iterations.
+        residual: Largest L1 marginal error.
+        seconds: Wall-clock time.
+        debiased: Whether `cost` is S_eps; otherwise it is OT_eps.
+
+    >>> import otdist
+    >>> result = otdist.sinkhorn_divergence([0.0, 1.0], [2.0, 3.0], p=2, eps=0.1)
+    >>> round(result.cost, 3), result.converged
+    (4.0, True)
+    """
+
+    distance: Any
+    cost: Any
+    p: float
+    eps: float
+    potentials: tuple[Array, Array]
+    converged: bool
+    message: str
+    iterations: int
+    residual: float
+    seconds: float
+    debiased: bool = True
+
+    def __float__(self) -> float:
+        return float(self.distance)
+
+    def __repr__(self) -> str:
+        state = "" if self.converged else ", not converged"
+        name = f"S_{self.p:g}" if self.debiased else f"OT_eps ({self.p:g})"
+        return (
+            f"{name} = {float(self.cost):.5g}  eps = {self.eps:.3g}, "
+            f"{self.iterations} iterations, {self.seconds:.2f} s{state}"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _without_graph(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+def _without_graph(result: Any) -> dict[str, Any]:
+    """The state to pickle: lazy values that were computed travel, autograd graphs do not."""
+    names = {f.name for f in fields(result)}
+    state = dict(result.__dict__)
+    for name in names:
+        if isinstance(state.get(name), Tensor):
+            state[name] = state[name].detach()
+    return state

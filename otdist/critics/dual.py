@@ -1,0 +1,331 @@
+r"""NeuralDual: W_1 from critics, with a limit for the laws and a bracket for the samples.
+
+.. math::  W_1 = \max_{\varphi\ 1\text{-Lipschitz}} E\varphi(x) - E\varphi(y)
+
+(Kantorovich and Rubinstein). Whichever 1-Lipschitz critic is found, its gap on points that it was
+neither fitted to nor chosen by is an unbiased estimate of a lower bound of W_1 between the laws:
+so critics of several kinds compete, and the best is scored once. For samples that do not fit in
+memory, or laws that can be drawn from, there is no other estimate.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, get_args
+
+import torch
+from torch import Tensor, nn
+
+from otdist.core import checks
+from otdist.core.progress import progress
+from otdist.core.result import ConvergenceWarning
+from otdist.core.threads import single_thread
+from otdist.critics import spectral
+from otdist.critics._random import seeded
+from otdist.critics.critics import Funnels, mcshane, relu_network, sorting_network
+from otdist.critics.limits import CONFIDENCE, limit
+from otdist.critics.lipschitz import lipschitz_bound
+from otdist.critics.result import DualResult
+from otdist.critics.samples import Supply, original
+from otdist.critics.stored import OWN, Unframed
+from otdist.critics.streams import supply_of
+from otdist.critics.training import Handling, Training, countdown, scores, validate
+
+PORTFOLIO = ("mcshane", "peaks", "valleys", "sorting")
+"""What `critic="auto"` chooses from, the cheapest first."""
+
+FUNNEL_RATE, SORTING_RATE, USUAL_RATE = 0.1, 2e-3, 1e-3
+"""Learning rates in the frame; that of K funnels is 0.1 · K^(−1/d), a share of the distance between
+neighbouring centres."""
+
+HEAT, STAY = 0.05, 0.7
+"""With "auto", each critic trains for this share of the steps; those whose validation gap is then
+above this share of the largest go on."""
+
+MCSHANE_POINTS = 1500
+"""Points of either sample that exact potentials are extended from."""
+
+FUNNELS, START_POINTS = 256, 1024
+"""Trained funnels, and points of the other sample whose exact transport they start from."""
+
+
+@dataclass(frozen=True)
+class NeuralDual:
+    """W_1 by critics: an estimate between laws, its confidence limit, a bracket for the samples.
+
+    Attributes:
+        critic: "auto" trains a portfolio and keeps the best on validation points: "peaks" and
+            "valleys" (funnels), "sorting" (MaxMin and orthogonal layers), "mcshane" (exact
+            potentials, extended). "relu" is the usual network, for comparison. Or a module of your
+            own, which sees points (n, d) in your units and gives one score each; a copy of it is
+            trained, or scored as it is when none of its parameters requires a gradient.
+        steps: Gradient steps at most, per critic.
+        batch_size: Points of either sample per step.
+        splits: Shares of training, validation and test points.
+        lipschitz: What holds the slope at one: "certified" (the critic's construction, checked by
+            `lipschitz_bound`), or for "relu" and your own "gp", "lp" (penalties), "clip",
+            "spectral" (power iteration), which prove nothing about held-out points.
+        learning_rate: Of Adam; None: 0.1 · K^(−1/d) for K funnels in d dimensions, 0.002 for
+            sorting networks, else 0.001.
+        patience: Validations in a row (there are 40) without a new best after which to stop.
+        seed: Of splits, batches and first weights; None draws a fresh one.
+        seconds: CPU time of this process after which training ends, for all critics together; the
+            answer then depends on the machine. None: no limit.
+        progress: Show a spinner on stderr, when that is a terminal.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(400, 3)), rng.normal(size=(400, 3)) + [2, 0, 0]
+    >>> result = NeuralDual(critic="sorting", steps=60).fit(x, y)
+    >>> result.certified, 1 < result.lower < result.estimate < 3
+    (True, True)
+    """
+
+    critic: str | nn.Module = "auto"
+    _: KW_ONLY
+    steps: int = 1500
+    batch_size: int = 512
+    splits: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    lipschitz: Handling = "certified"
+    learning_rate: float | None = None
+    patience: int = 20
+    seed: int | None = 0
+    seconds: float | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "patience"):
+            checks.whole(name, getattr(self, name))
+        for name in ("learning_rate", "seconds"):
+            if getattr(self, name) is not None:
+                checks.positive(name, getattr(self, name))
+        checks.shares(self.splits)
+        checks.seed(self.seed)
+        if self.lipschitz not in get_args(Handling):
+            known = ", ".join(get_args(Handling))
+            raise ValueError(f"lipschitz must be one of {known}: got {self.lipschitz!r}")
+        self._check_critic()
+
+    def _check_critic(self) -> None:
+        if isinstance(self.critic, nn.Module):
+            return
+        known = ("auto", *PORTFOLIO, "relu")
+        if not isinstance(self.critic, str) or self.critic not in known:
+            raise ValueError(
+                f"critic must be one of {', '.join(known)}, or a module: got {self.critic!r}"
+            )
+        if (self.critic == "relu") == (self.lipschitz == "certified"):
+            raise ValueError(
+                f"critic={self.critic!r} does not go with lipschitz={self.lipschitz!r}: "
+                + ("choose gp, lp, clip or spectral" if self.critic == "relu"
+                   else "it is 1-Lipschitz by construction; use critic='relu' or your own")
+            )  # fmt: skip
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def fit(self, x: Any, y: Any, a: Any = None, b: Any = None) -> DualResult:
+        """Train on the first part of the samples, choose on the second, report on the third.
+
+        Args:
+            x: Points of the first sample, shape (n, d), or (n,) on the line; or a sampler, a
+                function of (n, seed) that returns n fresh independent points; or an iterable over
+                independent points, shape (d,), or batches of them, shape (k, d), such as a
+                DataLoader. A critic sees each of its points once; where it ends, training ends.
+            y: Points of the second sample, or a sampler or iterable if x is one.
+            a: Weights of x, shape (n,), of sum one; uniform when None.
+            b: Weights of y.
+
+        Returns:
+            The critic and what it says. Figures are floats, also for torch input.
+
+        Raises:
+            ValueError: samples that `wasserstein` would refuse, with fewer than 5 points, or that
+                require a gradient; weights for samplers; a stream of no more points than are held
+                out; a module that is not 1-Lipschitz, or has no weights for "spectral" to divide.
+            TypeError: a sampler beside a sample; a module that `lipschitz_bound` does not know.
+
+        Cost: about 1 to 5 ms a step on one core, for each critic.
+        Reference: Korotin, Kolesov, Burnaev (2022), Kantorovich Strikes Back!, for how much critics
+            without a certificate are off.
+        """
+        begin = time.perf_counter()
+        clock = countdown(self.seconds)
+        seed = torch.Generator().seed() % 2**63 if self.seed is None else int(self.seed)
+        supply = supply_of((x, y), (a, b), self.splits, seed)
+        numbers = self.batch_size * len(supply.frame.centre)
+        with (
+            seeded(seed, supply.frame.centre.device),
+            single_thread(numbers),
+            progress("neural dual", quiet=not self.progress) as say,
+        ):
+            critics, gaps, history = self._race(supply, seed, clock, say)
+        name = max(gaps, key=lambda key: gaps[key])
+        critic = critics[name].double().eval()
+        if self.lipschitz == "spectral":
+            spectral.settle(critic)
+        return self._report(name, critic, supply, begin, scores=gaps, history=history)
+
+    def _race(
+        self, supply: Supply, seed: int, clock: Callable[[], float], say: Callable[[str], None]
+    ) -> tuple[dict[str, nn.Module], dict[str, float], list[dict[str, Any]]]:
+        """Critics, their validation gaps and records; of several, promising ones are trained on.
+
+        Args:
+            supply: Of points.
+            seed: Of first weights.
+            clock: Seconds left.
+            say: Told how far it is.
+        """
+        names = self._names()
+        history: list[dict[str, Any]] = []
+        critics: dict[str, nn.Module] = {}
+        supplies = {name: supply.again() if len(names) > 1 else supply for name in names}
+
+        def train(name: str, **limits: Any) -> None:
+            records = self._train(name, critics[name], supplies[name], say, **limits)
+            history.extend({"critic": name, **record} for record in records)
+
+        for name in names:
+            critics[name] = self._make(name, supply, seed)
+            if len(names) > 1:
+                steps = max(1, round(HEAT * self.steps))
+                train(name, steps=steps, seconds=HEAT * (self.seconds or math.inf), checks=1)
+        gaps = {name: validate(critic, supply) for name, critic in critics.items()}
+        going = [name for name in names if gaps[name] >= STAY * max(gaps.values())] or list(names)
+        for place, name in enumerate(going):
+            if name != "mcshane" or len(names) == 1:
+                train(name, steps=self.steps, seconds=clock() / (len(going) - place))
+                gaps[name] = validate(critics[name], supply)
+        return critics, gaps, history
+
+    def _names(self) -> tuple[str, ...]:
+        if isinstance(self.critic, nn.Module):
+            return (OWN,)
+        return PORTFOLIO if self.critic == "auto" else (self.critic,)
+
+    def _make(self, name: str, supply: Supply, seed: int) -> nn.Module:
+        """A fresh critic on points of the frame, float32, on the device of the samples."""
+        frame, device = supply.frame, supply.frame.centre.device
+        if isinstance(self.critic, nn.Module):
+            critic: nn.Module = Unframed(copy.deepcopy(self.critic), frame)
+            _check_scores(self.critic, supply)
+        elif name == "mcshane":
+            pair = supply.corner(MCSHANE_POINTS)
+            x, y = (frame.enter(original(side, pair)) for side in (pair.x, pair.y))
+            critic = mcshane(x, y, pair.x.weights, pair.y.weights)
+        elif name in ("peaks", "valleys"):
+            x, y = supply.start(START_POINTS)
+            peaks = name == "peaks"
+            x, y = (x[:FUNNELS], y) if peaks else (x, y[:FUNNELS])
+            critic = mcshane(x, y, peaks=peaks)
+        else:
+            build = sorting_network if name == "sorting" else relu_network
+            critic = build(len(frame.centre), seed=seed)
+        critic = critic.to(device).float()
+        if self.lipschitz == "spectral" and not _frozen(critic):
+            spectral.divide(critic)
+        if self.lipschitz == "certified":
+            _check_one(critic.eval())
+        return critic
+
+    def _train(
+        self,
+        name: str,
+        critic: nn.Module,
+        supply: Supply,
+        say: Callable[[str], None],
+        **limits: Any,
+    ) -> list[dict[str, Any]]:
+        """Records of training within the limits, which are fields of `Training`."""
+        if _frozen(critic) or name == "mcshane":  # which is optimal on its points from the start
+            return [{"step": 0, "validation": validate(critic, supply)}]
+        training = Training(
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate or _rate(name, critic),
+            patience=self.patience,
+            handling=self.lipschitz,
+            **limits,
+        )
+        return training.run(critic, supply, lambda stage: say(f"{name}, {stage}"))
+
+    def _report(
+        self, name: str, critic: nn.Module, supply: Supply, begin: float, **kept: Any
+    ) -> DualResult:
+        """Score the chosen critic, once, on the test points."""
+        certified = self.lipschitz == "certified"
+        bound = _bound(critic)
+        unit = max(1.0, bound) if certified else 1.0
+        test = supply.test
+        x, y = (score / unit for score in scores(critic, test, supply.frame))
+        estimate = float(test.x.weights @ x - test.y.weights @ y)
+        lower, message = None, ""
+        if not math.isfinite(estimate):
+            message = "training diverged, its scores are not finite: try a lower learning_rate"
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)  # two decorators
+        elif not certified:
+            message = f"uncertified: {self.lipschitz} proves no Lipschitz constant"
+        elif not (test.x.uniform and test.y.uniform):
+            message = "no confidence limit: it needs independent points of equal weight"
+        else:
+            lower = limit(x, y)[1]
+            message = (
+                f"W_1 between the laws is at least {lower:.5g} with {CONFIDENCE:.0%} confidence"
+            )
+        if supply.ended:
+            message += "; a stream ended before training did"
+        return DualResult(
+            estimate=estimate, lower=lower, certified=certified, lipschitz_bound=bound,
+            critic=critic, name=name, message=message, seconds=time.perf_counter() - begin,
+            frame=supply.frame, samples=supply.whole, held_out=test, _unit=unit, **kept,
+        )  # fmt: skip
+
+
+def _rate(name: str, critic: nn.Module) -> float:
+    if isinstance(critic, Funnels):
+        k, d = critic.centres.shape
+        return FUNNEL_RATE * k ** (-1 / d)
+    return SORTING_RATE if name == "sorting" else USUAL_RATE
+
+
+def _check_scores(module: nn.Module, supply: Supply) -> None:
+    """One score per point, of two points in the caller's units."""
+    points = original(supply.validation.x, supply.validation, most=2).float()
+    module = copy.deepcopy(module).to(points.device).float().eval()
+    try:
+        with torch.no_grad():
+            found = module(points)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(f"critic must take points (n, {points.shape[1]}): {error}") from error
+    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if shape not in ((2,), (2, 1)):
+        raise ValueError(
+            f"critic must return a tensor of scores (n,) or (n, 1): got {shape} for 2 points"
+        )
+
+
+def _frozen(critic: nn.Module) -> bool:
+    """Whether nothing in it is to be trained."""
+    return not any(p.requires_grad for p in critic.parameters())
+
+
+def _check_one(critic: nn.Module) -> None:
+    """A certified critic starts 1-Lipschitz up to float32; its final bound divides its scores."""
+    bound = lipschitz_bound(critic)
+    if not bound <= 1 + 1e-3:
+        raise ValueError(
+            f"the critic's Lipschitz bound is {bound:.4g}, above 1: build it of layers of "
+            'otdist.critics.layers, or pass lipschitz="gp"'
+        )
+
+
+def _bound(critic: nn.Module) -> float:
+    """The bound, or inf where none is known."""
+    try:
+        return lipschitz_bound(critic)
+    except TypeError:
+        return math.inf

@@ -1,0 +1,217 @@
+r"""The entropic dual, solved: potentials of min_P ⟨P, c⟩ + eps·KL(P | a ⊗ b).
+
+With the plan P_ij = a_i b_j exp((f_i + g_j − c_ij)/eps), optimality is one fixed point of soft-mins
+
+    f = T_b(g) := softmin_j(c_ij − g_j − eps·log b_j),      g = T_a(f),
+
+and Sinkhorn's algorithm repeats g ← T_a(T_b(g)). Four things make it fast
+(`python -m benchmarks --suite entropic`):
+
+1. *Coarse to fine*: eps falls from the mean cost to its target on a quarter of the points, at most
+   1,024, that stand for all; the soft-min extends those potentials to all points.
+2. *Anderson acceleration* (`_anderson`) of the fixed point: 110 steps instead of 940 at 3e-4 of the
+   mean cost.
+3. *A stored kernel* where n·m fits a budget of 256 MB (`scaling`).
+4. *Symmetric problems* (x against itself) by f ← (f + T(f))/2, which contracts by ½ near the
+   solution because the kernel is positive definite (p ≤ 2; Feydy et al. 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from otdist.core.point_cost import Cost
+from otdist.entropic import anderson
+from otdist.entropic.scaling import (
+    Kernel,
+    Softmins,
+    Step,
+    Stored,
+    SymmetricSoftmins,
+    SymmetricStored,
+    extend,
+)
+
+__all__ = ["Dual", "approach", "coarse", "extend", "precise", "solve", "solve_symmetric"]
+
+STORED_BYTES = 2**28  # budget of a stored kernel
+_COARSE = 1024  # most points of the subsample on which eps is scaled down
+_COARSE_RATIO = 4.0  # between one eps and the next there
+_STAGE_RATIO = 8.0  # the same on all points
+_STAGE_TOL = 1e-3  # looser, clusters keep wrong masses, which the last stage exchanges too slowly
+_STAGE_STEPS = 200
+NO_MASS = 1e-30  # weights up to here are solved without and get their potentials by extension
+FLAT = 8.0  # times the largest cost: eps from which kernels are nearly one
+_STORED_TOL = 1e-5  # below this error a stored kernel must be float64
+
+
+@dataclass(frozen=True)
+class Dual:
+    """Potentials of one entropic problem.
+
+    Attributes:
+        f: Shape (…, n), float64, cost units: T_b(g) when converged, so that the rows of the plan
+            are exact; else g = T_a(f), and its columns are.
+        g: Shape (…, m).
+        error: L1 marginal error, the largest over a batch.
+        iterations: Full steps at the target eps on all points.
+        converged: Whether `error` met the tolerance.
+    """
+
+    f: Tensor
+    g: Tensor
+    error: float
+    iterations: int
+    converged: bool
+
+
+def solve(
+    cost: Cost,
+    a: Tensor,
+    b: Tensor,
+    eps: float,
+    *,
+    tol: float,
+    max_iter: int,
+    start: Tensor | None = None,
+    near: Tensor | None = None,
+    kernel: Kernel | None = None,
+) -> Dual:
+    """Potentials between a and b, float64 weights of sum one.
+
+    Args:
+        cost: Shape (n, m) in any precision; the working precision follows tol and eps.
+        eps: In the units of cost.
+        tol: L1 marginal error to stop at.
+        max_iter: Steps at the target eps.
+        start: A potential g, shape (m,), to start from instead of the coarse solution.
+        near: The coarse solution, where `approach` has found it already.
+        kernel: Room for stored kernels, shared with other problems.
+    """
+    rows, columns = _support(a), _support(b)
+    if len(rows) < len(a) or len(columns) < len(b):
+        start = None if start is None else start[columns]
+        part = cost.sub(rows, columns)
+        dual = solve(part, a[rows], b[columns], eps, tol=tol, max_iter=max_iter, start=start)
+        everything = torch.arange(max(cost.shape), device=cost.device)
+        f = extend(cost.sub(everything[: len(a)], columns), dual.g, b[columns], eps)
+        g = extend(cost.sub(rows, everything[: len(b)]).T, dual.f, a[rows], eps)
+        g[columns] = dual.g
+        return replace(dual, f=f, g=g)
+    cost, kernel = precise(cost, eps, tol), kernel or Kernel()
+    g = start if start is not None else near if near is not None else coarse(cost, a, b, eps)
+    g = g.double()
+    for stage in _last_stages(cost, a, b, eps, start):
+        g = _at(cost, a, b, stage, g, kernel, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).g
+    return _at(cost, a, b, eps, g, kernel, tol=tol, max_iter=max_iter)
+
+
+def solve_symmetric(
+    cost: Cost, a: Tensor, eps: float, *, tol: float, max_iter: int, kernel: Kernel | None = None
+) -> Dual:
+    """The potential of a against itself, f = g; from zero, which is within eps·log n of it."""
+    rows = _support(a)
+    if len(rows) < len(a):
+        part = cost.sub(rows, rows)
+        dual = solve_symmetric(part, a[rows], eps, tol=tol, max_iter=max_iter)
+        everything = torch.arange(len(a), device=cost.device)
+        f = extend(cost.sub(everything, rows), dual.f, a[rows], eps)
+        f[rows] = dual.f
+        return replace(dual, f=f, g=f)
+    cost = precise(cost, eps, tol)
+    phi = torch.zeros(cost.shape[0], dtype=torch.float64, device=cost.device)
+    dtype = _stores(cost, eps, tol)
+    if dtype is None:
+        step = SymmetricSoftmins(cost, a, eps)
+    else:
+        stored = (kernel or Kernel()).take(*cost.shape, dtype, cost.device)
+        step = SymmetricStored(cost, a, eps, phi, stored)
+    stop = anderson.iterate(step, phi, a, tol=tol, max_iter=max_iter, damping=0.5)
+    return Dual(step.f, step.f, stop.error, stop.iterations, stop.converged)
+
+
+def _at(
+    cost: Cost,
+    a: Tensor,
+    b: Tensor,
+    eps: float,
+    g: Tensor,
+    kernel: Kernel,
+    *,
+    tol: float,
+    max_iter: int,
+) -> Dual:
+    """Potentials at one eps, from g."""
+    phi = g / eps
+    dtype = _stores(cost, eps, tol)
+    step: Step
+    if dtype is None:
+        step = Softmins(cost, a, b, eps)
+    else:
+        step = Stored(cost, a, b, eps, phi, kernel.take(*cost.shape, dtype, cost.device))
+    stop = anderson.iterate(step, phi, b, tol=tol, max_iter=max_iter)
+    return Dual(step.f, stop.point * eps, stop.error, stop.iterations, stop.converged)
+
+
+def approach(cost: Cost, a: Tensor, b: Tensor, eps: float, tol: float) -> Tensor | None:
+    """What `solve` would begin with; None where some points carry no mass."""
+    if float(torch.minimum(a.min(), b.min())) <= NO_MASS:
+        return None
+    return coarse(precise(cost, eps, tol), a, b, eps)
+
+
+def coarse(cost: Cost, a: Tensor, b: Tensor, eps: float) -> Tensor:
+    """A potential g near the solution at eps, from two subsamples, shape (m,)."""
+    rows, u = cost.landmarks(a, _few(len(a)))
+    columns, v = cost.T.landmarks(b, _few(len(b)))
+    part, kernel = cost.sub(rows, columns), Kernel()
+    g, stage = torch.zeros_like(v), float(part.mean(u, v).abs())
+    while stage > eps:
+        g = _at(part, u, v, stage, g, kernel, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).g
+        stage /= _COARSE_RATIO
+    if len(columns) == len(b):
+        return g
+    f = extend(part, g, v, eps)
+    return extend(cost.sub(rows, torch.arange(len(b), device=b.device)).T, f, u, eps)
+
+
+def _few(n: int) -> int:
+    """How many of n points the subsample keeps."""
+    return min(_COARSE, max(_COARSE // 4, n // 4))
+
+
+def _support(weights: Tensor) -> Tensor:
+    """Indices of the points that carry mass: a kernel against a ⊗ b may overflow elsewhere."""
+    return (weights > NO_MASS).nonzero()[:, 0]
+
+
+def _last_stages(cost: Cost, a: Tensor, b: Tensor, eps: float, start: Tensor | None) -> list[float]:
+    """Values of eps to visit on all points when a subsample cannot resolve the target."""
+    if start is not None or all(n <= _few(n) for n in cost.shape):
+        return []
+    top = 0.01 * float(cost.mean(a, b).abs())
+    count = math.ceil(math.log(top / eps, _STAGE_RATIO) - 0.5) if 0 < eps < top else 0
+    return [eps * _STAGE_RATIO**k for k in range(count, 0, -1)]
+
+
+def precise(cost: Cost, eps: float, tol: float) -> Cost:
+    """The cost around the origin; in float64 where rounding would show beside eps or tol."""
+    cost = cost.centred()
+    resolved = cost.rounding <= 0.25 * eps * max(tol, 1e-3) and not _flat(cost, eps)
+    return cost if resolved else cost.to(torch.float64)
+
+
+def _flat(cost: Cost, eps: float) -> bool:
+    """Whether kernels are so near to one that float32 would keep too little of what varies."""
+    return eps > FLAT * cost.largest
+
+
+def _stores(cost: Cost, eps: float, tol: float) -> torch.dtype | None:
+    """Type of a stored kernel, None where it does not fit the budget."""
+    single = tol >= _STORED_TOL and not _flat(cost, eps)
+    dtype = torch.float32 if single else torch.float64
+    return dtype if math.prod(cost.shape) * dtype.itemsize <= STORED_BYTES else None

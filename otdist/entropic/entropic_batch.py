@@ -1,0 +1,244 @@
+r"""Many small entropic problems at once: the steps of `scaling`, over a batch of dense costs.
+
+A problem of a few hundred points is a hundred operations on arrays too small to fill a core; in a
+batch the same operations serve all problems. Costs (B, n, m) are dense here, and few enough to stay
+in cache: the caller cuts a larger batch into pieces of `ENTRIES`.
+
+Each problem has its own eps and falls to it from its own mean cost; a problem that is done waits
+for the slowest. Values and gradients are those of `divergence`, which has the derivation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from otdist.core.cost import LOG2E, exp2_
+from otdist.core.gradient import attach
+from otdist.entropic import anderson
+from otdist.entropic.divergence import finer
+from otdist.entropic.entropic import FLAT
+from otdist.entropic.scaling import Stored, SymmetricStored
+from otdist.entropic.sinkhorn import DEFAULT_SHARE, LIMIT, REACH, check_reach
+
+ENTRIES = 2**22
+"""Costs of a piece: 16 MB, which a last-level cache holds."""
+
+LARGEST = 2**18
+"""Costs of one problem above which it is better solved alone."""
+
+_RATIO = 4.0
+_STAGE_TOL = 1e-3
+_STAGE_STEPS = 200
+_PRECISE = 2000.0  # largest cost / eps that float32 exponents resolve to a ten-thousandth
+_SINGLE_TOL = 1e-5  # errors that sums in float32 still tell
+
+
+class DenseCosts:
+    """‖x_i − y_j‖^p of each problem, shape (B, n, m); what `scaling` asks of a cost."""
+
+    def __init__(self, costs: Tensor) -> None:
+        self.costs = costs
+
+    @classmethod
+    def between(cls, x: Tensor, y: Tensor, p: float) -> DenseCosts:
+        """Costs of points (B, n, d) and (B, m, d), centred and of moderate size."""
+        if p == 2:
+            norms = x.square().sum(-1)[:, :, None] + y.square().sum(-1)[:, None, :]
+            return cls(torch.baddbmm(norms, x, y.mT, alpha=-2).clamp_(min=0))
+        lengths = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+        return cls(lengths if p == 1 else lengths.pow_(p))
+
+    @property
+    def T(self) -> DenseCosts:
+        return DenseCosts(self.costs.mT)
+
+    def mean(self, a: Tensor, b: Tensor) -> Tensor:
+        """Σ_ij a_i b_j c_ij, shape (B,), float64."""
+        rows = torch.bmm(self.costs, b[..., None].to(self.costs.dtype))[..., 0]
+        return (rows.double() * a).sum(-1)
+
+    def softmin(self, h: Tensor, eps: Tensor) -> Tensor:
+        """−eps · log Σ_j exp((h_j − c_ij)/eps), shape (B, n)."""
+        exponents = (h[:, None, :] - self.costs) / eps[..., None]
+        return -eps * exponents.logsumexp(-1)
+
+    def kernel(self, f: Tensor | None, h: Tensor, eps: Tensor, out: Tensor) -> Tensor:
+        """Write exp((f_i + h_j − c_ij)/eps); f None makes the largest entry of each row one."""
+        unit = (LOG2E / eps)[..., None].to(out.dtype)
+        torch.mul(self.costs, -unit, out=out)
+        out.add_((h.to(out.dtype) * unit[..., 0])[:, None, :])
+        if f is None:
+            f = -out.amax(-1).double() * eps / LOG2E
+        exp2_(out.add_(f.to(out.dtype)[..., None] * unit))
+        return f
+
+
+@dataclass(frozen=True)
+class Potentials:
+    """f (B, n) and g (B, m) in cost units, float64, and how the iteration ended."""
+
+    f: Tensor
+    g: Tensor
+    stop: anderson.Stop
+
+
+def potentials(
+    cost: DenseCosts, a: Tensor, b: Tensor, eps: Tensor, *, tol: float, max_iter: int
+) -> Potentials:
+    """Potentials of each problem at its eps, shape (B, 1); from its mean cost downwards."""
+    room = torch.empty_like(cost.costs)
+    stage = torch.maximum(cost.mean(a, b)[:, None], eps)
+    phi = torch.zeros_like(b)
+    while bool((stage > eps).any()):
+        step = Stored(cost, a, b, stage, phi, room)
+        phi = anderson.iterate(step, phi, b, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).point
+        below = torch.maximum(stage / _RATIO, eps)
+        phi, stage = phi * (stage / below), below
+    step = Stored(cost, a, b, eps, phi, room)
+    stop = anderson.iterate(step, phi, b, tol=tol, max_iter=max_iter)
+    return Potentials(step.f, stop.point * eps, stop)
+
+
+def potentials_symmetric(
+    cost: DenseCosts, a: Tensor, eps: Tensor, *, tol: float, max_iter: int
+) -> Potentials:
+    """Potentials f = g of measures against themselves."""
+    phi = torch.zeros_like(a)
+    step = SymmetricStored(cost, a, eps, phi, torch.empty_like(cost.costs))
+    stop = anderson.iterate(step, phi, a, tol=tol, max_iter=max_iter, damping=0.5)
+    return Potentials(step.f, step.f, stop)
+
+
+@dataclass(frozen=True)
+class Values:
+    """Entropic objectives (B,), float64, with a first-order graph; the worst of their errors."""
+
+    cost: Tensor
+    error: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Objective:
+    """OT_eps of each pair of a batch, or S_eps where debiased.
+
+    Attributes:
+        p: Exponent.
+        eps: In cost units; None takes the default share of the mean cost of each problem.
+        tol: L1 marginal error to stop at, in every problem.
+        max_iter: Steps allowed.
+        debias: Subtract the symmetric terms.
+    """
+
+    p: float
+    eps: float | None
+    tol: float
+    max_iter: int
+    debias: bool
+
+    def values(self, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Values:
+        """Solve.
+
+        Args:
+            x: Finite points (B, n, d), centred.
+            y: Finite points (B, m, d).
+            a: Positive weights (B, n), float64, of sum one.
+            b: Positive weights (B, m).
+        """
+        with torch.no_grad():
+            solved = _Solved(self, (x.detach(), y.detach()), (a.detach(), b.detach()))
+        cost = attach(solved.value, [x, y, a, b], solved.gradients)
+        return Values(
+            cost, max(s.error for s in solved.stops), all(s.converged for s in solved.stops)
+        )
+
+
+class _Solved:
+    """Values and gradients of an objective, in the caller's units."""
+
+    def __init__(
+        self, objective: Objective, points: tuple[Tensor, Tensor], weights: tuple[Tensor, Tensor]
+    ) -> None:
+        self.weights, self.p, p = weights, objective.p, objective.p
+        reach = torch.maximum(*(z.norm(dim=-1).amax(-1) for z in points)).double()
+        self.scale = torch.exp2(torch.where(reach > 0, reach, 1.0).log2().floor())
+        units = self.scale.pow(p)
+        x, y = (z / self.scale.to(z.dtype)[:, None, None] for z in points)
+        costs = DenseCosts.between(x, y, p)
+        eps = self._strength(objective.eps, costs, units)
+        if x.dtype == torch.float32 and _needs_double(costs, eps, objective.tol):
+            x, y = x.double(), y.double()
+            costs = DenseCosts.between(x, y, p)
+        share = float((costs.costs.amax((1, 2)) / eps[:, 0]).min())
+        limits = {"tol": finer(objective.tol, share, 1.0), "max_iter": objective.max_iter}
+        self.points, self.eps = (x, y), eps
+        crossed = potentials(costs, *weights, eps, **limits)
+        self.crossed, self.stops = (costs, crossed), [crossed.stop]
+        self.own: list[tuple[DenseCosts, Potentials]] = []
+        self.f, self.g, keep = crossed.f, crossed.g, units
+        if objective.debias:
+            for z, w in zip(self.points, weights, strict=True):
+                within = DenseCosts.between(z, z, p)
+                self.own.append((within, potentials_symmetric(within, w, eps, **limits)))
+                self.stops.append(self.own[-1][1].stop)
+            self.f, self.g = self.f - self.own[0][1].f, self.g - self.own[1][1].f
+            flat = costs.costs.amax((1, 2)) == 0
+            keep = torch.where(_same(points, weights) | flat, 0.0, units)
+        self.keep = keep
+        self.value = ((weights[0] * self.f).sum(-1) + (weights[1] * self.g).sum(-1)) * keep
+        if objective.debias:
+            self.value.clamp_(min=0)
+
+    def _strength(self, eps: float | None, costs: DenseCosts, units: Tensor) -> Tensor:
+        """Strength of each problem in scaled units, shape (B, 1)."""
+        if eps is not None:
+            strength, top = eps / units, costs.costs.amax((1, 2)).double()
+            check_reach(eps, bool((strength >= REACH * top).all()))
+            return torch.where(top > 0, strength.minimum(LIMIT * top), strength)[:, None]
+        mean = costs.mean(*self.weights)[:, None]
+        return DEFAULT_SHARE * torch.where(mean > 0, mean, 1.0)
+
+    def gradients(self) -> list[Tensor]:
+        """In x, y, a and b."""
+        (costs, crossed), (x, y), (a, b) = self.crossed, self.points, self.weights
+        pull_x = self._pull(costs, (x, y), (a, b), (crossed.f, crossed.g))
+        pull_y = self._pull(costs.T, (y, x), (b, a), (crossed.g, crossed.f))
+        if self.own:
+            pull_x -= self._pull(self.own[0][0], (x, x), (a, a), (self.own[0][1].f,) * 2)
+            pull_y -= self._pull(self.own[1][0], (y, y), (b, b), (self.own[1][1].f,) * 2)
+        lever = (self.keep / self.scale)[:, None, None]
+        potential = self.f * self.keep[:, None], self.g * self.keep[:, None]
+        return [pull_x * lever, pull_y * lever, *potential]
+
+    def _pull(
+        self,
+        cost: DenseCosts,
+        points: tuple[Tensor, Tensor],
+        weights: tuple[Tensor, Tensor],
+        potentials: tuple[Tensor, ...],
+    ) -> Tensor:
+        """Σ_j P_ij ∇_x c(x_i, y_j), shape (B, n, d); 0 where points coincide."""
+        plan = torch.empty_like(cost.costs)
+        f, g = (h + self.eps * w.log() for h, w in zip(potentials, weights, strict=True))
+        cost.kernel(f, g, self.eps, plan)
+        if self.p != 2:
+            slope = cost.costs.pow((self.p - 2) / self.p)
+            plan.mul_(torch.where(cost.costs > 0, slope, 0.0))
+        return self.p * (plan.sum(-1, keepdim=True) * points[0] - torch.bmm(plan, points[1]))
+
+
+def _needs_double(costs: DenseCosts, eps: Tensor, tol: float) -> bool:
+    """Whether exponents, errors or what varies in the kernel are beyond float32."""
+    top, eps = costs.costs.amax((1, 2)), eps[:, 0]
+    return tol < _SINGLE_TOL or bool(((top > _PRECISE * eps) | (eps > FLAT * top)).any())
+
+
+def _same(points: tuple[Tensor, ...], weights: tuple[Tensor, ...]) -> Tensor:
+    """Which problems have two equal measures, point by point, shape (B,)."""
+    if points[0].shape != points[1].shape:
+        return torch.zeros(len(points[0]), dtype=torch.bool, device=points[0].device)
+    equal = (points[0] == points[1]).all(-1) & (weights[0] == weights[1])
+    return equal.all(-1)

@@ -1,0 +1,190 @@
+"""Report: metrics of one or several samples as a table, JSON, a self-contained page, pictures."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from otdist.core import record
+from otdist.evaluation.report import page, pictures, tables
+from otdist.evaluation.report.evidence import Evidence
+from otdist.evaluation.report.result import MetricResult
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What `evaluate` and `drift` return.
+
+    Attributes:
+        samples: Name of a fake sample → name of a metric → result.
+        sizes: Rows of each sample, the reference included.
+        dimension: Columns of the features that were compared.
+        features: What was compared, in words.
+        seed: As given.
+        seconds: Wall-clock time.
+        reference: Name of what the samples are compared with.
+        evidence: Some rows of each sample, for pictures; None where there are none.
+        windows: Name of a sample → its first row and the one after its last, where the samples are
+            windows of one series.
+
+    >>> import otdist
+    >>> report = otdist.evaluate([[0.0], [1.0], [2.0], [3.0]], [[1.0], [2.0]], metrics=["w1"])
+    >>> report.metrics["w1"].estimate, report.ranking
+    (0.5, ['fake'])
+    """
+
+    samples: dict[str, dict[str, MetricResult]]
+    sizes: dict[str, int]
+    dimension: int
+    features: str
+    seed: int | None
+    seconds: float
+    reference: str = "real"
+    evidence: Evidence | None = field(default=None, repr=False)
+    windows: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, MetricResult]:
+        """Metrics of the only sample, or of the first in the ranking."""
+        return self.samples[self.ranking[0]]
+
+    @cached_property
+    def ranking(self) -> list[str]:
+        """Samples from the best mean rank over all metrics to the worst; ties keep their order."""
+        names = list(self.samples)
+        total = dict.fromkeys(names, 0.0)
+        for key in next(iter(self.samples.values())):
+            results = {name: self.samples[name][key] for name in names}
+            if any(result.estimate is None for result in results.values()):
+                continue
+            sign = -1 if results[names[0]].higher_is_better else 1
+            value = {name: sign * float(results[name].estimate or 0.0) for name in names}
+            for name in names:
+                total[name] += sum(other < value[name] for other in value.values())
+        return sorted(names, key=lambda name: total[name])
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        out = io.StringIO()
+        console = Console(file=out, width=120)
+        for table in self.tables():
+            console.print(table)
+        return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+    def tables(self) -> list[Any]:
+        """Rich tables: the ranking where there are several samples, then one per sample."""
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        made = []
+        for title, (headings, rows) in self._tables():
+            table = Table(box=box.SIMPLE_HEAD)
+            for heading in headings:
+                words = heading in tables.WORDS
+                justify = "left" if words else "right"
+                table.add_column(Text(heading), justify=justify, no_wrap=not words)
+            for row in rows:
+                table.add_row(*map(Text, row))  # not strings, in which [x] is markup
+            made.append(Group(Text(title, style="italic"), table))
+        return made
+
+    def _tables(self) -> list[tuple[str, tables.Table]]:
+        """Titles and tables, as text."""
+        against = f"{self.reference} ({self.sizes[self.reference]:,} rows)"
+        if self.windows:
+            title = f"effect size of each window against {against}"
+            return [(title, tables.of_windows(self.samples))]
+        found = []
+        if len(self.samples) > 1:
+            title = "ranking by mean rank, the best first; * the best of a row"
+            found.append((title, tables.of_ranking(self.samples, self.ranking)))
+        for name in self.ranking:
+            title = f"{name} ({self.sizes[name]:,}) against {against}"
+            found.append((title, tables.of_sample(self.samples[name])))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types; figures that do not exist are None, with the reason beside them."""
+        return {
+            "ranking": self.ranking,
+            "reference": self.reference,
+            "sizes": self.sizes,
+            "dimension": self.dimension,
+            "features": self.features,
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "windows": {name: list(rows) for name, rows in self.windows.items()},
+            "samples": {
+                name: {key: result.to_dict() for key, result in results.items()}
+                for name, results in self.samples.items()
+            },
+            "versions": record.versions(),
+        }
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Strict JSON (never NaN), also written to `path` when given."""
+        text = record.to_json(self.to_dict())
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def to_html(
+        self, path: str | Path | None = None, *, shape: tuple[int, ...] | None = None
+    ) -> str:
+        """One page without any reference to the outside, also written to `path` when given.
+
+        Tables, pictures, conventions and the environment; it reads on light and dark screens.
+
+        Args:
+            path: Where to write it.
+            shape: Of a flat row as an image, (h, w), (h, w, 3) or (3, h, w): shows images.
+
+        Raises:
+            ImportError: matplotlib, which draws its pictures, is not installed.
+            ValueError: a row does not have so many numbers.
+        """
+        drawn = [(title, self.plot(kind, shape=shape)) for kind, title in self._kinds(shape)]
+        text = page.page(self, self._tables(), drawn)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def kinds(self, shape: tuple[int, ...] | None = None) -> list[str]:
+        """The pictures that `plot` can draw of this report, the default first."""
+        return [kind for kind, _ in self._kinds(shape)]
+
+    def _kinds(self, shape: tuple[int, ...] | None) -> list[tuple[str, str]]:
+        found = pictures.PICTURES.items()
+        return [(kind, made.title) for kind, made in found if made.exists(self, shape)]
+
+    def plot(self, kind: str | None = None, *, shape: tuple[int, ...] | None = None) -> Any:
+        """A matplotlib figure.
+
+        Args:
+            kind: One of `kinds()`; the first of them when None. "samples" shows rows in two
+                principal components of the reference, with densities; "images" a grid of each
+                sample; "worst" the rows that the exact W_1 plan sends farthest, with what it
+                matches them with; "growth" exact W_1 against the number of rows; "null" each
+                permutation test; "effects" effect sizes; "windows" these along a series.
+            shape: Of a flat row as an image, (h, w), (h, w, 3) or (3, h, w).
+
+        Raises:
+            ImportError: matplotlib is not installed.
+            ValueError: this report has no such picture, or a row does not have so many numbers.
+
+        >>> import otdist
+        >>> report = otdist.evaluate([[0.0], [1.0]], [[1.0], [2.0]], metrics=["w1"])
+        >>> report.kinds()
+        ['samples', 'worst']
+        """
+        kinds = self.kinds(shape)
+        chosen = kind if kind is not None else (kinds or [None])[0]
+        if chosen not in kinds:
+            raise ValueError(f"kind must be one of {', '.join(kinds) or 'none'}: got {kind!r}")
+        return pictures.PICTURES[chosen].draw(self, shape)

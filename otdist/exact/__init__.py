@@ -1,0 +1,1 @@
+"""Exact transport: network simplex, column generation, pricing."""

@@ -1,0 +1,1 @@
+"""Transport on the line: sorting, the monotone plan, closed forms."""

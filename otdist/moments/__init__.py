@@ -1,0 +1,1 @@
+"""Distances of moments and kernels: Gaussian, energy, maximum mean discrepancy."""

@@ -1,0 +1,1 @@
+"""Sliced transport: averages and maxima over projections to the line."""

@@ -1,0 +1,329 @@
+r"""Sliced Wasserstein distances: the average over directions of closed forms on the line.
+
+.. math::  SW_p^p(x, y) = E_{θ}\, W_p^p(⟨θ, x⟩, ⟨θ, y⟩), \qquad θ \text{ uniform on the sphere}
+
+(Rabin, Peyré, Delon, Bernot 2012; Bonneel et al. 2015, Sliced and Radon Wasserstein barycenters).
+Directions come from `directions`, slices from `slices`, what they prove from `bounds`.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otdist.core import checks
+from otdist.core.arrays import as_tensor
+from otdist.core.certificate import bracket
+from otdist.core.gradient import attach, plan_gradients, root
+from otdist.core.large import hand_over, is_large
+from otdist.core.measure import Pair, check_p
+from otdist.core.measure import pair as paired
+from otdist.core.progress import progress
+from otdist.core.result import Arcs, ConvergenceWarning, OTResult, SlicedResult
+from otdist.core.task import Task, of_pair
+from otdist.line import univariate
+from otdist.sliced import directions as families
+from otdist.sliced.bounds import detached, prove, slice_bracket
+from otdist.sliced.directions import Directions
+from otdist.sliced.slices import mean_slice_cost, of_batch, slice_costs
+
+DEFAULT_PROJECTIONS = 256
+SINGLE_POWER = 4.0
+"""The largest p for which float32 is enough."""
+MODERATE_POWER = 16.0
+"""The largest p for which float64 is enough as the samples are."""
+MOST_PROJECTIONS = 1 << 16
+"""Where adding directions for `stderr_rtol` ends, with a warning."""
+
+
+def sliced_wasserstein(
+    x: Any,
+    y: Any,
+    *,
+    a: Any = None,
+    b: Any = None,
+    p: float = 1,
+    n_projections: int | None = None,
+    directions: Any = None,
+    seed: int | None = 0,
+    stderr_rtol: float | None = None,
+) -> SlicedResult:
+    r"""SW_p between two weighted samples: W_p^p averaged over directions, then the root.
+
+    Args:
+        x: Points of the first sample, shape (n, d), or (n,) on the line. Of dask arrays the slices
+            are sketched: `error` of the result bounds what that costs.
+        y: Points of the second sample, shape (m, d) or (m,).
+        a: Weights of x, shape (n,), of sum one; uniform when None.
+        b: Weights of y, shape (m,).
+        p: Exponent, ≥ 1.
+        n_projections: Number of directions; 256 when None. More directions lower `stderr`.
+        directions: Unit rows, shape (L, d), taken as independent draws; or how to draw them:
+            "orthogonal" (blocks of orthonormal rows; the default), "qmc" (low discrepancy; the
+            most precise for d = 2) or "iid".
+        seed: Of the directions, which are the same for numpy and torch; None draws fresh ones.
+        stderr_rtol: Add directions until stderr ≤ stderr_rtol · distance.
+
+    Returns:
+        distance (units of x), cost, the Monte-Carlo stderr of the distance (NaN when one direction
+        leaves it unknown), the slices and the directions; ``.bracket`` certifies W_p itself.
+
+    Raises:
+        TypeError: samples that are not numeric, or numpy mixed with torch.
+        ValueError: points not finite, dimensions differ, bad weights, p < 1, directions that are
+            not unit rows of dimension d, or an option that cannot apply.
+
+    Gradients: `distance` and `cost` in x, y, a, b, first order; 0 for identical samples.
+        Directions, `slices` and `stderr` carry no graph.
+    Cost: O(L (n + m) (d + log(n + m))) time; memory O((n + m) d) plus a block of 2^21 projections.
+    Reference: Bonneel, Rabin, Peyré, Pfister (2015), Sliced and Radon Wasserstein barycenters.
+
+    >>> sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]], p=2, directions=[[1.0, 0.0]]).distance
+    3.0
+    """
+    if is_large(x, y, a, b):
+        drawn = {"n_projections": n_projections, "directions": directions, "seed": seed}
+        return hand_over(
+            "sliced_wasserstein", x, y, a=a, b=b, p=p, stderr_rtol=stderr_rtol, **drawn
+        )
+    started = time.perf_counter()
+    pair, p = paired(x, y, a, b), check_p(p)
+    d = pair.x.points.shape[1]
+    check_rtol(stderr_rtol)
+    checks.seed(seed)
+    fixed = directions is not None and not isinstance(directions, str)
+    if fixed and stderr_rtol is not None:
+        raise ValueError("stderr_rtol adds directions of its own: leave out directions")
+    rng = np.random.default_rng(seed)
+    chosen = choose(directions, n_projections, d, rng)
+    if stderr_rtol is not None and d > 1:
+        kind = directions or "orthogonal"
+        chosen = _enough(pair, p, chosen, partial(families.draw, kind, d=d, rng=rng), stderr_rtol)
+    return evaluate(pair, p, chosen, started)
+
+
+def choose(
+    directions: Any, n_projections: int | None, d: int, rng: np.random.Generator
+) -> Directions:
+    """The directions that a caller asks for, drawn or given."""
+    if directions is None or isinstance(directions, str):
+        count = check_count(DEFAULT_PROJECTIONS if n_projections is None else n_projections)
+        return families.draw(directions or "orthogonal", count, d, rng)
+    if n_projections is not None:
+        raise ValueError("pass n_projections or an array of directions, not both")
+    return given(directions, d)
+
+
+def given(directions: Any, d: int | None = None) -> Directions:
+    """A caller's directions, numpy or torch, in d dimensions if that is known."""
+    rows = as_tensor(directions, "directions")
+    return families.given(rows.detach().cpu().double().numpy(), d)
+
+
+def check_count(number: Any, name: str = "n_projections") -> int:
+    """A positive number of directions, or of something else by `name`."""
+    if isinstance(number, bool) or not isinstance(number, Integral):
+        raise TypeError(f"{name} must be an integer: got {type(number).__name__}")
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1: got {number}")
+    return int(number)
+
+
+def check_rtol(rtol: float | None) -> None:
+    """Raise unless `stderr_rtol` is None or a positive number."""
+    if rtol is not None:
+        checks.positive("stderr_rtol", rtol)
+
+
+def samples_of(pair: Pair, p: float) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Points and weights with their graph; None for uniform weights, which have fast paths.
+
+    High powers of small numbers underflow in float32: points are float64 then.
+    """
+    x, y = pair.x.points, pair.y.points
+    if p > SINGLE_POWER:
+        x, y = x.double(), y.double()
+    a = None if pair.x.uniform else pair.x.weights
+    b = None if pair.y.uniform else pair.y.weights
+    return x, y, a, b
+
+
+def _enough(pair: Pair, p: float, chosen: Directions, draw: Any, rtol: float) -> Directions:
+    """`chosen`, extended by independent replicates until the relative error is below `rtol`."""
+    x, y, a, b = samples_of(detached(pair), p)
+    samples = of_batch(x, y, a, b)
+
+    def costs(part: Directions) -> np.ndarray:
+        rows = torch.from_numpy(part.rows).to(x)
+        return slice_costs(samples, rows, p)[0].double().cpu().numpy()
+
+    values = costs(chosen)
+    while True:
+        value = float(values.mean()) ** (1 / p)
+        error = families.standard_error(values, chosen, p)
+        if error <= rtol * value:
+            return chosen
+        if len(chosen) >= MOST_PROJECTIONS:
+            warnings.warn(
+                f"{len(chosen)} directions leave a relative standard error of "
+                f"{error / value:.2g}, above stderr_rtol={rtol:g}: accept more error",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+            return chosen
+        # The error falls like L^(-1/2): aim a tenth beyond, but at most double at a time, since
+        # the estimate of the error is itself uncertain. NaN (one direction) doubles too.
+        wanted = np.inf if np.isnan(error) else len(chosen) * 1.1 * (error / (rtol * value)) ** 2
+        number = int(min(max(wanted - len(chosen), 16), max(len(chosen), 16)))
+        more = draw(count=min(number, MOST_PROJECTIONS - len(chosen)))
+        values = np.concatenate([values, costs(more)])
+        chosen = chosen.extend(more)
+
+
+def evaluate(pair: Pair, p: float, chosen: Directions, started: float) -> SlicedResult:
+    """SW_p over the chosen directions, with its graph."""
+    kept = detached(pair)
+    # On the line all slices are the same.
+    rows = chosen.rows[:1] if pair.x.points.shape[1] == 1 else chosen.rows
+    pair = _of_moderate_powers(pair, p, rows)
+    x, y, a, b = samples_of(pair, p)
+    mean, costs = mean_slice_cost(x, y, torch.from_numpy(rows).to(x), p, a, b)
+    costs = costs.expand(len(chosen))
+    units = of_pair(pair, p)
+    spread = families.standard_error(costs.detach().double().cpu().numpy(), chosen, p)
+    wide = replace(pair.kind, dtype=torch.promote_types(pair.kind.dtype, torch.float32))
+    return SlicedResult(
+        distance=pair.kind.number(units.distance(mean)),
+        cost=pair.kind.number(units.in_cost_units(mean)),
+        p=p,
+        stderr=spread * pair.scale,
+        slices=pair.kind.array(root(costs, p) * pair.scale),
+        directions=wide.array(torch.from_numpy(chosen.rows).to(wide.device)),
+        seconds=time.perf_counter() - started,
+        _bracket=partial(slice_bracket, kept, p, chosen.rows, chosen.replicate),
+    )
+
+
+def _of_moderate_powers(pair: Pair, p: float, rows: np.ndarray) -> Pair:
+    """The pair in units of SW_16 where p is above: SW_16 ≤ SW_p ≤ n^(1/16) SW_16, so that nothing
+    underflows.
+    """
+    if p <= MODERATE_POWER:
+        return pair
+    x, y, a, b = samples_of(detached(pair), p)
+    mean, _ = mean_slice_cost(x, y, torch.from_numpy(rows).to(x), MODERATE_POWER, a, b)
+    unit = float(mean) ** (1 / MODERATE_POWER)
+    if not unit > 0:
+        return pair
+    first, second = (replace(side, points=side.points.double() / unit) for side in (pair.x, pair.y))
+    return replace(pair, x=first, y=second, scale=pair.scale * unit)
+
+
+@dataclass(frozen=True)
+class Sliced:
+    """Solver for `wasserstein`: the cheapest plan that the order along a direction induces.
+
+    The distance is the cost of a feasible plan, an upper bound on W_p; slices and moments give the
+    lower one. In O(L (n + m)) time and O(n + m) memory, for samples that nothing else can take.
+
+    Attributes:
+        n_projections: Number of directions; 256 when None.
+        directions: As in `sliced_wasserstein`.
+        seed: Of the directions; None draws fresh ones.
+        progress: Show a spinner on stderr, when that is a terminal.
+
+    >>> Sliced(n_projections=0)
+    Traceback (most recent call last):
+    ValueError: n_projections must be at least 1: got 0
+    """
+
+    n_projections: int | None = None
+    directions: Any = None
+    seed: int | None = 0
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        if self.n_projections is not None:
+            check_count(self.n_projections)
+        if isinstance(self.directions, str):
+            families.check_kind(self.directions)
+        elif self.directions is not None:
+            if self.n_projections is not None:
+                raise ValueError("pass n_projections or an array of directions, not both")
+            given(self.directions)
+        checks.seed(self.seed)
+
+    def solve(self, task: Task, *, rtol: float = 0.0, start: OTResult | None = None) -> OTResult:
+        """The best slice plan and the bracket that slices prove.
+
+        Raises:
+            ValueError: `rtol` or `start` given, a cost matrix instead of points, or weights that
+                require a gradient (the plan is piecewise constant in the points only).
+        """
+        started = time.perf_counter()
+        pair = self._check(task, rtol, start)
+        chosen = choose(
+            self.directions,
+            self.n_projections,
+            pair.x.points.shape[1],
+            np.random.default_rng(self.seed),
+        )
+        kept = detached(pair)
+        with progress("slices", quiet=not self.progress) as say:
+            say(f"{len(chosen)} directions")
+            proof = prove(kept, task.p, chosen.rows, chosen.replicate)
+        proved = bracket(proof.lower, proof.upper, task.p, task.scale)
+        value = torch.tensor(proof.value, dtype=torch.float64, device=pair.kind.device)
+        points = [pair.x.points, pair.y.points]
+        forces = partial(_forces, kept, task.p, proof.arcs)
+        value = attach(value, points, forces)
+        return OTResult(
+            distance=task.kind.number(task.distance(value)),
+            cost=task.kind.number(task.in_cost_units(value)),
+            p=task.p,
+            lower=proved.lower,
+            upper=proved.upper,
+            solver="sliced",
+            converged=True,
+            message=f"best plan of {len(chosen)} directions",
+            iterations=len(chosen),
+            seconds=time.perf_counter() - started,
+            _potentials=partial(_slice_potentials, task.p, kept, proof.best),
+            _plan=partial(proof.arcs.sparse, task.kind),
+        )
+
+    def _check(self, task: Task, rtol: float, start: OTResult | None) -> Pair:
+        if task.pair is None:
+            raise ValueError("Sliced projects points: a cost matrix has none; use Exact()")
+        if rtol:
+            raise ValueError("Sliced cannot reach a given rtol: leave it out, or use Exact()")
+        if start is not None:
+            raise ValueError("Sliced takes no start: leave it out")
+        weights = (task.pair.x.weights, task.pair.y.weights)
+        if torch.is_grad_enabled() and any(w.requires_grad for w in weights):
+            raise ValueError(
+                "the plan of Sliced has no gradient in the weights: use sliced_wasserstein, "
+                "Exact(), or detach the weights"
+            )
+        return task.pair
+
+
+def _forces(pair: Pair, p: float, arcs: Arcs) -> tuple[Tensor, Tensor]:
+    """Gradient of the cost of the plan: exact, since the order along a line is locally fixed."""
+    return plan_gradients(pair.x.points, pair.y.points, p, arcs)
+
+
+def _slice_potentials(p: float, pair: Pair, direction: Tensor) -> tuple[Any, Any]:
+    """Potentials of the best slice: feasible, because a projection shortens every distance."""
+    x, y, a, b = samples_of(pair, p)
+    f, g = univariate.potentials(x.double() @ direction, y.double() @ direction, p, a, b)
+    units = of_pair(pair, p)
+    return pair.kind.array(units.in_cost_units(f)), pair.kind.array(units.in_cost_units(g))

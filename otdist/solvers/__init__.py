@@ -1,1 +1,0 @@
-"""The solvers: one algorithm, one file, each a small frozen dataclass or a few functions."""

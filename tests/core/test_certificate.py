@@ -1,0 +1,121 @@
+"""Evidence becomes a bracket: whatever the evidence, the truth is inside."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otdist.core.certificate import bracket, lower_from_potentials, upper_from_plan
+from otdist.core.point_cost import MatrixCost, PointCost
+from otdist.core.result import Arcs
+
+F = torch.float64
+
+
+def problem(n: int, m: int, d: int, seed: int):
+    draw = torch.Generator().manual_seed(seed)
+    x, y = (torch.randn(k, d, generator=draw, dtype=F) for k in (n, m))
+    a, b = (torch.rand(k, generator=draw, dtype=F) for k in (n, m))
+    return x, y, a / a.sum(), b / b.sum(), draw
+
+
+def optimum(cost: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> float:
+    from scipy.optimize import linprog
+
+    n, m = cost.shape
+    rows = torch.kron(torch.eye(n, dtype=F), torch.ones(1, m, dtype=F))
+    columns = torch.kron(torch.ones(1, n, dtype=F), torch.eye(m, dtype=F))
+    solution = linprog(
+        cost.flatten().numpy(), A_eq=torch.cat([rows, columns]).numpy(),
+        b_eq=torch.cat([a, b]).numpy(),
+    )  # fmt: skip
+    return float(solution.fun)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 7), st.integers(1, 7), st.integers(1, 30), st.sampled_from([1.0, 1.5, 2.0, 3.0]),
+    st.integers(0, 999), st.floats(0, 100),
+)  # fmt: skip
+def test_any_potential_bounds_from_below(
+    n: int, m: int, d: int, p: float, seed: int, size: float
+) -> None:
+    x, y, a, b, draw = problem(n, m, d, seed)
+    cost = PointCost(x, y, p)
+    truth = optimum(cost.dense(), a, b)
+    f = size * torch.randn(n, generator=draw, dtype=F)
+    bound = lower_from_potentials(cost, a, b, f=f)
+    assert bound.cost <= truth * (1 + 1e-9)
+    assert bound.cost <= bound.value
+    excess = bound.f[:, None] + bound.g - cost.dense()
+    assert float(excess.max()) <= 1e-15 * (cost.largest + 10 * size + 1)
+
+
+def test_the_optimal_potential_closes_the_gap() -> None:
+    x, y, a, b, _ = problem(6, 5, 2, 0)
+    cost = PointCost(x, y, 1)
+    truth = optimum(cost.dense(), a, b)
+    from scipy.optimize import linprog
+
+    n, m = cost.shape
+    matrix = torch.zeros(n * m, n + m, dtype=F)
+    for i in range(n):
+        for j in range(m):
+            matrix[i * m + j, i] = matrix[i * m + j, n + j] = 1
+    dual = linprog(
+        -torch.cat([a, b]).numpy(), A_ub=matrix.numpy(), b_ub=cost.dense().flatten().numpy(),
+        bounds=(None, None),
+    )  # fmt: skip
+    bound = lower_from_potentials(cost, a, b, g=torch.from_numpy(dual.x[n:]))
+    assert bound.cost == pytest.approx(truth, rel=1e-8)
+
+
+def test_unknown_potentials_are_extended() -> None:
+    x, y, a, b, _ = problem(4, 3, 2, 1)
+    f = torch.tensor([0.1, -math.inf, 0.0, -math.inf], dtype=F)
+    bound = lower_from_potentials(PointCost(x, y, 2), a, b, f=f)
+    assert torch.isfinite(bound.f).all()
+    assert torch.isfinite(bound.g).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_impossible_potentials_are_refused(bad: float) -> None:
+    x, y, a, b, _ = problem(3, 3, 2, 1)
+    with pytest.raises(ValueError, match="potential must be finite"):
+        lower_from_potentials(PointCost(x, y, 2), a, b, f=torch.tensor([0.0, bad, 0.0], dtype=F))
+
+
+def test_one_side_only() -> None:
+    x, y, a, b, _ = problem(3, 3, 2, 1)
+    with pytest.raises(ValueError, match="one of f and g"):
+        lower_from_potentials(PointCost(x, y, 2), a, b)
+
+
+def test_a_plan_that_misses_its_marginals_is_charged() -> None:
+    cost = MatrixCost(torch.tensor([[0.0, 10.0], [10.0, 0.0]], dtype=F))
+    a = b = torch.tensor([0.5, 0.5], dtype=F)
+    whole = Arcs(torch.tensor([0, 1]), torch.tensor([0, 1]), a, (2, 2))
+    short = Arcs(whole.rows, whole.cols, torch.tensor([0.5, 0.4], dtype=F), (2, 2))
+    assert upper_from_plan(cost, a, b, whole) == (0.0, 0.0)
+    # 0.1 of mass is not placed on either side: at worst it travels the longest way.
+    assert upper_from_plan(cost, a, b, short)[1] >= 0.1 * 10
+
+
+def test_powers_that_underflow_do_not_close_the_bracket() -> None:
+    x, y = torch.zeros(1, 2, dtype=torch.float64), torch.full((1, 2), 1e-3, dtype=torch.float64)
+    one, at = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.int64)
+    arcs = Arcs(at, at, one, (1, 1))
+    value, upper = upper_from_plan(PointCost(x, y, 200.0), one, one, arcs)
+    assert value == 0
+    assert bracket(0.0, upper, 200.0, 1.0).upper > 1e-3 * 2**0.5
+    assert upper_from_plan(PointCost(x, x, 200.0), one, one, arcs) == (0.0, 0.0)
+
+
+def test_bracket_takes_the_root_outward_and_clamps() -> None:
+    proof = bracket(-1.0, 4.0, 2.0, 3.0)
+    assert proof.lower == 0
+    assert 6 <= proof.upper <= 6 * (1 + 1e-14)

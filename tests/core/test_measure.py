@@ -1,0 +1,87 @@
+"""Measures: the change of units is exact, and bad input is refused by name."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otdist.core import measure
+
+coordinates = st.one_of(
+    st.floats(-1e150, 1e150),
+    st.floats(-1, 1),
+    st.floats(0, 1).map(lambda v: 1e8 + v),
+    st.floats(-1e-310, 1e-310),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=6))
+def test_the_frame_is_exact(rows: list[tuple[float, float]]) -> None:
+    x = np.array(rows)
+    pair = measure.pair(x, x[::-1])
+    for raw, point in zip(x.tolist(), pair.x.points.tolist(), strict=True):
+        for value, scaled, centre in zip(raw, point, pair.centre.tolist(), strict=True):
+            exact = (Fraction(value) - Fraction(centre)) / Fraction(pair.scale)
+            # Below the smallest normal number digits end, far under the largest coordinate.
+            assert abs(Fraction(scaled) - exact) <= Fraction(2) ** -1074
+
+
+def test_offset_is_removed_and_size_normalised() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 3)) * 1e-3 + 1e8
+    pair = measure.pair(x, x)
+    assert 0.1 < float(pair.x.points.abs().max()) <= 2
+    assert np.array_equal(pair.x.points.numpy() * pair.scale + pair.centre.numpy(), x)
+
+
+def test_one_dimension_becomes_a_column() -> None:
+    assert measure.pair([1.0, 2.0], [[3.0]]).x.points.shape == (2, 1)
+
+
+def test_weights_are_normalised_exactly() -> None:
+    a = np.array([0.5, 0.5 + 5e-7], dtype=np.float32)
+    pair = measure.pair([1.0, 2.0], [0.0], a=a)
+    assert pair.x.weights.dtype == torch.float64
+    assert abs(float(pair.x.weights.sum()) - 1) < 1e-15
+    assert not pair.x.uniform
+    assert pair.y.uniform
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        ({"x": [[0.0, float("nan")], [float("inf"), 0.0]]}, "1 NaN, first at row 0; 1 infinite"),
+        ({"y": [[0.0, 0.0], [float("nan"), 1.0]]}, "y must be finite: found 1 NaN, first at row 1"),
+        ({"x": []}, "x must hold at least one point"),
+        ({"x": np.zeros((2, 0))}, "x must hold at least one coordinate"),
+        ({"x": np.zeros((2, 2, 2))}, r"x must have shape \(n, d\)"),
+        ({"x": 3.0}, r"x must have shape \(n, d\)"),
+        ({"x": [[1.0, 2.0, 3.0]]}, "same dimension"),
+        ({"a": [1.0]}, r"a must hold one weight per point of x, shape \(2,\): got shape \(1,\)"),
+        ({"a": [2.0, -1.0]}, "a must be non-negative: got -1 at entry 1"),
+        ({"b": [0.5, 0.6]}, r"b must sum to 1 within 1e-06: got 1.1; pass b / b.sum\(\)"),
+        ({"b": [0.5, float("nan")]}, "b must be finite"),
+        ({"a": [0.0, 0.0]}, "a must sum to 1"),
+    ],
+)
+def test_refusals(change: dict, text: str) -> None:
+    sample = {"x": [[0.0, 0.0], [1.0, 0.0]], "y": [[0.0, 1.0], [1.0, 1.0]]} | change
+    with pytest.raises(ValueError, match=text):
+        measure.pair(**sample)
+
+
+@pytest.mark.parametrize("p", [0.5, -1, float("nan"), float("inf")])
+def test_p_out_of_range(p: float) -> None:
+    with pytest.raises(ValueError, match="p must be finite and at least 1"):
+        measure.check_p(p)
+
+
+@pytest.mark.parametrize("p", ["2", True, None, [1, 2]])
+def test_p_not_a_number(p: object) -> None:
+    with pytest.raises(TypeError, match="p must be a number"):
+        measure.check_p(p)

@@ -1,0 +1,101 @@
+"""A batch of small entropic problems gives what each gives alone: values, gradients, limits."""
+
+import pytest
+import torch
+
+from otdist.core.result import ConvergenceWarning
+from otdist.entropic import entropic_batch
+from otdist.losses import SinkhornLoss
+
+
+def batch(seed: int = 0, entries: int = 5, n: int = 20, m: int = 30, d: int = 3):
+    generator = torch.Generator().manual_seed(seed)
+    options = {"generator": generator, "dtype": torch.float64}
+    x, y = torch.randn(entries, n, d, **options), 1.5 * torch.randn(entries, m, d, **options)
+    x = x * torch.logspace(-1, 1, entries, dtype=torch.float64)[:, None, None]
+    a, b = torch.rand(entries, n, **options) + 0.1, torch.rand(entries, m, **options) + 0.1
+    return x, y, a / a.sum(-1, keepdim=True), b / b.sum(-1, keepdim=True)
+
+
+def solved(loss: SinkhornLoss, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    leaves = [z.clone().requires_grad_() for z in inputs]
+    values = loss(*leaves)
+    factors = torch.arange(1.0, len(values) + 1, dtype=values.dtype)
+    return values.detach(), *torch.autograd.grad((values * factors).sum(), leaves)
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2])
+@pytest.mark.parametrize("eps", [None, 0.3])
+@pytest.mark.parametrize("debias", [True, False])
+def test_equals_each_alone(p, eps, debias, monkeypatch):
+    loss = SinkhornLoss(p, eps, debias=debias, reduction="none", tol=1e-9)
+    together = solved(loss, *batch())
+    monkeypatch.setattr(entropic_batch, "LARGEST", 0)
+    for ours, alone in zip(together, solved(loss, *batch()), strict=True):
+        torch.testing.assert_close(ours, alone, rtol=1e-6, atol=1e-6 * float(alone.abs().max()))
+
+
+def test_equal_entries_cost_nothing_and_pull_nothing():
+    x, *_ = batch()
+    values, grad_x, grad_y = solved(SinkhornLoss(reduction="none"), x, x)
+    assert not values.any()
+    assert not grad_x.any()
+    assert not grad_y.any()
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_units_do_not_matter(unit):
+    x, y, *_ = (z.float() for z in batch())
+    loss = SinkhornLoss(reduction="none")
+    torch.testing.assert_close(loss(x * unit, y * unit) / unit**2, loss(x, y), rtol=1e-3, atol=0)
+
+
+def test_pieces_of_a_large_batch_are_put_together(monkeypatch):
+    loss, (x, y, *_) = SinkhornLoss(reduction="none", tol=1e-9), batch(entries=7)
+    whole = loss(x, y)
+    monkeypatch.setattr(entropic_batch, "ENTRIES", 2 * 30 * 30)
+    torch.testing.assert_close(loss(x, y), whole, rtol=1e-9, atol=0)
+
+
+def test_leading_dimensions_and_shared_weights():
+    x, y, a, _ = batch(entries=6)
+    loss = SinkhornLoss(reduction="none", tol=1e-9)
+    folded = loss(x.view(2, 3, 20, 3), y.view(2, 3, 30, 3), a[0])
+    torch.testing.assert_close(folded.view(-1), loss(x, y, a[:1].expand(6, -1)), rtol=1e-9, atol=0)
+
+
+def test_a_small_eps_raises_the_precision():
+    x, y, *_ = (z.float() for z in batch())
+    loss, fine = SinkhornLoss(eps=1e-3, reduction="none"), SinkhornLoss(eps=1e-3, reduction="none")
+    torch.testing.assert_close(
+        loss(x, y), fine(x.double(), y.double()).float(), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_weights_of_zero_are_left_to_the_single_path():
+    x, y, a, b = batch()
+    a = a.clone()
+    a[0, 0] = 0.0
+    a = a / a.sum(-1, keepdim=True)
+    loss = SinkhornLoss(reduction="none", tol=1e-9)
+    values = loss(x, y, a, b)
+    torch.testing.assert_close(values[0], loss(x[0, 1:], y[0], a[0, 1:], b[0]), rtol=1e-6, atol=0)
+
+
+def test_not_converged_warns():
+    x, y, *_ = batch()
+    with pytest.warns(ConvergenceWarning, match="raise eps, max_iter or tol"):
+        SinkhornLoss(max_iter=1)(x, y)
+
+
+def test_points_that_are_not_finite_are_named():
+    x, y, *_ = batch()
+    x[1, 3, 0] = torch.nan
+    with pytest.raises(ValueError, match="x must be finite"):
+        SinkhornLoss()(x, y)
+
+
+def test_an_eps_out_of_reach_is_refused():
+    x, y, *_ = batch()
+    with pytest.raises(ValueError, match="eps must be within reach of the costs"):
+        SinkhornLoss(eps=1e-14)(x, y)

@@ -1,0 +1,302 @@
+"""Column generation: equal to the dense simplex, proved for all pairs, and bounded when stopped."""
+
+import time
+import warnings
+
+import numpy as np
+import ot
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import otdist
+from otdist.core.point_cost import MatrixCost, PointCost
+from otdist.core.result import Arcs, ConvergenceWarning
+from otdist.exact import boxed, column_generation, exact
+from otdist.exact.pricing import Pricer
+from otdist.line.merge import deal, merge
+
+COST_RTOL = 1e-9  # of the cost, or of 1e-12 of the largest pair where the cost all but vanishes
+MARGINAL_ATOL = 1e-12
+
+
+@pytest.fixture(autouse=True)
+def no_dense(monkeypatch):
+    """Everything here goes through column generation, whatever its size."""
+    monkeypatch.setattr(exact, "DENSE_PAIRS", 0)
+
+
+def clouds(kind, n, m, d, rng):
+    if kind == "integers":
+        return rng.integers(0, 4, (n, d)).astype(float), rng.integers(0, 4, (m, d)).astype(float)
+    if kind == "lattice":
+        side = 8
+        grid = np.stack(np.unravel_index(np.arange(side**2), (side, side)), 1).astype(float)
+        grid = np.pad(grid, ((0, 0), (0, d - 2)))
+        return grid[np.arange(n) % side**2], grid[np.arange(m) % side**2] + 1
+    if kind == "clusters":
+        x = 100 * rng.integers(0, 3, (n, 1)) + 1e-4 * rng.normal(size=(n, d))
+        return x, 100 * rng.integers(0, 3, (m, 1)) + 1e-4 * rng.normal(size=(m, d))
+    if kind == "far":
+        return 1e6 + rng.normal(size=(n, d)), 1e6 + rng.normal(size=(m, d))
+    return rng.normal(size=(n, d)), 1.2 * rng.normal(size=(m, d)) + 0.5
+
+
+def weights(kind, n, rng):
+    if kind == "uniform":
+        return np.full(n, 1 / n)
+    if kind == "wide":
+        w = 10 ** rng.uniform(-12, 0, n)
+    else:
+        w = rng.random(n) * (rng.random(n) < 0.7)
+        w[0] = 1.0
+    return w / w.sum()
+
+
+def check(result, x, y, a, b, p):
+    cost = np.linalg.norm(x[:, None] - y[None], axis=2) ** p
+    truth = float(np.asarray(ot.emd2(a, b, cost, numItermax=10**7)))
+    scale = max(abs(truth), 1e-12 * cost.max(), 1e-300)
+    assert abs(result.cost - truth) <= COST_RTOL * scale
+    plan = result.plan
+    assert np.abs(np.asarray(plan.sum(1)).ravel() - a).max() <= MARGINAL_ATOL
+    assert np.abs(np.asarray(plan.sum(0)).ravel() - b).max() <= MARGINAL_ATOL
+    assert plan.nnz <= len(a) + len(b) - 1
+    f, g = result.potentials
+    assert (f[:, None] + g - cost).max() <= 1e-13 * max(cost.max(), 1e-300)
+    assert result.converged
+    assert result.lower <= result.distance <= result.upper
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(
+    n=st.integers(1, 60),
+    m=st.integers(1, 60),
+    d=st.integers(2, 11),
+    p=st.sampled_from([1.0, 1.5, 2.0, 3.0]),
+    points=st.sampled_from(["normal", "integers", "lattice", "clusters", "far"]),
+    masses=st.sampled_from(["uniform", "random", "wide"]),
+    seed=st.integers(0, 2**20),
+)
+def test_equals_the_dense_simplex(n, m, d, p, points, masses, seed):
+    rng = np.random.default_rng(seed)
+    x, y = clouds(points, n, m, d, rng)
+    a, b = weights(masses, n, rng), weights(masses, m, rng)
+    check(otdist.wasserstein(x, y, a=a, b=b, p=p), x, y, a, b, p)
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0])
+@pytest.mark.parametrize("d", [2, 10])
+def test_several_rounds_end_at_the_optimum(p, d, monkeypatch):
+    monkeypatch.setattr(column_generation, "_NEAREST", 3)
+    rng = np.random.default_rng(0)
+    x, y = clouds("normal", 400, 300, d, rng)
+    a, b = weights("random", 400, rng), weights("uniform", 300, rng)
+    result = otdist.wasserstein(x, y, a=a, b=b, p=p)
+    assert result.iterations > 1
+    check(result, x, y, a, b, p)
+
+
+def test_a_given_matrix():
+    rng = np.random.default_rng(1)
+    cost = rng.random((150, 120))
+    result = otdist.transport(cost)
+    a, b = np.full(150, 1 / 150), np.full(120, 1 / 120)
+    assert result.cost == pytest.approx(ot.emd2(a, b, cost, numItermax=10**7), rel=COST_RTOL)
+    assert result.upper - result.lower <= 1e-9
+
+
+@pytest.mark.parametrize("n", [64, 1000])
+def test_identical_samples_cost_nothing(n):
+    x = np.random.default_rng(2).normal(size=(n, 3))
+    result = otdist.wasserstein(x, x[::-1], p=2)
+    assert result.distance == 0
+    assert result.lower == 0
+
+
+def test_a_translation_is_exact_beside_its_size():
+    x = np.random.default_rng(3).normal(size=(500, 5))
+    shift = np.full(5, 2.0**-12)
+    result = otdist.wasserstein(x, x + shift, p=2)
+    assert result.distance == pytest.approx(np.linalg.norm(shift), rel=1e-8)
+    assert result.lower == pytest.approx(result.upper, rel=1e-6)
+
+
+def test_gradient_is_that_of_the_dense_simplex(monkeypatch):
+    rng = np.random.default_rng(4)
+    grads = []
+    for pairs in (0, 10**9):
+        monkeypatch.setattr(exact, "DENSE_PAIRS", pairs)
+        rng = np.random.default_rng(4)
+        x = torch.tensor(rng.normal(size=(40, 3)), requires_grad=True)
+        otdist.wasserstein(x, torch.tensor(rng.normal(size=(30, 3))), p=2).cost.backward()
+        grads.append(x.grad)
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-12)
+
+
+def test_rtol_stops_early_with_a_proof(monkeypatch):
+    monkeypatch.setattr(column_generation, "_NEAREST", 2)
+    rng = np.random.default_rng(5)
+    x, y = clouds("normal", 600, 600, 2, rng)
+    full, early = (otdist.wasserstein(x, y, p=2, rtol=rtol) for rtol in (0.0, 0.05))
+    assert early.iterations < full.iterations
+    assert early.converged
+    assert early.upper - early.lower <= 0.05 * early.lower
+    assert early.lower <= full.distance <= early.upper
+    assert early.gap > 0
+
+
+def test_max_seconds_returns_the_bracket_so_far(monkeypatch):
+    monkeypatch.setattr(column_generation, "_NEAREST", 1)
+    rng = np.random.default_rng(6)
+    x, y = clouds("normal", 500, 500, 2, rng)
+    with pytest.warns(ConvergenceWarning, match="max_seconds"):
+        stopped = otdist.wasserstein(x, y, solver=otdist.Exact(max_seconds=1e-6))
+    truth = otdist.wasserstein(x, y).distance
+    assert not stopped.converged
+    assert stopped.gap > 0
+    assert stopped.lower <= truth <= stopped.upper
+
+
+@pytest.mark.parametrize("when", ["start", "restrict", "price"])
+def test_an_interrupt_returns_the_bracket_so_far(when, monkeypatch):
+    rng = np.random.default_rng(7)
+    x, y = clouds("normal", 300, 200, 3, rng)
+    truth = otdist.wasserstein(x, y).distance
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    where = {
+        "start": (column_generation, "entropic_start"),
+        "restrict": (column_generation.boxed, "solve"),
+        "price": (column_generation._Run, "_price"),
+    }[when]
+    monkeypatch.setattr(*where, interrupt)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        result = otdist.wasserstein(x, y)
+    assert not result.converged
+    assert result.lower <= truth <= result.upper
+    assert np.asarray(result.plan.sum()) == pytest.approx(1.0)
+
+
+def test_a_start_saves_the_entropic_steps_and_changes_nothing(monkeypatch):
+    rng = np.random.default_rng(8)
+    x, y = clouds("normal", 300, 300, 5, rng)
+    first = otdist.wasserstein(x, y, p=2)
+    moved = x + 1e-3 * rng.normal(size=x.shape)
+    cold = otdist.wasserstein(moved, y, p=2)
+
+    def unwanted(*args):
+        raise AssertionError("a start replaces the entropic potential")
+
+    monkeypatch.setattr(column_generation, "entropic_start", unwanted)
+    warm = otdist.wasserstein(moved, y, p=2, start=first)
+    assert warm.cost == pytest.approx(cold.cost, rel=COST_RTOL)
+
+
+@pytest.mark.parametrize("pairs", [0, 10**9])
+def test_a_single_target(pairs, monkeypatch):
+    monkeypatch.setattr(exact, "DENSE_PAIRS", pairs)
+    x = np.random.default_rng(12).normal(size=(50, 3))
+    result = otdist.wasserstein(x, np.zeros((1, 3)))
+    assert result.distance == pytest.approx(np.linalg.norm(x, axis=1).mean(), rel=1e-12)
+
+
+def test_bad_options_name_themselves():
+    with pytest.raises(ValueError, match="max_seconds must be positive"):
+        otdist.Exact(max_seconds=0)
+
+
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pricing_misses_no_violation(p, dtype):
+    rng = np.random.default_rng(9)
+    x, y = (torch.from_numpy(v) for v in clouds("clusters", 200, 300, 4, rng))
+    cost = PointCost(x - 100, y - 100, p)
+    g = torch.from_numpy(rng.normal(size=300))
+    f, _ = cost.ctransform(g)
+    f = f + 1e-3 * torch.from_numpy(rng.random(200))
+    i, j = Pricer(cost, dtype).below(f, g, Pricer(cost, dtype).error, 10**6) or (None, None)
+    assert i is not None
+    assert j is not None
+    listed = torch.zeros(200, 300, dtype=torch.bool)
+    listed[i, j] = True
+    violating = cost.dense() - f[:, None] - g < 0
+    assert violating.any()
+    assert not (violating & ~listed).any()
+
+
+def test_pricing_gives_up_on_too_many():
+    cost = MatrixCost(torch.rand(100, 100, dtype=torch.float64))
+    one = torch.ones(100, dtype=torch.float64)
+    assert Pricer(cost).below(one, one, 0.0, limit=50) is None
+
+
+def test_nearest_holds_the_k_nearest():
+    rng = np.random.default_rng(10)
+    x, y = (torch.from_numpy(rng.normal(size=(k, 3))) for k in (50, 2000))
+    cost = PointCost(x, y, 2.0)
+    g = torch.from_numpy(rng.normal(size=2000))
+    i, j, low, spread = Pricer(cost).nearest(g, 4)
+    reduced = cost.dense() - g
+    assert (torch.bincount(i, minlength=50) >= 4).all()
+    torch.testing.assert_close(low, reduced.amin(1), rtol=1e-4, atol=1e-4)
+    assert (reduced[i, j] <= (low + spread)[i] + 1e-4).all()
+
+
+def test_nearest_reaches_farther_at_every_scale():
+    rng = np.random.default_rng(12)
+    x, y = (torch.from_numpy(rng.normal(size=(k, 3))) for k in (70, 1100))
+    cost = PointCost(x, y, 2.0)
+    g = torch.from_numpy(rng.normal(size=1100))
+    reduced = (cost.dense() - g).numpy()
+    i, j, _, _ = Pricer(cost, torch.float64).nearest(g, 4, farther=3)
+    pairs = set(zip(i.tolist(), j.tolist(), strict=True))
+    for stride in (8, 64):  # 512 would leave two columns to choose three from
+        for row in range(70):
+            thinned = np.arange(row % stride, 1100 // stride * stride, stride)
+            for column in thinned[np.argsort(reduced[row, thinned])[:3]]:
+                assert (row, int(column)) in pairs
+    assert len(i) == len(Pricer(cost, torch.float64).nearest(g, 4)[0]) + 70 * 2 * 3
+
+
+def test_box_holds_the_duals_and_drops_mass_that_has_no_way():
+    supplies = boxed.Supplies.of(np.array([0.5, 0.5]), np.array([0.5, 0.5]))
+    box = np.array([1.0, 1.0]), np.array([1.0, 1.0])
+    only = boxed.solve(supplies, np.array([0, 1]), np.array([0, 0]), np.array([0.0, 0.25]), box)
+    assert only.mass.sum() == pytest.approx(0.5)
+    assert only.dropped_a.sum() == pytest.approx(0.5)
+    assert only.dropped_b == pytest.approx([0.0, 0.5])
+    assert max(only.u.max(), only.v.max()) <= 1 + 1e-12
+
+
+def test_merged_plans_deal_out_every_member():
+    rng = np.random.default_rng(11)
+    x = torch.from_numpy(rng.integers(0, 3, (50, 2)).astype(float))
+    a = torch.from_numpy(weights("random", 50, rng))
+    side = merge(x, a)
+    assert len(side.first) <= 9
+    assert float(side.weights.sum()) == pytest.approx(1.0)
+    k = torch.arange(len(side.first))
+    plan = deal(Arcs(k, k, side.weights, (len(k), len(k))), side, a, side, a)
+    reached = torch.zeros(50, dtype=torch.float64).index_add_(0, plan.rows, plan.mass)
+    torch.testing.assert_close(reached, a, rtol=0, atol=MARGINAL_ATOL)
+    assert bool((x[plan.rows] == x[plan.cols]).all())
+
+
+@pytest.mark.slow
+def test_integer_data_and_lattices_end_fast():
+    side = np.stack(np.unravel_index(np.arange(2500), (50, 50)), 1).astype(float)
+    begin = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = otdist.wasserstein(side, side + np.array([3.0, 0.0]), p=1)
+    assert result.distance == pytest.approx(3.0, rel=1e-12)
+    assert time.perf_counter() - begin < 60

@@ -1,0 +1,74 @@
+"""The adapter around POT: both ways of calling the sparse simplex, and failures."""
+
+import numpy as np
+import pytest
+
+from otdist.exact import network_simplex as simplex
+
+
+def problem(n=30, m=20, seed=0):
+    rng = np.random.default_rng(seed)
+    a, b = rng.random(n), rng.random(m)
+    cost = rng.random((n, m))
+    return a / a.sum(), b / b.sum(), cost
+
+
+def all_arcs(cost):
+    rows, cols = np.indices(cost.shape)
+    return rows.ravel(), cols.ravel(), cost.ravel()
+
+
+def value(flow, cost):
+    return float(flow.mass @ cost[flow.rows, flow.cols])
+
+
+def test_sparse_on_all_arcs_is_dense():
+    a, b, cost = problem()
+    dense = simplex.solve_dense(a, b, cost)
+    sparse = simplex.solve_sparse(a, b, *all_arcs(cost))
+    assert value(sparse, cost) == pytest.approx(value(dense, cost), rel=1e-12)
+
+
+def test_public_fallback_agrees_with_the_compiled_routine(monkeypatch):
+    a, b, cost = problem(seed=1)
+    direct = simplex.solve_sparse(a, b, *all_arcs(cost))
+    called = []
+
+    def gone(*args):
+        called.append(True)
+        raise AttributeError("emd_c_sparse")
+
+    monkeypatch.setattr(simplex, "_sparse_compiled", gone)
+    public = simplex.solve_sparse(a, b, *all_arcs(cost))
+    assert called
+    assert value(public, cost) == pytest.approx(value(direct, cost), rel=1e-12)
+    assert (public.f[:, None] + public.g - cost).max() < 1e-12
+
+
+def test_starting_duals_change_nothing_but_the_way():
+    a, b, cost = problem(seed=2)
+    cold = simplex.solve_sparse(a, b, *all_arcs(cost))
+    warm = simplex.solve_sparse(a, b, *all_arcs(cost), f=cold.f, g=cold.g)
+    assert value(warm, cost) == pytest.approx(value(cold, cost), rel=1e-12)
+
+
+def test_duals_are_feasible_and_tight():
+    a, b, cost = problem(seed=3)
+    flow = simplex.solve_sparse(a, b, *all_arcs(cost))
+    reduced = cost - flow.f[:, None] - flow.g
+    assert reduced.min() > -1e-12
+    assert np.abs(reduced[flow.rows, flow.cols]).max() < 1e-12
+
+
+def test_zero_cost_arcs_are_arcs():
+    a = b = np.array([0.5, 0.5])
+    flow = simplex.solve_sparse(a, b, np.array([0, 1]), np.array([0, 1]), np.zeros(2))
+    assert sorted(flow.rows) == [0, 1]
+    assert flow.mass == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.filterwarnings("ignore:Problem infeasible")
+def test_arcs_that_cannot_carry_the_flow_raise():
+    a = b = np.array([0.5, 0.5])
+    with pytest.raises(simplex.SimplexError, match="infeasible"):
+        simplex.solve_sparse(a, b, np.array([0, 1]), np.array([0, 0]), np.ones(2))
