@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from otdist.core import measure, task
 from otdist.core.large import hand_over, is_large
+from otdist.core.modes import full_precision
 from otdist.core.result import OTResult
 from otdist.core.threads import single_thread
 from otdist.exact.exact import Exact
@@ -23,6 +24,7 @@ class Solver(Protocol):
         ...
 
 
+@full_precision()
 def wasserstein(
     x: Any,
     y: Any,
@@ -82,6 +84,7 @@ def wasserstein(
     return _solve(task.of_pair(pair, p), solver, rtol, start)
 
 
+@full_precision()
 def transport(
     cost: Any,
     *,

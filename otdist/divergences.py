@@ -17,6 +17,7 @@ from torch import Tensor
 from otdist.core.gradient import root
 from otdist.core.large import hand_over, is_large
 from otdist.core.measure import check_p, pair
+from otdist.core.modes import full_precision
 from otdist.core.result import Array, ConvergenceWarning, DivergenceResult, Number
 from otdist.core.task import of_pair
 from otdist.entropic import divergence, entropic
@@ -24,6 +25,7 @@ from otdist.entropic.sinkhorn import check_eps, check_stop, given_eps, not_conve
 from otdist.moments import gaussian, kernels
 
 
+@full_precision()
 def sinkhorn_divergence(
     x: Any,
     y: Any,
@@ -84,6 +86,7 @@ def sinkhorn_divergence(
     return _entropic((x, y, a, b), p, _Rule(eps, tol, max_iter), debias=True)
 
 
+@full_precision()
 def entropic_cost(
     x: Any,
     y: Any,
@@ -172,6 +175,7 @@ def _entropic(samples: tuple, p: float, rule: _Rule, *, debias: bool) -> Diverge
     )
 
 
+@full_precision()
 def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps: float) -> Array:
     r"""An entropic potential at new points: f(z) = −eps·log Σ_j b_j exp((g_j − ‖z − y_j‖^p)/eps).
 
@@ -217,6 +221,7 @@ def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps:
     return task.kind.array(task.in_cost_units(f))
 
 
+@full_precision()
 def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     r"""W_2 between the Gaussians with the samples' means and covariances (Bures–Wasserstein).
 
@@ -250,6 +255,7 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
     return measures.kind.number(root(gaussian.cost(measures), 2) * measures.scale)
 
 
+@full_precision()
 def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     r"""The energy distance √(2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖), any dimension.
 
@@ -283,6 +289,7 @@ def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     return measures.kind.number(root(squared * measures.scale, 2))
 
 
+@full_precision()
 def mmd(
     x: Any,
     y: Any,

@@ -17,10 +17,12 @@ import numpy as np
 import torch
 
 from otdist.core.arrays import enter
+from otdist.core.modes import full_precision
 from otdist.core.point_cost import PointCost
 from otdist.core.result import OTResult
 
 
+@full_precision()
 def barycentric_map(result: OTResult, y: Any) -> Any:
     """Where the plan sends each source on average.
 
@@ -55,6 +57,7 @@ def barycentric_map(result: OTResult, y: Any) -> Any:
     return kind.array(image if targets.ndim == 2 else image[:, 0])
 
 
+@full_precision()
 def extend_potential(result: OTResult, z: Any, y: Any) -> Any:
     """The source potential f at new points, by c-transform of the target potential.
 

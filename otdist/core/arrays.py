@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.large import is_large, refuse
+from otdist.core.modes import refuse_transforms
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -78,7 +79,8 @@ def as_tensor(value: Any, name: str) -> Tensor:
     """A tensor that shares the memory of `value` where it can; integers and booleans stay so.
 
     Raises:
-        TypeError: strings, objects, complex numbers; a dask array, which would be gathered whole.
+        TypeError: strings, objects, complex numbers; a dask array, which would be gathered whole;
+            a tensor of forward-mode differentiation or of torch.func.
         ValueError: ragged lists.
     """
     if is_large(value):
@@ -88,6 +90,7 @@ def as_tensor(value: Any, name: str) -> Tensor:
             raise TypeError(f"{name} must be real: got {value.dtype}")
         if value.layout != torch.strided:
             raise TypeError(f"{name} must be a dense tensor: got layout {value.layout}")
+        refuse_transforms(value, name)
         return value
     try:
         array = np.asarray(value)

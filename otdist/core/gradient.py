@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from otdist.core.modes import full_precision
 from otdist.core.result import Arcs
 
 
@@ -50,7 +51,7 @@ class _Envelope(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         inputs = ctx.saved_tensors
-        with torch.no_grad():
+        with torch.no_grad(), full_precision():
             slopes = [
                 (gradient * _aligned(grad, gradient)).to(like) if needed else None
                 for gradient, like, needed in zip(

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from otdist.core import checks
 from otdist.core.certificate import UNIT, bracket, lower_from_potentials, rounding_units
+from otdist.core.modes import full_precision
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs, ConvergenceWarning, OTResult
 from otdist.core.task import Task
@@ -258,6 +259,7 @@ def _shrink(columns: Tensor, b: Tensor) -> float:
     return max(1.0, float((columns / b.clamp(min=torch.finfo(b.dtype).tiny)).max()))
 
 
+@full_precision()
 def _plan(task: Task, f: Tensor, eps: float) -> Any:
     """The rounded plan with all its positive entries."""
     n, m = task.cost.shape

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from otdist.core.measure import WEIGHT_TOLERANCE
+from otdist.core.modes import refuse_transforms
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -157,6 +158,7 @@ def _check_samples(x: Tensor, y: Tensor) -> None:
     for name, sample in (("x", x), ("y", y)):
         if not isinstance(sample, Tensor):
             raise TypeError(f"{name} must be a torch tensor: got {type(sample).__name__}")
+        refuse_transforms(sample, name)
         if not sample.is_floating_point():
             raise TypeError(f"{name} must be floating point: got {sample.dtype}")
         if sample.ndim < 2 or 0 in sample.shape:
@@ -180,6 +182,7 @@ def _check_length(weights: Tensor | None, name: str, sample: Tensor) -> Tensor |
         return None
     if not isinstance(weights, Tensor):
         raise TypeError(f"{name} must be a torch tensor: got {type(weights).__name__}")
+    refuse_transforms(weights, name)
     if tuple(weights.shape) not in ((sample.shape[-2],), tuple(sample.shape[:-1])):
         raise ValueError(
             f"{name} must have shape {(sample.shape[-2],)} or {tuple(sample.shape[:-1])}: "

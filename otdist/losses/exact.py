@@ -7,6 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from otdist.core.measure import check_p, pair
+from otdist.core.modes import full_precision
 from otdist.core.task import of_pair
 from otdist.core.threads import single_thread
 from otdist.exact.exact import Exact
@@ -55,6 +56,7 @@ class ExactLoss(nn.Module):
         self.reduction = check_reduction(reduction)
         self.process_group = process_group
 
+    @full_precision()
     def forward(
         self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None
     ) -> Tensor:
@@ -66,10 +68,9 @@ class ExactLoss(nn.Module):
             a: Weights of x, (n,) or (..., n), of sum one; uniform when None.
             b: Weights of y.
         """
-        with torch.autocast(x.device.type if isinstance(x, Tensor) else "cpu", enabled=False):
-            batch = prepare(x, y, a, b, self.process_group)
-            values = [self._one(*entry) for entry in entries(batch)]
-            costs = torch.stack(values).view(batch.x.shape[:-2])
+        batch = prepare(x, y, a, b, self.process_group)
+        values = [self._one(*entry) for entry in entries(batch)]
+        costs = torch.stack(values).view(batch.x.shape[:-2])
         return reduce(costs, self.reduction)
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:

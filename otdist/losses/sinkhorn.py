@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from otdist.core.measure import check_p, pair
+from otdist.core.modes import full_precision
 from otdist.core.result import ConvergenceWarning
 from otdist.core.task import of_pair
 from otdist.core.threads import single_thread
@@ -87,6 +88,7 @@ class SinkhornLoss(nn.Module):
         self.max_iter = max_iter
         self.process_group = process_group
 
+    @full_precision()
     def forward(
         self, x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None
     ) -> Tensor:
@@ -98,11 +100,10 @@ class SinkhornLoss(nn.Module):
             a: Weights of x, (n,) or (..., n), of sum one; uniform when None.
             b: Weights of y.
         """
-        with torch.autocast(x.device.type if isinstance(x, Tensor) else "cpu", enabled=False):
-            batch = prepare(x, y, a, b, self.process_group)
-            shape, work = batch.x.shape[:-2], batch.x.dtype
-            values = self._together(batch) or [self._one(*entry) for entry in entries(batch)]
-            costs = torch.cat([v.reshape(-1) for v in values]).view(shape).to(work)
+        batch = prepare(x, y, a, b, self.process_group)
+        shape, work = batch.x.shape[:-2], batch.x.dtype
+        values = self._together(batch) or [self._one(*entry) for entry in entries(batch)]
+        costs = torch.cat([v.reshape(-1) for v in values]).view(shape).to(work)
         return reduce(costs, self.reduction)
 
     def _together(self, batch: Batch) -> list[Tensor]:

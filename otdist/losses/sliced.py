@@ -7,6 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from otdist.core.measure import check_p
+from otdist.core.modes import full_precision
 from otdist.losses._batch import check_reduction, from_first, prepare, reduce
 from otdist.sliced.sliced import check_count, given
 from otdist.sliced.slices import mean_slice_cost
@@ -64,6 +65,7 @@ class SlicedWassersteinLoss(nn.Module):
         self.reduction = check_reduction(reduction)
         self.process_group = process_group
 
+    @full_precision()
     def forward(
         self,
         x: Tensor,
@@ -82,15 +84,14 @@ class SlicedWassersteinLoss(nn.Module):
             b: Weights of y.
             directions: Unit rows (L, d), a tensor or an array, to use instead of fresh ones.
         """
-        with torch.autocast(x.device.type if isinstance(x, Tensor) else "cpu", enabled=False):
-            batch = prepare(x, y, a, b, self.process_group)
-            d = batch.x.shape[-1]
-            if directions is None:
-                directions = self._draw(d, batch.x)
-            else:
-                rows = given(directions, d).rows
-                directions = torch.from_numpy(rows).to(batch.x)
-            costs, _ = mean_slice_cost(batch.x, batch.y, directions, self.p, batch.a, batch.b)
+        batch = prepare(x, y, a, b, self.process_group)
+        d = batch.x.shape[-1]
+        if directions is None:
+            directions = self._draw(d, batch.x)
+        else:
+            rows = given(directions, d).rows
+            directions = torch.from_numpy(rows).to(batch.x)
+        costs, _ = mean_slice_cost(batch.x, batch.y, directions, self.p, batch.a, batch.b)
         return reduce(costs, self.reduction)
 
     def _draw(self, d: int, like: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor
 from otdist.core import checks
 from otdist.core.measure import Pair, check_p
 from otdist.core.measure import pair as paired
+from otdist.core.modes import full_precision
 from otdist.core.result import SlicedResult
 from otdist.sliced import directions as families
 from otdist.sliced.bounds import detached, principal_axes
@@ -34,6 +35,7 @@ _STOP = 1e-7
 """Step, in radians, below which a climb has ended."""
 
 
+@full_precision()
 def max_sliced_wasserstein(
     x: Any,
     y: Any,

@@ -26,6 +26,7 @@ from otdist.core.gradient import attach, plan_gradients, root
 from otdist.core.large import hand_over, is_large
 from otdist.core.measure import Pair, check_p
 from otdist.core.measure import pair as paired
+from otdist.core.modes import full_precision
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, ConvergenceWarning, OTResult, SlicedResult
 from otdist.core.task import Task, of_pair
@@ -44,6 +45,7 @@ MOST_PROJECTIONS = 1 << 16
 """Where adding directions for `stderr_rtol` ends, with a warning."""
 
 
+@full_precision()
 def sliced_wasserstein(
     x: Any,
     y: Any,
