@@ -38,7 +38,7 @@ def test_the_middle_is_exact(p, clusters):
 def test_the_matrix_takes_over_from_any_state(p, monkeypatch):
     monkeypatch.setattr(exact, "TRIED_PAIRS", 0)
     monkeypatch.setattr(exact, "_TRIED_LOSS", -1.0)
-    monkeypatch.setattr(exact.columns, "_NEAREST", 1)
+    monkeypatch.setattr(exact.column_generation, "_NEAREST", 1)
     x, y, a, b = samples(60, 50, clusters=False)
     x[:4], a[5] = x[4], 0.0  # coincident points, and one without mass
     a = a / a.sum()
