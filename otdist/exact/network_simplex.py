@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from otdist.core.quiet import as_before
+
 UNLIMITED = 2**62
 """Pivots allowed: the simplex ends by itself."""
 
@@ -41,10 +43,13 @@ class SimplexError(RuntimeError):
 
 
 @cache
-def _pot() -> Any:
-    """POT, imported at the first solve: it takes seconds, for it imports other array libraries."""
-    import ot
+def load() -> Any:
+    """Import POT, at the first solve: that takes seconds, since it imports other array libraries.
 
+    Those print on stdout, draw random numbers and change warning filters, which is undone.
+    """
+    with as_before():
+        import ot
     return ot
 
 
@@ -67,7 +72,7 @@ def solve_dense(
     """
     a, b, cost = (np.ascontiguousarray(part) for part in (a, b, cost))
     options = {} if start is None else {"potentials_init": start}
-    plan, log = _pot().lp.emd(
+    plan, log = load().lp.emd(
         a, b, cost, numItermax=UNLIMITED, log=True, center_dual=False,
         check_marginals=False, **options,
     )  # fmt: skip
@@ -116,12 +121,12 @@ def _sparse_compiled(
     f: np.ndarray, g: np.ndarray,
 ) -> Flow:  # fmt: skip
     """The compiled routine of POT, with dual variables to begin from."""
-    routine = _pot().lp.emd_wrap.emd_c_sparse
+    routine = load().lp.emd_wrap.emd_c_sparse
     a, b, costs, f, g = (np.ascontiguousarray(part) for part in (a, b, costs, f, g))
     arcs = np.ascontiguousarray(rows, np.uint64), np.ascontiguousarray(cols, np.uint64)
     result = routine(a, b, *arcs, costs, UNLIMITED, alpha_init=f, beta_init=g)
     sources, targets, mass, _, alpha, beta, status = result
-    message = _pot().lp.emd_wrap.check_result(status)
+    message = load().lp.emd_wrap.check_result(status)
     if message is not None:
         raise SimplexError(str(message))
     return Flow(sources.astype(np.int64), targets.astype(np.int64), mass, alpha, beta)
@@ -134,7 +139,7 @@ def _sparse_public(
     import scipy.sparse
 
     matrix = scipy.sparse.coo_matrix((costs, (rows, cols)), shape=(len(a), len(b)))
-    plan, log = _pot().lp.emd(
+    plan, log = load().lp.emd(
         a, b, matrix, numItermax=UNLIMITED, log=True, center_dual=False, check_marginals=False
     )
     if log["warning"] is not None:

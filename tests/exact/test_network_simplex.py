@@ -1,8 +1,15 @@
 """The adapter around POT: both ways of calling the sparse simplex, and failures."""
 
+import functools
+import os
+import subprocess
+import sys
+
 import numpy as np
+import ot
 import pytest
 
+import otdist
 from otdist.exact import network_simplex as simplex
 
 
@@ -72,3 +79,54 @@ def test_arcs_that_cannot_carry_the_flow_raise():
     a = b = np.array([0.5, 0.5])
     with pytest.raises(simplex.SimplexError, match="infeasible"):
         simplex.solve_sparse(a, b, np.array([0, 1]), np.array([0, 0]), np.ones(2))
+
+
+FIRST_CALL = """
+import random, sys, warnings
+import numpy as np, otdist, scipy.sparse, torch
+before = random.getstate(), np.random.get_state()[1].tolist(), list(warnings.filters)
+x = np.random.default_rng(0).normal(size=(40, 3))
+otdist.wasserstein(x, x + 1, a=np.arange(1, 41) / 820)
+assert "ot" in sys.modules
+assert before == (random.getstate(), np.random.get_state()[1].tolist(), list(warnings.filters))
+"""
+
+JAX = """
+import os, random, warnings
+import numpy as np
+random.random(), np.random.random(), warnings.simplefilter("ignore")
+print("noise of python")
+os.write(1, b"noise of c")
+raise ImportError
+"""
+
+
+def test_the_first_call_leaves_stdout_and_global_state_alone(tmp_path):
+    (tmp_path / "jax.py").write_text(JAX)  # POT imports it where it is installed
+    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "noise of python" in done.stderr
+    assert "noise of c" in done.stderr
+
+
+def test_the_seconds_of_a_result_leave_out_the_import(monkeypatch):
+    clock = 0.0
+
+    @functools.cache
+    def slow_import():
+        nonlocal clock
+        clock += 2.0
+        return ot
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock)
+    monkeypatch.setattr(simplex, "load", slow_import)
+    x = np.random.default_rng(0).normal(size=(6, 2))
+    assert otdist.wasserstein(x, x[:5] + 1).seconds == 0
+    assert clock == 2
