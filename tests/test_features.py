@@ -119,7 +119,7 @@ def test_import_paths_are_cached_and_broken_files_computed_again(tmp_path):
     (file,) = tmp_path.iterdir()
     file.write_bytes(b"half a fi")
     assert (features("numpy:square", cache=tmp_path) == first).all()
-    assert (np.load(file) == first).all()
+    assert (np.load(file).reshape(10, -1) == first).all()
 
 
 def test_fewer_rows_than_columns_keep_their_distances_in_all_components():
@@ -130,6 +130,49 @@ def test_fewer_rows_than_columns_keep_their_distances_in_all_components():
     assert np.linalg.norm(found["real"][0] - found["fake"][1]) == pytest.approx(before)
     with pytest.raises(ValueError, match="between 1 and 7"):
         extract({"real": real, "fake": fake}, "pca-8")
+
+
+class Two(torch.nn.Linear):
+    def forward(self, x):
+        h = super().forward(x)
+        return h, torch.tanh(h)
+
+
+@pytest.mark.parametrize("rows", [2, 5])
+def test_several_outputs_are_not_stacked_into_rows(rows):
+    value = RNG.normal(size=(rows, 3))
+    with pytest.raises(
+        ValueError, match=r"one array: got a tuple of 2; choose one, such as .*\[0\]"
+    ):
+        features(Two(3, 3), value)
+    with pytest.raises(ValueError, match="got a list of 2"):
+        features(lambda x: [x, np.tanh(x)], value)
+    with pytest.raises(ValueError, match=r"got outputs h, t; .*\['h'\]"):
+        features(lambda x: {"h": x, "t": np.tanh(x)}, value)
+    assert (features(lambda x: [list(row) for row in x], value) == value).all()
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
+def test_integers_reach_an_embedding_as_integers_and_a_linear_layer_as_floats(kind):
+    tokens = RNG.integers(0, 10, (6, 3)).astype(kind)
+    net = torch.nn.EmbeddingBag(10, 4)
+    expected = net(torch.tensor(tokens.astype(np.int64))).detach().numpy()
+    for value in (tokens, tokens.tolist(), torch.tensor(tokens)):
+        assert features(net, value) == pytest.approx(expected, rel=SINGLE)
+    line = torch.nn.Linear(3, 2)
+    expected = line(torch.tensor(tokens).float()).detach().numpy()
+    assert features(line, tokens) == pytest.approx(expected, rel=SINGLE)
+
+
+@pytest.mark.parametrize("chosen", [None, "pca-3", lambda rows: rows])
+def test_shapes_are_compared_before_rows_are_flattened(chosen):
+    real, fake = RNG.normal(size=(20, 1, 4, 3)), RNG.normal(size=(20, 3, 4, 1))
+    words = r"real has \(1, 4, 3\), fake has \(3, 4, 1\)"
+    with pytest.raises(ValueError, match=words):
+        extract({"real": real, "fake": fake}, chosen)
+    for same in (fake.reshape(20, 4, 3), fake.reshape(20, 12)):
+        found, _ = extract({"real": real, "fake": same}, "raw")
+        assert found["real"].shape == found["fake"].shape == (20, 12)
 
 
 @pytest.mark.parametrize(

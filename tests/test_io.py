@@ -238,6 +238,16 @@ def test_align_matches_columns_by_name_and_precision(tmp_path):
         align(x, read_samples(save_npy(tmp_path / "line.npy", np.zeros(4))))
 
 
+def test_align_compares_the_shapes_of_single_samples(tmp_path):
+    x = read_samples(save_npy(tmp_path / "wide.npy", np.zeros((5, 1, 8, 6))))
+    y = read_samples(save_npy(tmp_path / "tall.npy", np.zeros((5, 6, 8, 1))))
+    words = r"wide\.npy has \(1, 8, 6\), .*tall\.npy has \(6, 8, 1\)"
+    with pytest.raises(DataError, match=words):
+        align(x, y)
+    align(x, read_samples(save_npy(tmp_path / "grey.npy", np.zeros((5, 8, 6)))))
+    align(x, read_samples(save_npy(tmp_path / "flat.npy", np.zeros((5, 48)))))
+
+
 @pytest.mark.parametrize(
     "weights, words",
     [

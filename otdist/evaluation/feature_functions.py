@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -27,9 +27,10 @@ class Features:
     """How `evaluate` computes features, where a plain function or module does not say enough.
 
     Attributes:
-        function: From rows to features: an nn.Module (given tensors, in eval and inference mode,
-            then put back as it was), another callable (given the rows as they came), or an import
-            path "module:function" of either.
+        function: From rows to features, one array: an nn.Module (given tensors, in eval and
+            inference mode, then put back as it was), another callable (given the rows as they
+            came), or an import path "module:function" of either. A module's rows take the floating
+            type of its parameters; integers stay integers where it has an embedding layer.
         batch_size: Rows at a time. None: 256 for modules, all for other callables.
         device: Where a module runs, such as "cuda"; it is moved back afterwards. None: where it is.
         cache: Folder that keeps features on disk, by the content of rows and function; None: none.
@@ -65,11 +66,16 @@ class Features:
         return getattr(self.function, "__name__", type(self.function).__name__)
 
     def __call__(self, rows: Any, name: str) -> np.ndarray:
-        """Features of the rows, (n, k), from the cache where it has them.
+        """Features of the rows, (n, k); see `arrays` for errors."""
+        return flat(self.arrays(rows, name), name)
+
+    def arrays(self, rows: Any, name: str) -> np.ndarray:
+        """Features of the rows as the function gives them, (n, ...), from the cache if there.
 
         Raises:
             ValueError: an import that fails, no identity for the cache, a device for what is not a
-                module, or features of the wrong number of rows.
+                module, several outputs instead of one array, or features of the wrong number of
+                rows.
         """
         function = imported(self.function) if isinstance(self.function, str) else self.function
         if self.device is not None and not isinstance(function, torch.nn.Module):
@@ -91,16 +97,15 @@ class Features:
         if not isinstance(function, torch.nn.Module):
             size = self.batch_size or len(rows)
             starts = range(0, len(rows), max(1, size))
-            return np.concatenate([flat(function(rows[i : i + size]), name) for i in starts])
+            return np.concatenate([_one(function(rows[i : i + size]), name) for i in starts])
         size = self.batch_size or _BATCH
-        tensor = as_tensor(rows, name)
+        tensor, kept = as_tensor(rows, name), _tokens(function, rows)
+        tensor = tensor if kept is None else kept
         with _at_work(function, self.device):
-            parameter = next(function.parameters(), None)
-            parts = []
-            for i in range(0, len(tensor), size):
-                batch = tensor[i : i + size]
-                batch = batch if parameter is None else batch.to(parameter)
-                parts.append(flat(function(batch), name))
+            parameter = next(function.parameters(), tensor)
+            kind = parameter.dtype if kept is None else kept.dtype
+            batches = (tensor[i : i + size] for i in range(0, len(tensor), size))
+            parts = [_one(function(b.to(parameter.device, kind)), name) for b in batches]
         return np.concatenate(parts)
 
     def _identity(self, function: Callable[[Any], Any]) -> list[bytes]:
@@ -122,13 +127,50 @@ class Features:
         return parts
 
 
-def flat(value: Any, name: str) -> np.ndarray:
-    """Rows (n, d) of floats; arrays of higher rank are flattened per row."""
+def floats(value: Any, name: str) -> np.ndarray:
+    """Rows (n, ...) of float32 or float64."""
     rows = as_tensor(value, name).detach().cpu()
     if rows.ndim == 0 or 0 in rows.shape:
         raise ValueError(f"{name} must hold at least one row: got shape {tuple(rows.shape)}")
-    array = rows.reshape(len(rows), -1).numpy()
-    return array if array.dtype == np.float32 else array.astype(np.float64)
+    if rows.dtype not in (torch.float32, torch.float64):
+        rows = rows.double()
+    return rows.numpy()
+
+
+def flat(value: Any, name: str) -> np.ndarray:
+    """Rows (n, d) of floats; arrays of higher rank are flattened per row."""
+    rows = floats(value, name)
+    return rows.reshape(len(rows), -1)
+
+
+def _one(output: Any, name: str) -> np.ndarray:
+    """The one array that a function returned for a batch.
+
+    A sequence of arrays, which `numpy.asarray` would stack into rows, is several outputs; a list of
+    plain rows is one.
+    """
+    several = isinstance(output, (tuple, list)) and any(
+        isinstance(part, Mapping) or getattr(part, "ndim", 0) > isinstance(output, list)
+        for part in output
+    )
+    if several or isinstance(output, Mapping):
+        what, take = f"a {type(output).__name__} of {len(output)}", "[0]"
+        if isinstance(output, Mapping):
+            what, take = f"outputs {', '.join(map(str, output))}", f"[{next(iter(output))!r}]"
+        raise ValueError(
+            f"features of {name} must be one array: got {what}; choose one, such as "
+            f"features=lambda rows: network(rows){take}"
+        )
+    return floats(output, f"features of {name}")
+
+
+def _tokens(module: torch.nn.Module, rows: Any) -> torch.Tensor | None:
+    """The rows as int64 where they are integers and the module looks them up in a table."""
+    tables = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+    if not any(isinstance(part, tables) for part in module.modules()):
+        return None
+    tensor = rows if isinstance(rows, torch.Tensor) else torch.from_numpy(np.array(rows))
+    return None if tensor.is_floating_point() else tensor.long()
 
 
 def imported(path: str) -> Callable[[Any], Any]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from otdist.evaluation.feature_functions import Features, flat, imported
+from otdist.core.shapes import check_shapes
+from otdist.evaluation.feature_functions import Features, floats, imported
 
 
 def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarray], str]:
@@ -22,15 +23,14 @@ def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarra
         features: None or "raw", "pca-K", a callable, an nn.Module, "module:function" or `Features`.
 
     Raises:
-        ValueError: an unknown specification, K out of range, or features of the wrong shape.
+        ValueError: an unknown specification, K out of range, features of the wrong shape, or single
+            samples (or their features) of different shapes.
     """
-    if features is None or features == "raw":
-        return _one_type({name: flat(value, name) for name, value in samples.items()}), "raw"
+    components = re.fullmatch(r"pca-(\d+)", features) if isinstance(features, str) else None
+    if features is None or features == "raw" or components:
+        rows = _flattened({name: floats(value, name) for name, value in samples.items()})
+        return (_principal(rows, int(components[1])) if components else rows), features or "raw"
     if isinstance(features, str):
-        components = re.fullmatch(r"pca-(\d+)", features)
-        if components:
-            rows = _one_type({name: flat(value, name) for name, value in samples.items()})
-            return _principal(rows, int(components[1])), features
         imported(features)  # raises before anything is computed
     elif not isinstance(features, Features) and not callable(features):
         raise ValueError(
@@ -38,13 +38,15 @@ def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarra
             f'"module:function": got {features!r}'
         )
     function = features if isinstance(features, Features) else Features(features)
-    found = {key: function(value, key) for key, value in samples.items()}
-    return _one_type(found), f"features of {function.name}"
+    found = {key: function.arrays(value, key) for key, value in samples.items()}
+    return _flattened(found), f"features of {function.name}"
 
 
-def _one_type(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    wide = np.result_type(*rows.values())
-    return {name: value.astype(wide, copy=False) for name, value in rows.items()}
+def _flattened(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rows (n, d) of one floating type, from arrays whose rows have one shape."""
+    check_shapes({name: value.shape[1:] for name, value in arrays.items()})
+    wide = np.result_type(*arrays.values())
+    return {n: v.reshape(len(v), -1).astype(wide, copy=False) for n, v in arrays.items()}
 
 
 def _principal(rows: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from otdist.core.shapes import check_shapes
 from otdist.io.errors import DataError
 from otdist.io.formats import Raw, read_npy, read_npz, read_table, read_text, read_torch
 from otdist.io.images import read_folder
@@ -157,7 +158,7 @@ def align(x: Samples, y: Samples) -> tuple[Samples, Samples]:
     Columns are matched by name where both files have names; the wider of two precisions is used.
 
     Raises:
-        DataError: the dimensions differ, or the names do.
+        DataError: the dimensions differ, or the shapes of single samples, or the names.
 
     >>> import numpy as np
     >>> old = Samples("old.csv", np.array([[1.7, 60.0]]), ("height", "weight"), "float64")
@@ -165,6 +166,7 @@ def align(x: Samples, y: Samples) -> tuple[Samples, Samples]:
     >>> align(old, new)[1].points.tolist(), align(old, new)[1].notes
     ([[1.8, 75.0]], ('new.csv: columns put in the order of old.csv',))
     """
+    check_shapes({x.path: x.shape or (), y.path: y.shape or ()}, DataError)
     if x.columns is not None and y.columns is not None and x.columns != y.columns:
         only_x, only_y = set(x.columns) - set(y.columns), set(y.columns) - set(x.columns)
         if only_x or only_y or len(x.columns) != len(y.columns):
