@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from otdist.exact.exact import Exact
     from otdist.inference.intervals import ConfidenceInterval, confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
+    from otdist.masses import grid, histogram
     from otdist.sliced.max_sliced import max_sliced_wasserstein
     from otdist.sliced.sliced import Sliced, sliced_wasserstein
     from otdist.transport_map import barycentric_map, extend_potential
@@ -71,6 +72,8 @@ _WHERE = {
     "entropic_cost": "otdist.divergences",
     "extend_potential": "otdist.transport_map",
     "evaluate": "otdist.evaluation.evaluate",
+    "grid": "otdist.masses",
+    "histogram": "otdist.masses",
     "gaussian_wasserstein": "otdist.divergences",
     "max_sliced_wasserstein": "otdist.sliced.max_sliced",
     "mmd": "otdist.divergences",
@@ -111,6 +114,8 @@ __all__ = [
     "evaluate",
     "extend_potential",
     "gaussian_wasserstein",
+    "grid",
+    "histogram",
     "losses",
     "max_sliced_wasserstein",
     "mmd",

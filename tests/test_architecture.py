@@ -17,6 +17,7 @@ ROOMS = [
     "moments",
     "streaming",
     "outofcore",
+    "masses",
     "transport_map",
     "distances",
     "divergences",
