@@ -1,61 +1,285 @@
-"""Checks of options: a wrong one says what it must be when it is given.
+"""Check the options of every public function: one family, one wording, one kind of error.
 
-Numbers of numpy are numbers; booleans are not.
+A value of the wrong type raises `TypeError`, a wrong value of the right type `ValueError`, and both
+say what the option must be and what came. Numbers are those of Python and numpy, and arrays or
+tensors without dimensions; booleans and text are not numbers. Checks return plain Python values.
 """
 
 from __future__ import annotations
 
 import math
+import reprlib
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
+
+Options = TypeVar("Options")
+
+# Powers beyond this cannot be told from the largest distance: 2 ** (1 / p) is 1 up to 1e-6.
+LARGEST_P = 1e6
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
-def whole(name: str, value: Any, least: int = 1) -> None:
-    """An integer that is at least so large.
+def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """An integer within bounds.
 
     >>> whole("steps", 2.5)
     Traceback (most recent call last):
     ValueError: steps must be an integer, at least 1: got 2.5
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise ValueError(f"{name} must be an integer, at least {least}: got {value!r}")
+    bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+    found = _plain(name, value, f"an integer, {bounds}")
+    if not isinstance(found, Integral):
+        raise ValueError(f"{name} must be an integer, {bounds}: got {shown(value)}")
+    result = int(found)
+    if result < least or (most is not None and result > most):
+        raise ValueError(f"{name} must be {bounds}: got {shown(value)}")
+    return result
 
 
-def positive(name: str, value: Any) -> None:
+def number(
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> float:
+    """A finite number within bounds: `least` and `most` are allowed, `above` and `below` are not.
+
+    >>> number("rtol", float("nan"), least=0)
+    Traceback (most recent call last):
+    ValueError: rtol must be finite and at least 0: got nan
+    """
+    bounds = _bounds(least, above, most, below)
+    found = _plain(name, value, f"a number, {bounds}")
+    try:
+        result = float(found)
+    except OverflowError:  # an integer beyond the range of floats
+        result = math.inf
+    inside = (
+        math.isfinite(result)
+        and (least is None or result >= least)
+        and (above is None or result > above)
+        and (most is None or result <= most)
+        and (below is None or result < below)
+    )
+    if not inside:
+        raise ValueError(f"{name} must be {bounds}: got {shown(value)}")
+    return result
+
+
+def positive(name: str, value: Any) -> float:
     """A positive and finite number.
 
     >>> positive("seconds", "soon")
     Traceback (most recent call last):
-    ValueError: seconds must be positive and finite: got 'soon'
+    TypeError: seconds must be a number, positive and finite: got 'soon'
     """
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (number and 0 < float(value) < math.inf):
-        raise ValueError(f"{name} must be positive and finite: got {value!r}")
+    return number(name, value, above=0)
 
 
-def seed(value: Any) -> None:
-    """None or an integer that every generator takes.
+def share(name: str, value: Any) -> float:
+    """A confidence, level or other share strictly between 0 and 1.
+
+    >>> share("confidence", 95)
+    Traceback (most recent call last):
+    ValueError: confidence must be above 0 and below 1: got 95
+    """
+    return number(name, value, above=0, below=1)
+
+
+def exponent(value: Any, most: float = LARGEST_P) -> float:
+    """The exponent p of a transport distance.
+
+    >>> exponent(0.5)
+    Traceback (most recent call last):
+    ValueError: p must be finite and at least 1: got 0.5
+    """
+    found = number("p", value, least=1)
+    if found > most:
+        raise ValueError(f"p must be at most {most:g}: got {shown(value)}")
+    return found
+
+
+def optional(check: Callable[..., Any], name: str, value: Any, **bounds: Any) -> Any:
+    """None, or what `check` accepts.
+
+    >>> optional(whole, "max_samples", None)
+    >>> optional(whole, "max_samples", 0)
+    Traceback (most recent call last):
+    ValueError: max_samples must be at least 1: got 0
+    """
+    return None if value is None else check(name, value, **bounds)
+
+
+def seed(value: Any, *, none: bool = True) -> int | None:
+    """An integer that every generator takes, or None for a fresh one where that is allowed.
 
     >>> seed(-1)
     Traceback (most recent call last):
     ValueError: seed must be None or an integer from 0 to 2**63 - 1: got -1
     """
-    fits = isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < 2**63
-    if value is not None and not fits:
-        raise ValueError(f"seed must be None or an integer from 0 to 2**63 - 1: got {value!r}")
+    if value is None and none:
+        return None
+    what = f"{'None or ' if none else ''}an integer from 0 to 2**63 - 1"
+    found = _plain("seed", value, what)
+    if not (isinstance(found, Integral) and 0 <= int(found) < 2**63):
+        raise ValueError(f"seed must be {what}: got {shown(value)}")
+    return int(found)
 
 
-def shares(value: Any) -> None:
+def shares(value: Any) -> tuple[float, float, float]:
     """Shares of training, validation and test points.
 
     >>> shares((0.6, 0.4))
     Traceback (most recent call last):
     ValueError: splits must be three positive shares of sum 1: got (0.6, 0.4)
     """
-    three = isinstance(value, tuple | list) and len(value) == 3
-    if not (
-        three
-        and all(isinstance(share, Real) and float(share) > 0 for share in value)
-        and math.isclose(sum(value), 1, abs_tol=1e-9)
-    ):
-        raise ValueError(f"splits must be three positive shares of sum 1: got {value!r}")
+    what = "three positive shares of sum 1"
+    entries = _sequence("splits", value, what, 3)
+    first, second, third = (positive("each of splits", entry) for entry in entries)
+    if not math.isclose(first + second + third, 1, abs_tol=1e-9):
+        raise ValueError(f"splits must be {what}: got {shown(value)}")
+    return first, second, third
+
+
+def numbers(name: str, value: Any, length: int | None = None, **bounds: Any) -> tuple[float, ...]:
+    """A tuple of finite numbers within bounds, such as the betas of an optimiser.
+
+    >>> numbers("betas", 0.5, 2, least=0, below=1)
+    Traceback (most recent call last):
+    TypeError: betas must be 2 numbers: got 0.5
+    """
+    entries = _sequence(name, value, f"{length} numbers" if length else "numbers", length)
+    return tuple(number(f"each of {name}", entry, **bounds) for entry in entries)
+
+
+def wholes(name: str, value: Any, length: int | None = None, *, least: int = 1) -> tuple[int, ...]:
+    """A tuple of integers, at least one: a shape, or widths of layers.
+
+    >>> wholes("widths", (64, 0))
+    Traceback (most recent call last):
+    ValueError: each of widths must be at least 1: got 0
+    """
+    what = f"{length} integers" if length else "integers, at least one"
+    entries = _sequence(name, value, what, length)
+    if not entries:
+        raise ValueError(f"{name} must be {what}: got {shown(value)}")
+    return tuple(whole(f"each of {name}", entry, least) for entry in entries)
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """One of the names that an option knows.
+
+    >>> choice("kernel", "cubic", ("gaussian", "laplacian"))
+    Traceback (most recent call last):
+    ValueError: kernel must be one of gaussian, laplacian: got 'cubic'
+    """
+    known = tuple(allowed)
+    if isinstance(value, str) and value in known:
+        return value
+    kind = ValueError if isinstance(value, str) else TypeError
+    raise kind(f"{name} must be one of {', '.join(known)}: got {shown(value)}")
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, and nothing that merely counts as one of them.
+
+    >>> flag("progress", "yes")
+    Traceback (most recent call last):
+    TypeError: progress must be True or False: got 'yes'
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False: got {shown(value)}")
+    return bool(value)
+
+
+def function(name: str, value: Any) -> Callable[..., Any]:
+    """Anything that can be called.
+
+    >>> function("distance", 3)
+    Traceback (most recent call last):
+    TypeError: distance must be a function: got 3
+    """
+    if not callable(value):
+        raise TypeError(f"{name} must be a function: got {shown(value)}")
+    return value
+
+
+def instance(name: str, value: Any, kind: type | tuple[type, ...], what: str) -> Any:
+    """An object of a class, described in words.
+
+    >>> instance("cache", 3, str, "a path")
+    Traceback (most recent call last):
+    TypeError: cache must be a path: got 3
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {what}: got {shown(value)}")
+    return value
+
+
+def settle(options: Options, **values: Any) -> Options:
+    """Store checked values in a frozen dataclass, so that it holds plain Python numbers."""
+    for name, value in values.items():
+        object.__setattr__(options, name, value)
+    return options
+
+
+def shown(value: Any) -> str:
+    """A value as error messages show it: one short line, whatever it is.
+
+    >>> shown(np.zeros((3, 2)))
+    'ndarray of shape (3, 2)'
+    """
+    if getattr(value, "ndim", 0):
+        return f"{type(value).__name__} of shape {tuple(value.shape)}"
+    if isinstance(value, int) and value.bit_length() > 256:  # Python refuses to print more digits
+        return f"an integer of {value.bit_length()} bits"
+    return " ".join(_SHORT.repr(value).split())
+
+
+def _plain(name: str, value: Any, what: str) -> Real:
+    """The Python number in `value`, or a TypeError."""
+    found = value
+    if getattr(value, "requires_grad", False):
+        raise TypeError(
+            f"{name} must be {what}, without a gradient: got a tensor that requires one; "
+            f"pass float({name})"
+        )
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        found = value.item()
+    if isinstance(found, bool) or not isinstance(found, Real):
+        raise TypeError(f"{name} must be {what}: got {shown(value)}")
+    return found
+
+
+def _sequence(name: str, value: Any, what: str, length: int | None) -> Sequence[Any]:
+    """The entries of a list, tuple or vector."""
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name} must be {what}: got {shown(value)}")
+    if length is not None and len(value) != length:
+        raise ValueError(f"{name} must be {what}: got {shown(value)}")
+    return value
+
+
+def _bounds(
+    least: float | None, above: float | None, most: float | None, below: float | None
+) -> str:
+    """The allowed range in words."""
+    low = f"at least {least:g}" if least is not None else None
+    low = f"above {above:g}" if above is not None else low
+    high = f"at most {most:g}" if most is not None else None
+    high = f"below {below:g}" if below is not None else high
+    if high is None:
+        if low == "above 0":
+            return "positive and finite"
+        return "finite" if low is None else f"finite and {low}"
+    return high if low is None else f"{low} and {high}"

@@ -154,7 +154,7 @@ def test_samplers_the_line_and_files(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"steps": 0}, "steps must be an integer"),
+        ({"steps": 0}, "steps must be at least 1"),
         ({"widths": ()}, "widths must be integers, at least one"),
         ({"splits": (0.5, 0.5, 0.5)}, "splits must be"),
         ({"learning_rate": -1.0}, "learning_rate must be positive"),

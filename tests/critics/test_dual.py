@@ -445,17 +445,13 @@ def law(n, seed):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"steps": 0}, "steps must be an integer, at least 1: got 0"),
+        ({"steps": 0}, "steps must be at least 1: got 0"),
         ({"batch_size": 2.5}, "batch_size"),
         ({"splits": (0.5, 0.5, 0.5)}, "splits must be three positive shares of sum 1"),
         ({"splits": (1.0, 0.0, 0.0)}, "splits"),
-        ({"splits": 0.5}, "splits must be three positive shares of sum 1: got 0.5"),
         ({"splits": (0.6, 0.4)}, "splits"),
-        ({"splits": (0.5, "a", 0.5)}, "splits"),
         ({"learning_rate": -1.0}, "learning_rate must be positive"),
-        ({"learning_rate": "high"}, "learning_rate must be positive and finite: got 'high'"),
         ({"seconds": 0.0}, "seconds must be positive"),
-        ({"seconds": True}, "seconds must be positive"),
         ({"seed": -1}, r"seed must be None or an integer from 0 to 2\*\*63 - 1: got -1"),
         ({"seed": 0.5}, "seed"),
         ({"seed": 2**63}, "seed"),
@@ -467,6 +463,20 @@ def law(n, seed):
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
+        NeuralDual(**options)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"splits": 0.5}, "splits must be three positive shares of sum 1: got 0.5"),
+        ({"splits": (0.5, "a", 0.5)}, "each of splits must be a number"),
+        ({"learning_rate": "high"}, "learning_rate must be a number, positive and finite: got 'h"),
+        ({"seconds": True}, "seconds must be a number, positive and finite: got True"),
+    ],
+)
+def test_options_of_the_wrong_type(options, message):
+    with pytest.raises(TypeError, match=message):
         NeuralDual(**options)
 
 

@@ -311,9 +311,9 @@ def test_solver_refuses_what_it_cannot_do():
         ({"directions": np.eye(3), "n_projections": 3}, ValueError, "not both"),
         ({"directions": np.eye(3), "stderr_rtol": 0.1}, ValueError, "stderr_rtol"),
         ({"stderr_rtol": 0.0}, ValueError, "stderr_rtol must be positive"),
-        ({"stderr_rtol": "a"}, ValueError, "stderr_rtol must be positive"),
+        ({"stderr_rtol": "a"}, TypeError, "stderr_rtol must be a number, positive"),
         ({"seed": -1}, ValueError, "seed must be None or an integer"),
-        ({"seed": "a"}, ValueError, "seed must be None or an integer"),
+        ({"seed": "a"}, TypeError, "seed must be None or an integer"),
         ({"a": np.ones(4)}, ValueError, "a must sum to 1"),
     ],
 )
