@@ -1,5 +1,6 @@
 """What a file holds arrives unchanged, or an error names the file and the place."""
 
+import decimal
 import pickle
 import re
 
@@ -177,7 +178,6 @@ def test_places_that_are_no_files(tmp_path):
         ("u,v\n1,nan\n", "nan at row 0, column 'v'"),
         ("u,v\n", "no samples"),
         ("", "is empty"),
-        (",u,v\n0,1,2\n", "looks like a row index"),
     ],
 )
 def test_bad_text(tmp_path, text, words):
@@ -198,12 +198,72 @@ def test_text_that_is_not_text(tmp_path):
         ("id,2019\n1,2\n3,4\n", ("id", "2019")),
         ("1,2\n3,4", None),
         ("1,2\n3,4\n\n\n", None),
+        (",u,v\n0,1,2\n1,3,4\n", ("u", "v")),
+        ("Unnamed: 0,u,v\n0,1,2\n1,3,4\n", ("u", "v")),
+        ("2019,2020\n1.0,2.0\n3.0,4.0\n", ("2019", "2020")),
+        ("1,0;2,0\n3,0;4,0\n", None),
+        ("u;v\n1;2\n3,0;4\n", ("u", "v")),
     ],
 )
 def test_dialects(tmp_path, text, columns):
     samples = read_samples(save_text(tmp_path / "good.csv", text))
     assert samples.columns == columns
     np.testing.assert_array_equal(samples.points, [[1, 2], [3, 4]])
+
+
+def test_what_was_decided_about_a_text_file_is_told_and_can_be_stated(tmp_path):
+    index = save_text(tmp_path / "index.csv", ",u\n5,1\n6,2\n")
+    assert "a row index without a name, left out" in read_samples(index).notes[0]
+    comma = save_text(tmp_path / "comma.csv", "u;v\n1,5;2\n")
+    assert "commas read as decimal points" in read_samples(comma).notes[0]
+    assert read_samples(comma, decimal=",").notes == ()
+    years = save_text(tmp_path / "years.csv", "2019,2020\n1.5,2\n")
+    assert "read as names" in read_samples(years).notes[0]
+    assert read_samples(years, header=False).n == 2
+    pipes = save_text(tmp_path / "pipes.csv", "u|city|v\n1|Rome|2\n3|Oslo|4\n")
+    found = read_samples(pipes, sep="|", exclude=["city"])
+    assert (found.columns, found.points.tolist()) == (("u", "v"), [[1, 2], [3, 4]])
+    assert read_samples(pipes, sep="|", columns=["v", "u"]).points.tolist() == [[2, 1], [4, 3]]
+    array = save_npy(tmp_path / "array.npy")
+    np.testing.assert_array_equal(read_samples(array, exclude=["0"]).points, POINTS[:, 1:])
+    one = save_text(tmp_path / "one.csv", 'u,v\n"1,5",2\n')
+    fails(one, "'1,5' in row 0 (line 2); state decimal (--decimal ,)")
+    assert read_samples(one, decimal=",", sep=",").points.tolist() == [[1.5, 2]]
+
+
+@pytest.mark.parametrize(
+    "name, stated, words",
+    [
+        ("t.csv", {"columns": ["z"]}, "t.csv has no column z: it has ['u', 'v']"),
+        ("t.csv", {"exclude": ["u", "v"]}, "t.csv has no column left to read"),
+        ("t.csv", {"decimal": ";"}, "decimal must be '.' or ','"),
+        ("t.csv", {"sep": ", "}, "sep must be one character"),
+        ("t.csv", {"header": "yes"}, "header must be True, False or None"),
+        ("t.csv", {"encoding": "latin-99"}, "encoding must be one that Python knows"),
+        ("t.csv", {"columns": "u"}, "columns must be a list"),
+        ("t.csv", {"missing": ["NA"]}, "missing applies to tables with gaps"),
+        ("t.npy", {"sep": ";"}, "apply to text files only"),
+        ("images.npy", {"exclude": ["0"]}, "columns and exclude apply to tables"),
+    ],
+)
+def test_options_that_do_not_fit(tmp_path, name, stated, words):
+    save_text(tmp_path / "t.csv", "u,v\n1,2\n")
+    save_npy(tmp_path / "t.npy")
+    save_npy(tmp_path / "images.npy", np.zeros((2, 3, 3)))
+    with pytest.raises(ValueError, match=re.escape(words)):
+        read_samples(tmp_path / name, **stated)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_another_encoding_is_named_and_can_be_stated(tmp_path, encoding):
+    path = tmp_path / "other.csv"
+    path.write_text("größe,höhe\n1,2\n", encoding=encoding)
+    fails(path, "is not utf-8 text", f"--encoding {encoding}")
+    assert read_samples(path, encoding=encoding).columns == ("größe", "höhe")
+
+
+def test_underscores_are_no_digits(tmp_path):
+    fails(save_text(tmp_path / "month.csv", "month,v\n2024_01,1\n"), "'2024_01' in row 0")
 
 
 def test_parquet_columns(tmp_path):
@@ -217,6 +277,15 @@ def test_parquet_columns(tmp_path):
     samples = read_samples(path)
     assert samples.columns == ("u",)
     assert "left out" in samples.notes[0]
+    named = arrow.table({"u": [1, 2], "day": [1000, 2000]})
+    told = {b"pandas": b'{"index_columns": ["day"]}'}
+    parquet.write_table(named.replace_schema_metadata(told), path)
+    assert read_samples(path).columns == ("u",)
+    assert read_samples(path).notes == (f"{path}: row index 'day' left out",)
+    assert read_samples(path, columns=["day"]).points.tolist() == [[1000], [2000]]
+    money = arrow.array([decimal.Decimal("1.25"), decimal.Decimal("2.50")])
+    parquet.write_table(arrow.table({"u": money}), path)
+    assert read_samples(path).points.tolist() == [[1.25], [2.5]]
     parquet.write_table(arrow.table({"u": arrow.array([], arrow.float64())}), path)
     fails(path, "no samples")
 

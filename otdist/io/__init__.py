@@ -4,11 +4,13 @@ What the files hold is never run, resized or converted in silence.
 """
 
 from otdist.io.blocks import blocks, dask_samples
+from otdist.io.reading import Reading
 from otdist.io.samples import DataError, Samples, align, read_samples, read_weights
 from otdist.io.tables import Table, read_columns
 
 __all__ = [
     "DataError",
+    "Reading",
     "Samples",
     "Table",
     "align",

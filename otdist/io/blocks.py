@@ -16,6 +16,7 @@ import numpy as np
 from otdist.core.extras import require
 from otdist.io.errors import DataError
 from otdist.io.formats import is_numeric, read_npy, table_points, without_index
+from otdist.io.reading import Reading
 from otdist.io.samples import read_samples
 
 _NUMBERS = 1 << 22
@@ -51,7 +52,7 @@ class _Block:
             file = Path(self.path)
             parquet = require("pyarrow.parquet", extra="tables").ParquetFile(file)
             table = parquet.read_row_groups(list(range(first, last)))
-            return table_points(file, without_index(file, table)[0])
+            return table_points(file, without_index(file, table, Reading())[0])
         return np.array(read_samples(self.path).points)
 
 
@@ -133,7 +134,7 @@ def _cut(path: str | Path, rows: int | None) -> list[_Block]:
 
 
 def _cut_npy(name: str, file: Path, rows: int | None) -> list[_Block]:
-    array = read_npy(file, None)[0]
+    array = read_npy(file, None, Reading())[0]
     if array.ndim == 0 or array.size == 0 or array.dtype.kind not in "fiub":
         raise DataError(
             f"{name}: samples must be an array of numbers, found shape {array.shape} "
@@ -154,7 +155,7 @@ def _cut_parquet(name: str, rows: int | None) -> list[_Block]:
     sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
     if sum(sizes) == 0:
         raise DataError(f"{name}: no samples")
-    columns, _ = without_index(Path(name), file.schema_arrow.empty_table())
+    columns, _ = without_index(Path(name), file.schema_arrow.empty_table(), Reading())
     for field in columns.schema:
         if not is_numeric(field.type):
             raise DataError(f"{name}: column '{field.name}' is not numeric ({field.type})")

@@ -1,5 +1,10 @@
 """The error of a file that cannot be used."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class DataError(ValueError):
     """A file of samples cannot be used; the message names the file and the place in it.
@@ -11,3 +16,14 @@ class DataError(ValueError):
     ...     print(error)
     nowhere.npy: no such file
     """
+
+
+@contextmanager
+def reading_file(name: str) -> Iterator[None]:
+    """Errors of the operating system become a DataError that names the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import itertools
+import json
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -12,6 +11,8 @@ import numpy as np
 
 from otdist.core.extras import require
 from otdist.io.errors import DataError
+from otdist.io.reading import Reading
+from otdist.io.text import look
 
 Raw = tuple[np.ndarray, tuple[str, ...] | None, tuple[str, ...]]
 """Array of any rank and dtype, column names or None, notes."""
@@ -25,7 +26,7 @@ def _no_key(path: Path, key: str | None) -> None:
         raise DataError(f"{path}:{key}: a {path.suffix} file has no keys")
 
 
-def read_npy(path: Path, key: str | None) -> Raw:
+def read_npy(path: Path, key: str | None, reading: Reading) -> Raw:
     """A numpy array, mapped when large."""
     _no_key(path, key)
     mode = "r" if path.stat().st_size >= _MAP_FROM else None
@@ -35,7 +36,7 @@ def read_npy(path: Path, key: str | None) -> Raw:
         raise DataError(f"{path}: {_numpy_reason(error)}") from error
 
 
-def read_npz(path: Path, key: str | None) -> Raw:
+def read_npz(path: Path, key: str | None, reading: Reading) -> Raw:
     """One array of an archive."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -66,7 +67,7 @@ def _choose(path: Path, key: str | None, available: list[str]) -> str:
     return key
 
 
-def read_torch(path: Path, key: str | None) -> Raw:
+def read_torch(path: Path, key: str | None, reading: Reading) -> Raw:
     """A tensor, or one tensor of a dictionary; code in the file is refused, not run."""
     import torch
 
@@ -96,25 +97,40 @@ def read_torch(path: Path, key: str | None) -> Raw:
     return tensor.numpy(), None, ()
 
 
-def open_parquet(path: Path) -> tuple[Any, tuple[str, ...]]:
-    """An arrow table without the row index that pandas adds, and notes."""
+def read_text(path: Path, key: str | None, reading: Reading) -> Raw:
+    """Separated values, with or without a line of column names."""
+    _no_key(path, key)
+    text = look(path, reading)
+    points, notes = text.points(reading.decimal)
+    return points, None if text.names is None else tuple(text.columns), (*text.notes, *notes)
+
+
+def open_parquet(path: Path, reading: Reading) -> tuple[Any, tuple[str, ...]]:
+    """The columns to read, as an arrow table, and notes."""
     parquet = require("pyarrow.parquet", extra="tables")
     invalid = require("pyarrow", extra="tables").ArrowInvalid
     try:
         table = parquet.read_table(path)
     except invalid as error:
         raise DataError(f"{path}: is damaged, truncated or not a Parquet file") from error
-    return without_index(path, table)
+    return without_index(path, table, reading)
 
 
-def without_index(path: Path, table: Any) -> tuple[Any, tuple[str, ...]]:
-    """An arrow table without the row index that pandas adds, and notes."""
-    index = [name for name in table.column_names if name.startswith("__index_level_")]
-    notes = tuple(f"{path}: row index '{name}' left out" for name in index)
-    table = table.drop_columns(index)
-    if not table.column_names:
+def without_index(path: Path, table: Any, reading: Reading) -> tuple[Any, tuple[str, ...]]:
+    """The columns to read of an arrow table, and notes.
+
+    The row index of a data frame, which pandas stores as a column, is left out unless it is asked
+    for by its name.
+    """
+    stored = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+    index = {name for name in stored.get("index_columns", []) if isinstance(name, str)}
+    index |= {name for name in table.column_names if name.startswith("__index_level_")}
+    index -= {*(reading.columns or ()), *reading.exclude}
+    names = [name for name in table.column_names if name not in index]
+    notes = tuple(f"{path}: row index '{n}' left out" for n in table.column_names if n in index)
+    if not names:
         raise DataError(f"{path}: no columns")
-    return table, notes
+    return table.select(reading.chosen(names, str(path))), notes
 
 
 def numbers_of(path: Path, table: Any, name: str) -> np.ndarray:
@@ -123,19 +139,22 @@ def numbers_of(path: Path, table: Any, name: str) -> np.ndarray:
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
         raise DataError(f"{path}: column '{name}' has an empty cell in row {row}")
+    if require("pyarrow.types", extra="tables").is_decimal(column.type):
+        column = column.cast("float64")
     return column.to_numpy()
 
 
 def is_numeric(kind: Any) -> bool:
     """Whether an arrow type holds numbers."""
     types = require("pyarrow.types", extra="tables")
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
+    return any(test(kind) for test in tests)
 
 
-def read_table(path: Path, key: str | None) -> Raw:
+def read_table(path: Path, key: str | None, reading: Reading) -> Raw:
     """The numeric columns of a Parquet table; one that is not numeric is an error, not dropped."""
     _no_key(path, key)
-    table, notes = open_parquet(path)
+    table, notes = open_parquet(path, reading)
     return table_points(path, table), tuple(table.column_names), notes
 
 
@@ -146,94 +165,8 @@ def table_points(path: Path, table: Any) -> np.ndarray:
         kind = table.schema.field(name).type
         if not is_numeric(kind):
             raise DataError(
-                f"{path}: column '{name}' is not numeric: '{table[name][0]}' in row 0 ({kind})"
+                f"{path}: column '{name}' is not numeric: '{table[name][0]}' in row 0 ({kind}); "
+                f"leave it out with exclude (--exclude {name})"
             )
         columns.append(numbers_of(path, table, name))
     return np.stack(columns, axis=1)
-
-
-def open_text(path: Path) -> tuple[str, list[list[str]]]:
-    """The separator and the cells of the first two lines; an empty file is an error."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            separator = max(",;\t", key=first.count)
-            file.seek(0)
-            head = list(itertools.islice(csv.reader(file, delimiter=separator), 2))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: is not text: {error}") from error
-    if not head or not head[0]:
-        raise DataError(f"{path}: is empty")
-    return separator, head
-
-
-def read_text(path: Path, key: str | None) -> Raw:
-    """Separated values, with or without a line of column names."""
-    _no_key(path, key)
-    separator, head = open_text(path)
-    names = _names(path, head)
-    if names is not None and len(head) == 1:
-        raise DataError(f"{path}: no samples: only a line of column names")
-    try:
-        array = np.loadtxt(
-            path,
-            delimiter=separator,
-            skiprows=0 if names is None else 1,
-            ndmin=2,
-            dtype=np.float64,
-            comments=None,
-            quotechar='"',
-            encoding="utf-8-sig",
-        )
-    except ValueError as error:
-        raise _text_error(path, separator, names) or DataError(f"{path}: {error}") from error
-    if names is not None and array.size and array.shape[1] != len(names):
-        raise DataError(f"{path}: {len(names)} column names for {array.shape[1]} columns")
-    return array, names, ()
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell holds a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _names(path: Path, head: list[list[str]]) -> tuple[str, ...] | None:
-    """The first line, if it holds a word where the second line holds a number."""
-    first = head[0]
-    words = [not is_number(cell) for cell in first]
-    data = len(head) > 1 and len(head[1]) == len(first) and not all(words)
-    if not any(words) or (data and words == [not is_number(cell) for cell in head[1]]):
-        return None
-    return checked_names(path, first)
-
-
-def checked_names(path: Path, first: list[str]) -> tuple[str, ...]:
-    """The first line as names of columns; a first one that is empty is a row index."""
-    if not first[0].strip() and len(first) > 1:
-        raise DataError(
-            f"{path}: the first column has no name and looks like a row index; "
-            "name it, or leave it out (in pandas, to_csv(index=False))"
-        )
-    return tuple(cell.strip() for cell in first)
-
-
-def _text_error(path: Path, separator: str, names: tuple[str, ...] | None) -> DataError | None:
-    """Read again, slowly, to name the first cell that is not a number."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=separator)
-        width, skipped = (None, 0) if names is None else (len(names), 1)
-        for row, cells in enumerate(itertools.islice(filter(None, reader), skipped, None)):
-            place = f"row {row} (line {reader.line_num})"
-            width = width or len(cells)
-            if len(cells) != width:
-                return DataError(f"{path}: {place} has {len(cells)} cells, expected {width}")
-            for column, cell in enumerate(cells):
-                if not is_number(cell):
-                    name = f"'{names[column]}'" if names else f"{column}"
-                    what = f"'{cell}'" if cell.strip() else "an empty cell"
-                    return DataError(f"{path}: column {name} is not numeric: {what} in {place}")
-    return None

@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from otdist.core.shapes import check_shapes
-from otdist.io.errors import DataError
+from otdist.io.errors import DataError, reading_file
 from otdist.io.formats import Raw, read_npy, read_npz, read_table, read_text, read_torch
 from otdist.io.images import read_folder
+from otdist.io.reading import Reading
 
 _KEYED = (".npz", ".pt", ".pth")
-_READERS: dict[str, Callable[[Path, str | None], Raw]] = {
+_READERS: dict[str, Callable[[Path, str | None, Reading], Raw]] = {
     ".npy": read_npy,
     ".npz": read_npz,
     ".csv": read_text,
@@ -72,12 +74,14 @@ class Samples:
         return self.points.shape[1]
 
 
-def read_samples(path: str | Path) -> Samples:
+def read_samples(path: str | Path, **stated: Any) -> Samples:
     r"""Points from a file, one row a sample.
 
     Args:
         path: A .npy, .csv, .tsv, .parquet, .pt or .npz file, or a folder of images. `file.npz:key`
             (also for .pt) picks an array; the key may be left out where there is only one.
+        **stated: What a table does not say itself, as in `Reading`: sep, decimal, header, encoding,
+            columns, exclude.
 
     Returns:
         Samples whose points have shape (n, d). One-dimensional arrays are points on the line;
@@ -98,8 +102,13 @@ def read_samples(path: str | Path) -> Samples:
     >>> samples.points.shape, samples.columns
     ((2, 2), ('height', 'weight'))
     """
-    name = str(path)
-    array, columns, notes = _read(name)
+    name, reading = str(path), Reading(**stated)
+    for option in ("missing", "categories"):
+        if option in stated:
+            raise ValueError(
+                f"{option} applies to tables with gaps and categories: see read_columns"
+            )
+    array, columns, notes = _read(name, reading)
     if array.dtype.kind not in "fiub":
         raise DataError(f"{name}: samples must be numbers, found an array of dtype {array.dtype}")
     if array.ndim == 0:
@@ -112,6 +121,12 @@ def read_samples(path: str | Path) -> Samples:
     points = array[:, None] if array.ndim == 1 else array
     if 0 in points.shape:
         raise DataError(f"{name}: no samples: the array has shape {array.shape}")
+    if columns is None and shape is None:
+        names = list(map(str, range(points.shape[1])))
+        wanted = reading.chosen(names, name)
+        points = points if wanted == names else points[:, list(map(int, wanted))]
+    elif columns is None and (reading.columns or reading.exclude):
+        raise DataError(f"{name}: columns and exclude apply to tables, not to arrays of {shape}")
     dtype = str(points.dtype)
     if points.dtype.kind != "f":
         points = points.astype(np.float64)
@@ -195,8 +210,8 @@ def align(x: Samples, y: Samples) -> tuple[Samples, Samples]:
     return x, y
 
 
-def _read(name: str) -> Raw:
-    """Find the reader by the name's ending; errors of the operating system become a DataError."""
+def _read(name: str, reading: Reading) -> Raw:
+    """Find the reader by the name's ending."""
     path, key = Path(name), None
     for suffix in _KEYED:
         stem, found, rest = name.rpartition(f"{suffix}:")
@@ -209,15 +224,13 @@ def _read(name: str) -> Raw:
             f"{name}: unknown kind of file '{path.suffix}', use one of {known}, or a folder of "
             "images"
         )
-    try:
+    if reader is not read_text and (reading.sep or reading.decimal or reading.header is not None):
+        raise DataError(f"{name}: sep, decimal and header apply to text files only")
+    with reading_file(name):
         if reader is None or path.is_dir():
             images, notes = read_folder(path)
             return images, None, notes
-        return reader(path, key)
-    except FileNotFoundError as error:
-        raise DataError(f"{name}: no such file") from error
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
+        return reader(path, key, reading)
 
 
 def _check_finite(name: str, points: np.ndarray, columns: tuple[str, ...] | None) -> None:

@@ -1,0 +1,99 @@
+"""What a reader may state about a file where the file does not say it itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from otdist.io.errors import DataError
+
+NAMES_OF_NOTHING = (
+    "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "Null", "null", "None",
+)  # fmt: skip
+"""Words that mean a missing cell unless a reader states others; as pandas reads them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a table is read; None leaves it to the file.
+
+    Attributes:
+        sep: Character between the cells of a text file; None takes tab, semicolon or comma, the
+            first that cuts the first lines into equally many cells.
+        decimal: "." or "," in the numbers of a text file; None takes commas for it where semicolons
+            or tabs separate cells and all numbers of a column make sense so.
+        header: Whether the first line of a text file names its columns; None looks at it.
+        encoding: Of a text file.
+        missing: Words and numbers that mean a missing cell, besides an empty one, None and NaN.
+        columns: Names to read, in this order; None reads all.
+        exclude: Names to leave out.
+        categories: Names of columns that are categories even where they hold numbers.
+
+    >>> Reading(decimal=";")
+    Traceback (most recent call last):
+    ValueError: decimal must be '.' or ',': got ';'
+    """
+
+    sep: str | None = None
+    decimal: str | None = None
+    header: bool | None = None
+    encoding: str = "utf-8"
+    missing: Sequence[Any] | None = None
+    columns: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    categories: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (None, ".", ","):
+            raise ValueError(f"decimal must be '.' or ',': got {self.decimal!r}")
+        if self.sep is not None and (not isinstance(self.sep, str) or len(self.sep) != 1):
+            raise ValueError(f"sep must be one character: got {self.sep!r}")
+        if self.header not in (None, True, False):
+            raise ValueError(f"header must be True, False or None: got {self.header!r}")
+        try:
+            "".encode(self.encoding)
+        except (LookupError, TypeError):
+            raise ValueError(
+                f"encoding must be one that Python knows, such as 'latin-1': got {self.encoding!r}"
+            ) from None
+        for name in ("missing", "columns", "exclude", "categories"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value, Iterable | None):
+                raise ValueError(f"{name} must be a list: got {value!r}")
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What a missing cell may hold as text."""
+        stated = NAMES_OF_NOTHING if self.missing is None else map(str, self.missing)
+        return frozenset({"", *(word.strip() for word in stated)})
+
+    @property
+    def numbers(self) -> list[float]:
+        """Numbers that mean a missing cell."""
+        return [float(word) for word in self.words if is_number(word)]
+
+    def chosen(self, names: Sequence[str], place: str) -> list[str]:
+        """The columns to read among those that there are.
+
+        Raises:
+            DataError: one that is not there, or none left.
+        """
+        stated = [*(self.columns or ()), *self.exclude, *self.categories]
+        unknown = [name for name in stated if name not in names]
+        if unknown:
+            raise DataError(f"{place} has no column {', '.join(unknown)}: it has {list(names)}")
+        wanted = names if self.columns is None else self.columns
+        left = [name for name in wanted if name not in self.exclude]
+        if not left:
+            raise DataError(f"{place} has no column left to read")
+        return left
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a finite or infinite number; "2024_01" is none, nor is "nan"."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell and value == value

@@ -1,0 +1,221 @@
+"""Separated text: how its cells are cut, which line holds names, and the numbers in it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from otdist.io.errors import DataError
+from otdist.io.reading import Reading, is_number
+
+_LOOK = 5
+"""First lines that must agree on a separator."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text file that has been looked at.
+
+    Attributes:
+        path: Of the file.
+        encoding: Of its characters.
+        separator: Between cells.
+        width: Cells of the first line.
+        names: Of all its columns, or None where it has no line of names.
+        places: Columns to read, by their position.
+        notes: What was decided without being stated.
+    """
+
+    path: Path
+    encoding: str
+    separator: str
+    width: int
+    names: tuple[str, ...] | None
+    places: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns to read; their positions where they have none."""
+        return [self.names[at] if self.names else str(at) for at in self.places]
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Number of the line and the cells of every row, which all have one length."""
+        with _opened(self.path, self.encoding) as file:
+            reader = csv.reader(file, delimiter=self.separator)
+            for row, cells in enumerate(islice(filter(None, reader), self.names is not None, None)):
+                if len(cells) != self.width:
+                    raise DataError(
+                        f"{self.path}: row {row} (line {reader.line_num}) has {len(cells)} cells, "
+                        f"expected {self.width}"
+                    )
+                yield reader.line_num, cells
+
+    def points(self, decimal: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
+        """All columns to read as numbers, (n, d), and notes."""
+        tried = [decimal or "."]
+        if decimal is None and self.separator in ";\t":
+            tried.append(",")
+        for mark in tried:
+            try:
+                found = self._load(mark)
+            except DataError:
+                raise
+            except ValueError:
+                continue
+            if found.shape[1] != self.width and len(self.places) == self.width:
+                raise DataError(
+                    f"{self.path}: {self.width} column names for {found.shape[1]} columns"
+                )
+            guessed = mark == "," and decimal is None
+            return found, (comma_note(str(self.path)),) if guessed else ()
+        raise self._reason(tried)
+
+    def _load(self, decimal: str) -> np.ndarray:
+        # Cells cut by csv: loadtxt would overlook rows of another length, or take a decimal comma
+        # between quotes for a separator.
+        if len(self.places) < self.width or decimal == self.separator:
+            cells = [
+                [row[at].replace(decimal, ".") for at in self.places] for _, row in self.rows()
+            ]
+            return np.array(cells, dtype=np.float64).reshape(-1, len(self.places))
+        with _opened(self.path, self.encoding) as file:
+            lines = file if decimal == "." else (line.replace(decimal, ".") for line in file)
+            return np.loadtxt(
+                lines, delimiter=self.separator, skiprows=int(self.names is not None), ndmin=2,
+                dtype=np.float64, comments=None, quotechar='"',
+            )  # fmt: skip
+
+    def _reason(self, decimals: list[str]) -> DataError:
+        """Read again, slowly, to name the first cell that is not a number."""
+        for row, (line, cells) in enumerate(self.rows()):
+            for name, at in zip(self.columns, self.places, strict=True):
+                cell = cells[at]
+                if not any(is_number(cell.replace(mark, ".")) for mark in decimals):
+                    name = f"'{name}'" if self.names else name
+                    what = f"'{cell}'" if cell.strip() else "an empty cell"
+                    remedy = ""
+                    if is_number(cell.replace(",", ".")):
+                        remedy = "; state decimal (--decimal ,) if its comma is a decimal point"
+                    return DataError(
+                        f"{self.path}: column {name} is not numeric: {what} in row {row} "
+                        f"(line {line}){remedy}"
+                    )
+        return DataError(f"{self.path}: decimal points and decimal commas stand side by side")
+
+
+def look(path: Path, reading: Reading) -> Text:
+    """Separator and names of a text file; an empty file is an error."""
+    with _opened(path, reading.encoding) as file:
+        lines = [line for line in islice(file, 4 * _LOOK) if line.strip()][:_LOOK]
+    if not lines:
+        raise DataError(f"{path}: is empty")
+    separator = reading.sep or _separator(lines)
+    head = [cells for cells in csv.reader(lines, delimiter=separator) if cells]
+    first, notes = head[0], ()
+    named = reading.header
+    if named is None:
+        comma = separator != "," or reading.decimal == ","
+        plain = [[cell.replace(",", "." if comma else ",") for cell in cells] for cells in head]
+        named = _named(plain, reading.words - {""})
+        if named and all(map(is_number, first)):
+            notes = (f"{path}: the first line, {first[0]}, {first[1]}, …, read as names (header)",)
+    if named and len(head) == 1:
+        raise DataError(f"{path}: no samples: only a line of column names")
+    names = tuple(cell.strip() for cell in first) if named else None
+    if names is not None and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}: two columns are named '{twice}'")
+    wide = range(len(first))
+    known = list(names or map(str, wide))
+    index = _index(names, head)
+    if index and not {known[0]} & {*(reading.columns or ()), *reading.exclude}:
+        notes += (f"{path}: the first column, a row index without a name, left out",)
+        places = wide[1:]
+    else:
+        places = wide
+    chosen = reading.chosen([known[at] for at in places], str(path))
+    return Text(
+        path, reading.encoding, separator, len(first), names, tuple(map(known.index, chosen)), notes
+    )
+
+
+def _separator(lines: list[str]) -> str:
+    """The first of tab, semicolon and comma that cuts all lines into equally many cells."""
+    for separator in "\t;,":
+        widths = {len(cells) for cells in csv.reader(lines, delimiter=separator) if cells}
+        if len(widths) == 1 and widths.pop() > 1:
+            return separator
+    return max(",;\t", key=lines[0].count)
+
+
+def _named(head: list[list[str]], missing: frozenset[str]) -> bool:
+    """Whether the first line holds names.
+
+    It does if it holds a word where the second line holds a number, or nothing but words, or if
+    its numbers are consecutive years above numbers that are not.
+    """
+    above, below = head[0], head[1] if len(head) > 1 else head[0]
+    first, second = (
+        [not is_number(cell) and cell.strip() not in missing for cell in cells]
+        for cells in (above, below)
+    )
+    if len(second) != len(first) or all(first):
+        return any(first)
+    if any(word and not other for word, other in zip(first, second, strict=True)):
+        return True
+    return _years(above) and not _years(below)
+
+
+def _years(cells: list[str]) -> bool:
+    """Whether the numbers among the cells, at least two, are consecutive years."""
+    numbers = [cell.strip() for cell in cells if is_number(cell)]
+    if len(numbers) < 2 or not all(cell.isdecimal() and len(cell) == 4 for cell in numbers):
+        return False
+    years = list(map(int, numbers))
+    return 1800 <= years[0] <= 2200 and years == list(range(years[0], years[0] + len(years)))
+
+
+def _index(names: tuple[str, ...] | None, head: list[list[str]]) -> bool:
+    """Whether the first column is the index of rows that pandas writes without a name."""
+    if names is None or len(names) < 2 or names[0] not in ("", "Unnamed: 0"):
+        return False
+    return not names[0] or all(cells[0] == str(row) for row, cells in enumerate(head[1:]))
+
+
+def comma_note(place: str) -> str:
+    """What is said where decimal commas were found without being stated."""
+    return f"{place}: commas read as decimal points (decimal, --decimal)"
+
+
+@contextmanager
+def _opened(path: Path, encoding: str) -> Iterator[TextIO]:
+    """The file as text, without a byte order mark; errors name the file."""
+    encoding = "utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding
+    try:
+        with open(path, encoding=encoding, newline="") as file:
+            yield file
+    except UnicodeError as error:
+        raise not_text(path, encoding, error) from None
+    except csv.Error as error:
+        raise DataError(f"{path}: is not text: {error}") from None
+
+
+def not_text(path: Path, encoding: str, error: UnicodeError) -> DataError:
+    """What to say of a file whose bytes are no characters."""
+    with open(path, "rb") as file:
+        start = file.read(4096)
+    other = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1"
+    if b"\0" in start and other == "latin-1":
+        return DataError(f"{path}: is not text: it holds bytes that are no characters")
+    return DataError(
+        f"{path}: is not {encoding.removesuffix('-sig')} text ({error.reason}); state its "
+        f'encoding, such as encoding="{other}" (--encoding {other})'
+    )
