@@ -80,7 +80,7 @@ def wasserstein(
         options = {"a": a, "b": b, "p": p, "solver": solver, "rtol": rtol, "start": start}
         return hand_over("wasserstein", x, y, **options)
     p = measure.check_p(p)
-    pair = measure.pair(x, y, a, b)
+    pair = measure.pair(x, y, a, b, p=p)
     return _solve(task.of_pair(pair, p), solver, rtol, start)
 
 

@@ -146,7 +146,7 @@ class _Rule:
 
 def _entropic(samples: tuple, p: float, rule: _Rule, *, debias: bool) -> DivergenceResult:
     begin = time.perf_counter()
-    measures = pair(*samples)
+    measures = pair(*samples, p=p)
     task = of_pair(measures, p)
     eps = scaled_eps(task, rule.eps)
     value = divergence.objective(
@@ -207,7 +207,7 @@ def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps:
     if eps is None:
         raise TypeError("eps must be the strength that g was solved with: got None")
     check_eps(eps)
-    task = of_pair(pair(z, y, None, b), p)
+    task = of_pair(pair(z, y, None, b, p=p), p)
     potential = torch.as_tensor(g).detach().to(task.b.device, torch.float64)
     if potential.shape != task.b.shape or not bool(torch.isfinite(potential).all()):
         raise ValueError(

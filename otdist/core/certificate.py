@@ -2,7 +2,7 @@ r"""Evidence becomes a bracket: dual potentials bound W_p^p from below, a plan f
 
 * **Lower.** Any f, whoever made it, gives g_j = min_i c_ij − f_i and then, improving it,
   f_i = min_j c_ij − g_j. The pair is feasible, so Σ a f + Σ b g ≤ W_p^p by weak duality.
-* **Upper.** The cost of any plan whose marginals are a and b; 2⁻¹⁰²² more where powers underflow.
+* **Upper.** The cost of any plan whose marginals are a and b, and what underflow may have hidden.
 
 Both are evaluated in float64 from the points, which `measure` stores without rounding. The
 rounding slack counts the operations behind each term, u = 2⁻⁵³ apiece: (d + log₂(n + m) + 12)
@@ -13,6 +13,7 @@ charged r times the largest cost. Slack is added outward in cost units, before t
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from dataclasses import dataclass
 
@@ -25,12 +26,14 @@ from otdist.core.threads import each
 
 UNIT = 2.0**-53
 
-_NORMAL = 2.0**-1022  # the least number that carries all its digits
-
 _FEW_PAIRS = 2**20
 _SMALL_BLOCK = (
     2**16
 )  # entries of a block for few pairs: memory that the allocator keeps, 0.5 ms less
+
+
+class ContradictionError(RuntimeError):
+    """Two proofs of otdist contradict each other: an error in otdist, not in its input."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def lower_from_potentials(
     size = float(a @ f.abs() + b @ g.abs())
     spread = float(f.abs().max() + g.abs().max()) * UNIT
     slack = rounding_units(cost) * UNIT * 3 * size + spread * _mass_error(a, b)
-    return DualBound(value - slack, value, f, g)
+    return DualBound(value - slack - cost.underflow, value, f, g)
 
 
 def upper_from_plan(cost: Cost, a: Tensor, b: Tensor, arcs: Arcs) -> tuple[float, float]:
@@ -98,12 +101,37 @@ def upper_from_plan(cost: Cost, a: Tensor, b: Tensor, arcs: Arcs) -> tuple[float
 
 
 def bracket(lower: float, upper: float, p: float, scale: float) -> Bracket:
-    """The bracket on W_p in the caller's units from bounds on the cost in scaled units."""
-    low, high = max(lower, 0.0) ** (1.0 / p), max(upper, 0.0) ** (1.0 / p)
+    """The bracket on W_p in the caller's units from bounds on the cost in scaled units.
+
+    Args:
+        lower: Slack already subtracted; 0 is what an end that is negative or not finite proves.
+        upper: Slack already added; inf where nothing is known.
+        p: Exponent.
+        scale: Distances in the caller's units are so many times larger.
+
+    Raises:
+        ContradictionError: lower is above upper.
+    """
+    low = max(lower, 0.0) ** (1.0 / p) if math.isfinite(lower) else 0.0
+    high = math.inf if math.isnan(upper) else max(upper, 0.0) ** (1.0 / p)
     if p != 1:
         low, high = low * (1 - 4 * UNIT), high * (1 + 4 * UNIT)
-    low, high = low * scale, high * scale
-    return Bracket(min(low, high) if math.isfinite(low) else high, high)
+    return between(low * scale, high * scale)
+
+
+def between(lower: float, upper: float) -> Bracket:
+    """The bracket between two proved ends on W_p, in the caller's units.
+
+    Raises:
+        ContradictionError: lower is above upper.
+    """
+    lower = min(lower, sys.float_info.max)  # a distance that overflows is above the largest number
+    if lower > upper:
+        raise ContradictionError(
+            f"an error in otdist, please report it: the lower bound {lower!r} is above the upper "
+            f"bound {upper!r}"
+        )
+    return Bracket(lower, upper)
 
 
 def rounding_units(cost: Cost) -> float:
@@ -151,12 +179,12 @@ def _usable(potential: Tensor) -> Tensor:
 
 
 def _underflow(cost: Cost, arcs: Arcs, costs: Tensor) -> float:
-    """What powers of distances lost below the normal numbers; only between points apart."""
-    lost = costs < _NORMAL
+    """What squares and powers lost below the normal numbers; only between points apart."""
+    lost = costs < cost.underflow
     if not isinstance(cost, PointCost) or not bool(lost.any()):
         return 0.0
     apart = (cost.x[arcs.rows[lost]] != cost.y[arcs.cols[lost]]).any()
-    return _NORMAL if bool(apart) else 0.0
+    return 2 * cost.underflow if bool(apart) else 0.0
 
 
 def _mass_error(a: Tensor, b: Tensor) -> float:

@@ -98,6 +98,11 @@ class Cost(ABC):
         """Bound on the error of `rows` where it exceeds the rounding of the result itself."""
         return 0.0
 
+    @property
+    def underflow(self) -> float:
+        """Bound on what one cost loses below the normal numbers; 0 for costs that are given."""
+        return 0.0
+
     def landmarks(self, weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """About `count` sources that stand for all, and the mass of each; all where they are few.
 

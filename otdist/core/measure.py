@@ -7,8 +7,10 @@ Both samples of a pair share one centre c and one scale s:
 The map is *exact* in floating point, so that whatever is proved for `points` holds for the raw
 sample: s is a power of two, and a coordinate is centred only where its offset is at least twice
 its half-range; then raw/2 ≤ c ≤ 2·raw and the subtraction has no rounding (Sterbenz' lemma).
-Where the offset is smaller, the coordinate loses nothing by staying. After scaling, coordinates
-are at most 2 (512 on the line, see `_MODERATE`): squares of 1e150 do not overflow.
+Where the offset is smaller, the coordinate loses nothing by staying. In units of s no two points
+are farther apart than 1 (2¹⁰ on the line at low powers, see `_MODERATE`; 2^(1000/p) at high ones,
+see `_ROOM`), so that no power of a distance overflows. Where digits would fall below the normal
+numbers, float32 samples become float64; float64 samples that span more than its range are refused.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,8 +30,17 @@ WEIGHT_TOLERANCE = 1e-6
 """How far a sum of weights may be from one before it is refused."""
 
 _MODERATE = 8
-"""On the line, where two passes over the points cost as much as half the sorting, radii from 2⁻⁸
-to 2⁹ stay as they are: no power of theirs below the hundredth overflows."""
+_LOW_POWER = 4.0
+"""On the line, where two passes over the points cost as much as half the sorting, samples that span
+2⁻⁸ to 2⁸ stay as they are up to this power, which float32 holds with digits to spare."""
+
+_SINGLE_POWER = 16.0
+"""Above this power the samples are float64: in float32, a distance of 1/256 of the largest would
+have no power left."""
+
+_ROOM = 1000.0
+"""Bits of the range of float64 that are free for powers of distances above 1. Above `_SINGLE_POWER`
+they are used, since the other half of the range holds the powers of distances below 1."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,7 @@ class Pair:
         return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
-def pair(x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
+def pair(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2.0) -> Pair:
     """Validate two samples and their weights, and put them in one frame.
 
     Args:
@@ -82,10 +94,12 @@ def pair(x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
         y: Points, shape (m, d) or (m,).
         a: Weights of x, shape (n,); uniform when None.
         b: Weights of y, shape (m,); uniform when None.
+        p: The highest power of a distance that the caller takes.
 
     Raises:
         TypeError: not numbers; numpy mixed with torch.
-        ValueError: no points, wrong rank, dimensions differ, NaN or infinite, bad weights.
+        ValueError: no points, wrong rank, dimensions differ, NaN or infinite, bad weights, more
+            than the range of float64.
     """
     kind, raw = enter(x=x, y=y)
     px, py = _points(raw["x"], "x"), _points(raw["y"], "y")
@@ -97,10 +111,11 @@ def pair(x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
     with single_thread(px.numel() + py.numel()):
         low_x, high_x = _range(px, "x")
         low_y, high_y = _range(py, "y")
-        centre, scale = _frame(torch.minimum(low_x, low_y), torch.maximum(high_x, high_y))
+        low, high = torch.minimum(low_x, low_y), torch.maximum(high_x, high_y)
+        px, py, centre, scale = _framed(px, py, low, high, p)
         return Pair(
-            Measure(_apply(px, centre, scale), weights(a, "a", "x", px), a is None),
-            Measure(_apply(py, centre, scale), weights(b, "b", "y", py), b is None),
+            Measure(px, weights(a, "a", "x", px), a is None),
+            Measure(py, weights(b, "b", "y", py), b is None),
             kind,
             scale,
             centre,
@@ -192,22 +207,59 @@ def _range(points: Tensor, name: str) -> tuple[Tensor, Tensor]:
     return low, high
 
 
-def _frame(low: Tensor, high: Tensor) -> tuple[Tensor, float]:
-    """Centre (d,) and scale for coordinates between `low` and `high`: an exact change of units."""
+def _framed(
+    x: Tensor, y: Tensor, low: Tensor, high: Tensor, p: float
+) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Both samples, with coordinates between `low` and `high`, in one frame; centre and scale."""
     middle, half = low / 2 + high / 2, high / 2 - low / 2
     centre = torch.where(middle.abs() >= 2 * half, middle, torch.zeros_like(middle))
-    radius = float(torch.maximum((high - centre).abs(), (low - centre).abs()).max())
-    exponent = math.frexp(radius)[1] - 1
-    if radius == 0 or (len(low) == 1 and abs(exponent) <= _MODERATE):
-        return centre, 1.0
-    return centre, math.ldexp(1.0, exponent)
+    if p > _SINGLE_POWER and x.dtype != torch.float64:
+        return _framed(x.double(), y.double(), low.double(), high.double(), p)
+    exponent = _exponent(half) - (int(_ROOM / p) if p > _SINGLE_POWER else 0)
+    if len(low) == 1 and abs(exponent) <= _MODERATE and p <= _LOW_POWER:
+        exponent = 0
+    exponent = min(max(exponent, -1074), 1023)
+    moved = [z - centre if bool(centre.any()) else z for z in (x, y)]
+    if exponent > 0:
+        lost = max(exponent - min(_largest_shift(z.detach()) for z in moved), 0)
+        if lost > 0 and x.dtype != torch.float64:
+            return _framed(x.double(), y.double(), low.double(), high.double(), p)
+        lost = min(lost, exponent)
+        if lost > (0 if p > _SINGLE_POWER else _ROOM / p):
+            raise ValueError(
+                f"x and y must fit the range of float64: a coordinate below 2**{exponent - 1022} "
+                f"beside distances of 2**{exponent} loses digits; set such coordinates to 0"
+            )
+        exponent -= lost
+    elif exponent < -120 and x.dtype != torch.float64:
+        return _framed(x.double(), y.double(), low.double(), high.double(), p)
+    x, y = (_times_power(z, -exponent) for z in moved)
+    return x, y, centre, math.ldexp(1.0, exponent)
 
 
-def _apply(points: Tensor, centre: Tensor, scale: float) -> Tensor:
-    """(points − centre) / scale, skipping what changes nothing."""
-    if bool(centre.any()):
-        points = points - centre
-    return points if scale == 1 else points / scale
+def _exponent(half: Tensor) -> int:
+    """The least e for which the diagonal of a box of these half-widths is below 2^e; 0 for none."""
+    widths = half.cpu().double().numpy()
+    top = math.frexp(float(widths.max()))[1]
+    diagonal = 2 * float(np.linalg.norm(np.ldexp(widths, -top)))
+    return top + math.frexp(diagonal)[1] if diagonal > 0 else 0
+
+
+def _largest_shift(points: Tensor) -> int:
+    """The largest e for which no coordinate loses digits when divided by 2^e."""
+    least = float(torch.linalg.vector_norm(points, ord=-math.inf))
+    if least == 0:
+        sizes = points.abs()
+        sizes = sizes[sizes > 0]
+        least = float(sizes.min()) if len(sizes) else 1.0
+    return math.frexp(least)[1] - math.frexp(torch.finfo(points.dtype).tiny)[1]
+
+
+def _times_power(points: Tensor, exponent: int) -> Tensor:
+    """`points` · 2^exponent, in two steps where one factor would overflow."""
+    if abs(exponent) > 1000:
+        points, exponent = points * math.ldexp(1.0, exponent // 2), exponent - exponent // 2
+    return points if exponent == 0 else points * math.ldexp(1.0, exponent)
 
 
 def _not_finite(values: Tensor, name: str, place: str) -> str:

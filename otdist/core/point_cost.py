@@ -27,6 +27,7 @@ __all__ = ["Cost", "MatrixCost", "PointCost"]
 _DIRECT_DIMENSION = 12  # up to here float64 differences cost no more than the product
 _WIDE_DIMENSION = 64  # up to here a float64 product costs little more than a float32 one
 _OUTER = 16  # one landmark in so many is an outermost point
+_NORMAL = 2.0**-1022  # the least float64 that carries all its digits
 _NEAR = 1e-3  # pairs closer than this share of the squared norms are recomputed by differences
 
 
@@ -53,16 +54,24 @@ class PointCost(Cost):
     @property
     def largest(self) -> float:
         """The diagonal of the box around all points, to the power p (inf where it overflows)."""
-        low, high = self._box()
         try:
-            return float((high.double() - low.double()).norm()) ** self.p * (1 + 1e-12)
+            return self._diagonal() ** self.p * (1 + 1e-12)
         except OverflowError:
             return math.inf
+
+    @property
+    def underflow(self) -> float:
+        """What a cost loses at most: digits of its squares, or of its power, whichever is more."""
+        return max(_NORMAL, (self.dimension * _NORMAL) ** (self.p / 2))
 
     def _box(self) -> tuple[Tensor, Tensor]:
         """Least and largest coordinates of all points."""
         low = torch.minimum(self.x.amin(0), self.y.amin(0))
         return low, torch.maximum(self.x.amax(0), self.y.amax(0))
+
+    def _diagonal(self) -> float:
+        low, high = self._box()
+        return float((high.double() - low.double()).norm())
 
     def sub(self, i: Tensor, j: Tensor) -> PointCost:
         """The cost between points x_i and y_j (index tensors)."""
@@ -76,9 +85,10 @@ class PointCost(Cost):
 
     @property
     def rounding(self) -> float:
-        """Unit rounding of (max ‖x‖ + max ‖y‖)^p."""
+        """Unit rounding of (max ‖x‖ + max ‖y‖)^p, with powers above the second of the distance."""
         reach = sum(float(z.norm(dim=1).max()) for z in (self.x, self.y))
-        return torch.finfo(self.dtype).eps * reach**self.p
+        size = reach ** min(self.p, 2) * min(reach, self._diagonal()) ** max(self.p - 2, 0)
+        return torch.finfo(self.dtype).eps * size
 
     @property
     def _by_differences(self) -> bool:
@@ -134,14 +144,15 @@ class PointCost(Cost):
         reach, half = self._reach(), self.p / 2
         unit = torch.finfo(self._product_dtype).eps
         error = (self.dimension + 8) * unit * reach
-        if self.p >= 2:  # |s^(p/2) − t^(p/2)| ≤ (p/2)·max^(p/2 − 1)·|s − t|, with s, t ≤ 2·reach
-            bound = half * (2 * reach) ** (half - 1) * error if reach > 0 else 0.0
+        span = min(2 * reach, self._diagonal() ** 2 * (1 + 1e-12) + error)
+        if self.p >= 2:  # |s^(p/2) − t^(p/2)| ≤ (p/2)·max^(p/2 − 1)·|s − t|, with s, t ≤ span
+            bound = half * span ** (half - 1) * error if reach > 0 else 0.0
         elif self._product_dtype == self.dtype:  # nearer pairs were repaired
             bound = half * (_NEAR * reach) ** (half - 1) * error if reach > 0 else 0.0
         else:
             bound = error**half
         rounding = torch.finfo(self.dtype).eps if self._product_dtype != self.dtype else 0.0
-        return bound + rounding * (2 * reach) ** half
+        return bound + rounding * span**half
 
     def pairs(self, i: Tensor, j: Tensor) -> Tensor:
         """Costs by direct differences, shape (k,)."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks, measure, task
-from otdist.core.certificate import bracket, lower_from_potentials
+from otdist.core.certificate import between, bracket, lower_from_potentials
 from otdist.core.measure import Pair
 from otdist.core.result import Bracket
 from otdist.critics import stored
@@ -130,7 +130,7 @@ class ConvexDualResult:
         exact = len(whole.x) * len(whole.y) <= EXACT_PAIRS
         upper = (Exact() if exact else Sliced()).solve(job).upper
         lower = bracket(dual.cost, float("inf"), 2.0, job.scale).lower
-        return Bracket(min(lower, upper), upper)
+        return between(lower, upper)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything to one file, which holds tensors and plain values only."""

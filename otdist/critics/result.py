@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from otdist.core import checks, measure, task
-from otdist.core.certificate import bracket, lower_from_potentials
+from otdist.core.certificate import between, bracket, lower_from_potentials
 from otdist.core.measure import Pair
 from otdist.core.result import Bracket
 from otdist.critics import stored
@@ -116,7 +116,7 @@ class DualResult:
             f = torch.where(f.isfinite(), f / self.samples.scale, -float("inf"))
             dual = lower_from_potentials(job.cost, job.a, job.b, f=f)
             lower = bracket(dual.cost, float("inf"), 1.0, job.scale).lower
-        return Bracket(min(lower, other.upper), other.upper)
+        return between(lower, other.upper)
 
     @property
     def upper_is_exact(self) -> bool:

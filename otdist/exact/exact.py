@@ -151,6 +151,8 @@ def _on_the_line(task: Task, pair: Pair, begin: float) -> OTResult:
     cost = univariate.cost(x, y, task.p, a, b)
     value = float(cost.detach())
     slack = (16 + 2 * task.p) * UNIT * value
+    if value < task.cost.underflow and not torch.equal(x.sort().values, y.sort().values):
+        slack += 2 * task.cost.underflow
     if value > 0 and not (
         a is None and b is None
     ):  # cumulative weights carry rounding of their own

@@ -74,7 +74,7 @@ class ExactLoss(nn.Module):
         return reduce(costs, self.reduction)
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
-        task = of_pair(pair(x, y, a, b), self.p)
+        task = of_pair(pair(x, y, a, b, p=self.p), self.p)
         with single_thread(task.numbers):
             return Exact().solve(task).cost
 

@@ -129,7 +129,7 @@ class SinkhornLoss(nn.Module):
         return values
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
-        measures = pair(x, y, a, b)
+        measures = pair(x, y, a, b, p=self.p)
         task = of_pair(measures, self.p)
         with single_thread(task.numbers):
             value = divergence.objective(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import measure
-from otdist.core.certificate import UNIT
+from otdist.core.certificate import UNIT, between
 from otdist.core.result import Bracket, SlicedResult
 from otdist.sliced import directions as families
 from otdist.sliced.bounds import Slack, joint_bound, sets_of
@@ -189,7 +189,7 @@ def _bracket(
     slack = Slack((len(largest) + 8) * 2 * UNIT * float(np.linalg.norm(largest)), 0.0, 128 * UNIT)
     low = joint_bound(torch.from_numpy(lower), rows, sets, p, slack) ** (1 / p) * scale
     high = _independent(x, y, p, scale) * scale
-    return Bracket(min(low, high), high)
+    return between(low, high)
 
 
 def _independent(x: Moments, y: Moments, p: float, scale: float) -> float:

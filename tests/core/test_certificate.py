@@ -9,9 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otdist.core.certificate import bracket, lower_from_potentials, upper_from_plan
+from otdist.core.certificate import (
+    ContradictionError,
+    between,
+    bracket,
+    lower_from_potentials,
+    upper_from_plan,
+)
 from otdist.core.point_cost import MatrixCost, PointCost
-from otdist.core.result import Arcs
+from otdist.core.result import Arcs, Bracket
 
 F = torch.float64
 
@@ -119,3 +125,42 @@ def test_bracket_takes_the_root_outward_and_clamps() -> None:
     proof = bracket(-1.0, 4.0, 2.0, 3.0)
     assert proof.lower == 0
     assert 6 <= proof.upper <= 6 * (1 + 1e-14)
+
+
+def test_bounds_that_contradict_each_other_are_an_error_of_otdist() -> None:
+    with pytest.raises(ContradictionError, match="please report it: the lower bound"):
+        bracket(4.0, 1.0, 2.0, 1.0)
+    with pytest.raises(ContradictionError):
+        between(1.0, 0.5)
+
+
+@pytest.mark.parametrize("lower", [math.inf, -math.inf, math.nan])
+def test_a_lower_bound_that_is_not_finite_proves_nothing(lower: float) -> None:
+    assert bracket(lower, 4.0, 1.0, 1.0) == Bracket(0.0, 4.0)
+
+
+@pytest.mark.parametrize("upper", [math.inf, math.nan])
+def test_an_upper_bound_that_is_not_known_leaves_the_bracket_open(upper: float) -> None:
+    assert bracket(1.0, upper, 1.0, 2.0) == Bracket(2.0, math.inf)
+
+
+def test_a_distance_above_the_largest_number_keeps_a_finite_lower_end() -> None:
+    found = bracket(1.0, 1.0, 1.0, math.inf)
+    assert math.isfinite(found.lower)
+    assert found.upper == math.inf
+
+
+def test_squares_that_underflow_do_not_close_the_bracket_at_p_1() -> None:
+    x, y = torch.zeros(1, 2, dtype=F), torch.full((1, 2), 1e-200, dtype=F)
+    one, at = torch.ones(1, dtype=F), torch.zeros(1, dtype=torch.int64)
+    _, upper = upper_from_plan(PointCost(x, y, 1.0), one, one, Arcs(at, at, one, (1, 1)))
+    assert upper > 1e-200 * 2**0.5
+    assert lower_from_potentials(PointCost(x, y, 1.0), one, one, f=torch.zeros(1)).cost <= 0
+
+
+@pytest.mark.parametrize("p", [60.0, 1000.0])
+@pytest.mark.parametrize("dtype", [torch.float32, F])
+def test_no_power_overflows_between_points_of_one_frame(p: float, dtype: torch.dtype) -> None:
+    x = torch.randn(30, 20, generator=torch.Generator().manual_seed(0), dtype=dtype) / 100
+    cost = PointCost(x, x + 0.01, p)
+    assert all(math.isfinite(v) for v in (cost.largest, cost.slack, cost.rounding))
