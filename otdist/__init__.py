@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from otdist.core.painters import PAINTERS
+
 if TYPE_CHECKING:
     from otdist import losses, neural, problems, streaming, wgan
     from otdist.all_pairs.matrix import PairwiseResult, pairwise
@@ -22,14 +24,15 @@ if TYPE_CHECKING:
     from otdist.critics.convex_result import ConvexDualResult
     from otdist.critics.dual import NeuralDual
     from otdist.critics.result import DualResult
-    from otdist.distances import transport, wasserstein
-    from otdist.divergences import (
+    from otdist.distances import (
         energy_distance,
         entropic_cost,
         gaussian_wasserstein,
+        max_sliced_wasserstein,
         mmd,
         sinkhorn_divergence,
-        soft_ctransform,
+        sliced_wasserstein,
+        wasserstein,
     )
     from otdist.entropic.sinkhorn import Sinkhorn
     from otdist.evaluation.drift import drift
@@ -40,9 +43,9 @@ if TYPE_CHECKING:
     from otdist.inference.intervals import ConfidenceInterval, confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
     from otdist.masses import grid, histogram
-    from otdist.sliced.max_sliced import max_sliced_wasserstein
-    from otdist.sliced.sliced import Sliced, sliced_wasserstein
-    from otdist.transport_map import barycentric_map, extend_potential
+    from otdist.sliced.sliced import Sliced
+    from otdist.solve import transport
+    from otdist.transport_map import barycentric_map, extend_potential, soft_ctransform
 
 __version__ = "0.1.0"
 
@@ -68,20 +71,20 @@ _WHERE = {
     "barycentric_map": "otdist.transport_map",
     "confidence_interval": "otdist.inference.intervals",
     "drift": "otdist.evaluation.drift",
-    "energy_distance": "otdist.divergences",
-    "entropic_cost": "otdist.divergences",
+    "energy_distance": "otdist.distances",
+    "entropic_cost": "otdist.distances",
     "extend_potential": "otdist.transport_map",
     "evaluate": "otdist.evaluation.evaluate",
     "grid": "otdist.masses",
     "histogram": "otdist.masses",
-    "gaussian_wasserstein": "otdist.divergences",
-    "max_sliced_wasserstein": "otdist.sliced.max_sliced",
-    "mmd": "otdist.divergences",
+    "gaussian_wasserstein": "otdist.distances",
+    "max_sliced_wasserstein": "otdist.distances",
+    "mmd": "otdist.distances",
     "pairwise": "otdist.all_pairs.matrix",
-    "sinkhorn_divergence": "otdist.divergences",
-    "sliced_wasserstein": "otdist.sliced.sliced",
-    "soft_ctransform": "otdist.divergences",
-    "transport": "otdist.distances",
+    "sinkhorn_divergence": "otdist.distances",
+    "sliced_wasserstein": "otdist.distances",
+    "soft_ctransform": "otdist.transport_map",
+    "transport": "otdist.solve",
     "two_sample_test": "otdist.inference.permutation",
     "wasserstein": "otdist.distances",
 }
@@ -141,6 +144,13 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     raise AttributeError(f"module 'otdist' has no attribute {name!r}")
+
+
+def _draw_test(result: TestResult) -> Any:
+    return import_module("otdist.drawing.figures").null_distribution(result)
+
+
+PAINTERS["TestResult"] = _draw_test
 
 
 def __dir__() -> list[str]:

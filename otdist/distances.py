@@ -1,27 +1,31 @@
-"""The two calls most people need: `wasserstein` for samples, `transport` for a cost matrix."""
+"""Every public distance between two samples, the only door to them.
+
+A function checks its options, for samples in memory and dask arrays alike, and hands over.
+"""
 
 from __future__ import annotations
 
-import math
-from numbers import Real
-from typing import Any, Protocol
+from typing import Any
 
-from otdist.core import measure, task
-from otdist.core.large import hand_over, is_large
+from otdist.core import checks, task
+from otdist.core.gradient import root
+from otdist.core.large import is_large
+from otdist.core.measure import check_p, pair
 from otdist.core.modes import full_precision
-from otdist.core.result import OTResult
-from otdist.core.threads import single_thread
-from otdist.exact.exact import Exact
+from otdist.core.result import DivergenceResult, Number, OTResult, SlicedResult
+from otdist.entropic.answer import Rule, answer
+from otdist.moments import gaussian, kernels
+from otdist.sliced import max_sliced, sliced
+from otdist.solve import Solver, check_rtol, solve
 
 
-class Solver(Protocol):
-    """Anything that answers a task: `Exact`, `Sinkhorn`, `Sliced`, or your own."""
+def _streamed(*samples: Any) -> Any:
+    """The functions of the same names for dask arrays, where one of the samples is one."""
+    if not is_large(*samples):
+        return None
+    from otdist.outofcore import functions
 
-    def solve(
-        self, task: task.Task, *, rtol: float = 0.0, start: OTResult | None = None
-    ) -> OTResult:
-        """The result for one task, with a bracket from `certificate`."""
-        ...
+    return functions
 
 
 @full_precision()
@@ -54,97 +58,293 @@ def wasserstein(
         start: An earlier result of a nearby problem of the same sizes, to begin from.
 
     Returns:
-        distance in the units of x, cost in units**p, and the certified bracket
-        ``lower ≤ W_p ≤ upper``. Floats for numpy and lists, 0-d tensors for torch.
+        distance in the units of x, cost in units**p, certified ``lower ≤ W_p ≤ upper``.
 
     Raises:
         ValueError: points not finite, dimensions differ, weights negative or not of sum one,
-            p < 1, an option that the solver cannot use.
+            p < 1, an option that cannot apply.
         TypeError: not numbers; numpy mixed with torch.
         MemoryError: the problem does not fit; said before anything is allocated.
 
     Gradients: x, y, a, b, first order; a subgradient where plans or duals are not unique, 0 where
         the samples coincide. A second differentiation raises.
-    Cost: O((n + m) log(n + m)) for d = 1, otherwise about O(n m d) time.
-    Reference: Peyré and Cuturi (2019), Computational Optimal Transport, sections 2 and 3.
+    Cost: O((n + m) log(n + m)) for d = 1, otherwise about O(n m d) time; Peyré and Cuturi (2019).
 
     >>> wasserstein([[0.0]], [[5.0]]).distance
     5.0
     >>> result = wasserstein([[0, 0], [1, 0]], [[0, 3], [1, 3]], p=2)
-    >>> result.distance, result.cost
-    (3.0, 9.0)
-    >>> result.lower <= 3 <= result.upper
-    True
+    >>> result.distance, result.cost, result.lower <= 3 <= result.upper
+    (3.0, 9.0, True)
     """
-    if is_large(x, y, a, b):
-        options = {"a": a, "b": b, "p": p, "solver": solver, "rtol": rtol, "start": start}
-        return hand_over("wasserstein", x, y, **options)
-    p = measure.check_p(p)
-    pair = measure.pair(x, y, a, b, p=p)
-    return _solve(task.of_pair(pair, p), solver, rtol, start)
+    p = check_p(p)
+    check_rtol(rtol)
+    if blocks := _streamed(x, y, a, b):
+        return blocks.wasserstein(x, y, a=a, b=b, p=p, solver=solver, rtol=rtol, start=start)
+    return solve(task.of_pair(pair(x, y, a, b, p=p), p), solver, rtol, start)
 
 
 @full_precision()
-def transport(
-    cost: Any,
+def sliced_wasserstein(
+    x: Any,
+    y: Any,
     *,
     a: Any = None,
     b: Any = None,
-    solver: Solver | None = None,
-    rtol: float = 0.0,
-    start: OTResult | None = None,
-) -> OTResult:
-    """Optimal transport for a given cost matrix, exact unless a solver says otherwise.
+    p: float = 1,
+    n_projections: int | None = None,
+    directions: Any = None,
+    seed: int | None = 0,
+    stderr_rtol: float | None = None,
+) -> SlicedResult:
+    r"""SW_p between two weighted samples: W_p^p averaged over directions, then the root.
 
     Args:
-        cost: Shape (n, m), non-negative: the price of moving one unit from source i to target j.
-        a: Weights of the sources, shape (n,), of sum one; uniform when None.
-        b: Weights of the targets, shape (m,), likewise.
-        solver: None is exact; `Sinkhorn(eps=…)` approximates, with a bracket.
-        rtol: Stop once the bracket proves this relative accuracy; 0 means exact.
-        start: An earlier result of a nearby problem of the same sizes, to begin from.
+        x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`. Of dask arrays the
+            slices are sketched: `error` of the result bounds what that costs.
+        p: Exponent, ≥ 1.
+        n_projections: Number of directions; 256 when None. More directions lower `stderr`.
+        directions: Unit rows, shape (L, d), taken as independent draws; or how to draw them:
+            "orthogonal" (blocks of orthonormal rows, the default), "qmc" (best for d = 2) or "iid".
+        seed: Of the directions, which are the same for numpy and torch; None draws fresh ones.
+        stderr_rtol: Add directions until stderr ≤ stderr_rtol · distance.
 
     Returns:
-        distance = cost = the lowest total cost, in the units of the matrix (p = 1).
+        distance (units of x), cost, the Monte-Carlo stderr of the distance (NaN for one direction),
+        the slices and the directions; ``.bracket`` certifies W_p itself.
 
     Raises:
-        ValueError: not a matrix, entries not finite or negative, bad weights; a solver that needs
-            points.
-        TypeError: not numbers.
+        TypeError, ValueError: bad samples, directions that are no unit rows, options that clash.
 
-    Gradients: cost (the plan), a, b, first order.
-    Cost: about O(n m) memory, which the matrix takes already.
-    Reference: Peyré and Cuturi (2019), Computational Optimal Transport, section 3.
+    Gradients: `distance` and `cost` in x, y, a, b, first order; 0 for identical samples.
+    Cost: O(L (n + m) (d + log(n + m))) time; O((n + m) d) memory. Reference: Bonneel et al. (2015).
 
-    >>> transport([[0.0, 2.0], [2.0, 0.0]], a=[0.5, 0.5], b=[0.75, 0.25]).cost
-    0.5
+    >>> sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]], p=2, directions=[[1.0, 0.0]]).distance
+    3.0
     """
-    return _solve(task.of_matrix(cost, a, b), solver, rtol, start)
+    p = check_p(p)
+    checks.seed(seed)
+    choice = sliced.Choice(n_projections, directions, seed, stderr_rtol)
+    if blocks := _streamed(x, y, a, b):
+        return blocks.sliced_wasserstein(x, y, a=a, b=b, p=p, choice=choice)
+    return sliced.average(pair(x, y, a, b), p, choice)
 
 
-def _solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult | None) -> OTResult:
-    if not (isinstance(rtol, Real) and 0 <= float(rtol) < math.inf):
-        raise ValueError(f"rtol must be finite and at least 0: got {rtol!r}")
-    if solver is None:
-        solver = Exact()
-    elif isinstance(solver, type) or not hasattr(solver, "solve"):
-        raise TypeError(
-            f"solver must be a solver object such as otdist.Exact() or otdist.Sinkhorn(eps=0.1): "
-            f"got {solver!r}"
-        )
-    if start is not None:
-        _check_start(job, start)
-    with single_thread(job.numbers):
-        return solver.solve(job, rtol=float(rtol), start=start)
+@full_precision()
+def max_sliced_wasserstein(
+    x: Any,
+    y: Any,
+    *,
+    a: Any = None,
+    b: Any = None,
+    p: float = 1,
+    n_starts: int = 16,
+    max_iter: int = 200,
+    seed: int | None = 0,
+) -> SlicedResult:
+    """The largest sliced distance over all directions, by gradient ascent with restarts.
+
+    Args:
+        x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`.
+        p: Exponent, ≥ 1.
+        n_starts: Climbs: from the difference of the means, from axes along which the second
+            moments differ, from the best of 8 · n_starts random directions.
+        max_iter: Most steps of each climb.
+        seed: Of the random directions; None draws fresh ones.
+
+    Returns:
+        distance: W_p along the one direction found, in ``directions`` (1, d); a local maximum, and
+        a lower bound on W_p up to the rounding that ``.bracket`` accounts for. `stderr` is 0.
+        Errors are those of `sliced_wasserstein`.
+
+    Gradients: x, y, a, b, first order, of the slice along the direction found; where projections
+        tie there, as they often do at a maximum, of one of the orders.
+    Cost: at most max_iter · n_starts slices. Reference: Deshpande et al. (2019).
+
+    >>> r = max_sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]])
+    >>> round(r.distance, 6), r.directions.round(3).tolist()
+    (5.0, [[-0.6, -0.8]])
+    """
+    p = check_p(p)
+    sliced.check_count(n_starts, "n_starts")
+    sliced.check_count(max_iter, "max_iter")
+    checks.seed(seed)
+    return max_sliced.largest(pair(x, y, a, b), p, n_starts, max_iter, seed)
 
 
-def _check_start(job: task.Task, start: OTResult) -> None:
-    """A start must be an earlier result of the same sizes."""
-    if not isinstance(start, OTResult):
-        raise TypeError(f"start must be an earlier OTResult: got a {type(start).__name__}")
-    f, g = start.potentials
-    if (len(f), len(g)) != job.cost.shape:
+@full_precision()
+def sinkhorn_divergence(
+    x: Any,
+    y: Any,
+    *,
+    a: Any = None,
+    b: Any = None,
+    p: float = 1,
+    eps: float | None = None,
+    tol: float = 1e-3,
+    max_iter: int = 2000,
+) -> DivergenceResult:
+    r"""The debiased Sinkhorn divergence S_eps = OT_eps(x, y) − ½ OT_eps(x, x) − ½ OT_eps(y, y).
+
+    OT_eps = min ⟨P, c⟩ + eps·KL(P | a ⊗ b) with c = ‖x − y‖^p. S_eps is 0 exactly for equal
+    measures, not negative, and tends to W_p^p as eps falls and to a kernel distance as it grows.
+
+    Args:
+        x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`.
+        p: Exponent, 1 ≤ p ≤ 2: above, S_eps can be negative.
+        eps: Entropic strength in cost units (units of x to the power p). None takes 1% of the mean
+            cost Σ a_i b_j c_ij, as a constant for gradients. Above a million times the largest
+            cost, where the value is that at infinity to six digits, it counts as that.
+        tol: L1 marginal error to stop at; it moves the value by the order of eps · tol².
+        max_iter: Steps allowed for each of the three problems.
+
+    Returns:
+        `cost` S_eps, not below 0, `distance` S_eps^(1/p), and the debiased potentials, which are
+        the gradient in the weights.
+
+    Raises:
+        TypeError, ValueError: bad samples (see `wasserstein`), p outside [1, 2], eps not positive.
+            A marginal error that stays above tol is a ConvergenceWarning.
+
+    Gradients: x, y, a, b, first order, by the envelope theorem, to the order of `residual`.
+    Cost: about 15 passes over the n·m pairs at the default eps. Reference: Feydy et al. (2019).
+
+    >>> round(sinkhorn_divergence([[0, 0], [1, 0]], [[0, 2], [1, 2]], p=2, eps=0.1).cost, 6)
+    4.0
+    """
+    p = check_p(p)
+    if p > 2:
         raise ValueError(
-            f"start must come from a problem of the same sizes {job.cost.shape}: "
-            f"its potentials have lengths {(len(f), len(g))}"
+            f"p must be at most 2 for a Sinkhorn divergence, which can be negative above: "
+            f"got {p:g}; use wasserstein(..., solver=Sinkhorn(eps)) or entropic_cost"
         )
+    return answer(pair(x, y, a, b, p=p), p, Rule(eps, tol, max_iter), debias=True)
+
+
+@full_precision()
+def entropic_cost(
+    x: Any,
+    y: Any,
+    *,
+    a: Any = None,
+    b: Any = None,
+    p: float = 1,
+    eps: float | None = None,
+    tol: float = 1e-3,
+    max_iter: int = 2000,
+) -> DivergenceResult:
+    r"""The entropic objective OT_eps = min_P ⟨P, c⟩ + eps·KL(P | a ⊗ b), not debiased.
+
+    It is at least W_p^p, and not 0 for equal samples; `sinkhorn_divergence`, whose errors, warning
+    and gradients it shares, removes that bias.
+
+    Args:
+        x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`.
+        p: Exponent, ≥ 1.
+        eps: Entropic strength in cost units; None takes 1% of the mean cost.
+        tol: L1 marginal error to stop at.
+        max_iter: Steps allowed.
+
+    Returns:
+        `cost` OT_eps, `distance` OT_eps^(1/p), and the potentials (f, g) of the plan
+        a_i b_j exp((f_i + g_j − c_ij)/eps).
+
+    Cost: one of the three problems of `sinkhorn_divergence`. Reference: Cuturi (2013).
+
+    >>> entropic_cost([[0.0], [1.0]], [[0.0], [1.0]], p=2, eps=10.0).cost > 0.4
+    True
+    """
+    p = check_p(p)
+    return answer(pair(x, y, a, b, p=p), p, Rule(eps, tol, max_iter), debias=False)
+
+
+@full_precision()
+def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
+    r"""W_2 between the Gaussians with the samples' means and covariances (Bures–Wasserstein).
+
+    W_2² = ‖m_x − m_y‖² + tr(A + B − 2 (A^{1/2} B A^{1/2})^{1/2}), with covariances A, B divided by
+    the weights' sum (n, not n − 1), singular or not; a lower bound of the samples' W_2.
+
+    Args:
+        x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
+
+    Returns:
+        The distance in the units of x. Errors are those of `wasserstein`.
+
+    Gradients: x, y, a, b, first order; with the pseudo-inverse of a root of A where A is singular,
+        which drops the directions without variance. Zero where the distance is zero.
+    Cost: O((n + m) d² + d³). Reference: Gelbrich (1990); Bhatia, Jain and Lim (2019).
+
+    >>> gaussian_wasserstein([[-1.0], [1.0]], [[1.0], [5.0]])
+    3.1622776601683795
+    """
+    if blocks := _streamed(x, y, a, b):
+        return blocks.gaussian_wasserstein(x, y, a=a, b=b)
+    both = pair(x, y, a, b)
+    return both.kind.number(root(gaussian.cost(both), 2) * both.scale)
+
+
+@full_precision()
+def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
+    r"""The energy distance √(2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖), any dimension.
+
+    All pairs are counted (V-statistic); on the line it equals `scipy.stats.energy_distance`.
+
+    Args:
+        x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
+
+    Returns:
+        The distance, in the square root of the units of x; 0 only for equal measures. Errors are
+        those of `wasserstein`.
+
+    Gradients: x, y, a, b, first order; zero where the distance is zero.
+    Cost: O((n + m)² d) time, O(n + m) memory. Reference: Székely and Rizzo (2013).
+
+    >>> energy_distance([0.0], [2.0])
+    2.0
+    """
+    if blocks := _streamed(x, y, a, b):
+        return blocks.energy_distance(x, y, a=a, b=b)
+    both = pair(x, y, a, b)
+    return both.kind.number(root(kernels.energy(both) * both.scale, 2))
+
+
+@full_precision()
+def mmd(
+    x: Any,
+    y: Any,
+    *,
+    a: Any = None,
+    b: Any = None,
+    kernel: str = "gaussian",
+    bandwidth: float | None = None,
+    statistic: str = "V",
+) -> Number:
+    r"""The maximum mean discrepancy of a kernel k: √(E k(x, x') + E k(y, y') − 2 E k(x, y)).
+
+    Args:
+        x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
+        kernel: "gaussian", exp(−‖x − y‖²/(2σ²)); "laplacian", exp(−‖x − y‖/σ); or "polynomial",
+            (⟨x, y⟩/d + 1)³, which has no bandwidth and depends on the origin.
+        bandwidth: σ in the units of x. None takes the median of positive distances in the pooled
+            sample (of at most 1,000 points of each, evenly spaced), a constant for gradients.
+        statistic: "V" counts all pairs and returns the distance. "U" leaves out each point against
+            itself and returns the *square*: it is unbiased and can be negative, so it has no root;
+            a weight of one is a ValueError.
+
+    Returns:
+        MMD for "V", an unbiased estimate of MMD² for "U". Errors are those of `wasserstein`.
+
+    Gradients: x, y, a, b; for "V" zero where the distance is zero.
+    Cost: O((n + m)² d) time, O(n + m) memory. Reference: Gretton et al. (2012).
+
+    >>> round(mmd([0.0], [1.0], bandwidth=1.0) ** 2, 6)
+    0.786939
+    """
+    if statistic not in ("U", "V"):
+        raise ValueError(f'statistic must be "U" or "V": got {statistic!r}')
+    kernels.check_kernel(kernel, bandwidth)
+    if blocks := _streamed(x, y, a, b):
+        return blocks.mmd(x, y, a=a, b=b, kernel=kernel, bandwidth=bandwidth, statistic=statistic)
+    both, unbiased = pair(x, y, a, b), statistic == "U"
+    squared = kernels.mmd_squared(both, kernel, bandwidth, unbiased=unbiased)
+    return both.kind.number(squared if unbiased else root(squared.clamp(min=0), 2))

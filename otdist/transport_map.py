@@ -4,7 +4,8 @@ r"""What to do with a solved transport beyond its number: move points, value new
   mass goes. At p = 2 it is the least-squares map behind the plan; where the plan is a permutation,
   it is that permutation.
 * A *potential extends* to any point z by the c-transform f(z) = min_j c(z, y_j) − g_j, which keeps
-  f(z) + g_j ≤ c(z, y_j) for all j; at the sources it agrees with f wherever f is tight.
+  f(z) + g_j ≤ c(z, y_j) for all j; at the sources it agrees with f wherever f is tight. Entropic
+  potentials extend by a soft minimum.
 
 Reference: Peyré and Cuturi (2019), Computational Optimal Transport, remark 4.11 and section 5.1.
 """
@@ -17,9 +18,13 @@ import numpy as np
 import torch
 
 from otdist.core.arrays import enter
+from otdist.core.measure import check_p, pair
 from otdist.core.modes import full_precision
 from otdist.core.point_cost import PointCost
-from otdist.core.result import OTResult
+from otdist.core.result import Array, OTResult
+from otdist.core.task import of_pair
+from otdist.entropic import entropic
+from otdist.entropic.sinkhorn import check_eps, scaled_eps
 
 
 @full_precision()
@@ -90,6 +95,52 @@ def extend_potential(result: OTResult, z: Any, y: Any) -> Any:
     centre = targets.mean(0)
     values, _ = PointCost(points - centre, targets - centre, result.p).ctransform(g)
     return kind.array(values)
+
+
+@full_precision()
+def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps: float) -> Array:
+    r"""An entropic potential at new points: f(z) = −eps·log Σ_j b_j exp((g_j − ‖z − y_j‖^p)/eps).
+
+    At the points that g was solved with it returns f (to the marginal error); elsewhere it is the
+    natural extension, out of which an entropic map or an out-of-sample bound is made.
+
+    Args:
+        z: New points, shape (k, d).
+        y: Points that g belongs to, shape (m, d).
+        g: Their potential in cost units, shape (m,), as `entropic_cost` returns it.
+        b: Weights of y, shape (m,); uniform when None.
+        p: Exponent.
+        eps: Entropic strength in cost units, the one g was solved with.
+
+    Returns:
+        f at z, shape (k,), in cost units; no graph.
+
+    Raises:
+        ValueError: bad samples, g of the wrong shape or not finite, eps not positive.
+
+    >>> import otdist
+    >>> x, y = [[0.0], [1.0]], [[0.5], [2.0]]
+    >>> result = otdist.entropic_cost(x, y, p=2, eps=1.0, tol=1e-9)
+    >>> f = otdist.soft_ctransform(x, y, result.potentials[1], p=2, eps=1.0)
+    >>> bool(abs(f - result.potentials[0]).max() < 1e-8)
+    True
+    """
+    p = check_p(p)
+    if eps is None:
+        raise TypeError("eps must be the strength that g was solved with: got None")
+    check_eps(eps)
+    task = of_pair(pair(z, y, None, b, p=p), p)
+    potential = torch.as_tensor(g).detach().to(task.b.device, torch.float64)
+    if potential.shape != task.b.shape or not bool(torch.isfinite(potential).all()):
+        raise ValueError(
+            f"g must hold one finite number per point of y, shape ({len(task.b)},): got shape "
+            f"{tuple(potential.shape)}"
+        )
+    scaled = (potential.abs() ** (1 / p) / task.scale) ** p * potential.sign()  # no power overflows
+    strength = scaled_eps(task, eps)
+    cost = entropic.precise(task.cost, strength, 1e-3)
+    f = entropic.extend(cost, scaled, task.b.detach(), strength)
+    return task.kind.array(task.in_cost_units(f))
 
 
 def _as_points(t: torch.Tensor) -> torch.Tensor:

@@ -19,8 +19,8 @@ ROOMS = [
     "outofcore",
     "masses",
     "transport_map",
+    "solve",
     "distances",
-    "divergences",
     "all_pairs",
     "losses",
     "problems",
@@ -108,9 +108,85 @@ def test_only_the_command_line_imports_the_public_package(name):
     assert name.split(".")[0] == "cli" or public <= {"otdist.__version__"}
 
 
+LAZY = {"losses"}
+"""Public rooms whose `__init__` imports names when they are first used, beside otdist itself."""
+
+
+def spelled(path: Path) -> set[str]:
+    """Modules of otdist that a file names in strings, as `import_module` takes them."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        head = node.values[0] if isinstance(node, ast.JoinedStr) and node.values else node
+        if not (isinstance(head, ast.Constant) and isinstance(head.value, str)):
+            continue
+        text = head.value
+        if text.startswith("otdist.") and (
+            text.removeprefix("otdist.") in MODULES or (head is not node and text == "otdist.")
+        ):
+            found.add(text)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - LAZY))
+def test_no_room_is_imported_by_its_name_as_a_string(name):
+    """Such an import would be hidden from every other test here."""
+    assert not spelled(MODULES[name])
+
+
+def private(path: Path, room: str) -> set[str]:
+    """Underscored names and modules of other rooms that a file uses."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    modules, found = {}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "otdist":
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                modules[alias.asname or alias.name] = whole
+                found.add(whole)
+    for node in ast.walk(tree):
+        place = node.value if isinstance(node, ast.Attribute) else None
+        if isinstance(node, ast.Attribute) and isinstance(place, ast.Name) and place.id in modules:
+            found.add(f"{modules[place.id]}.{node.attr}")
+    hidden = (name for name in found if any(p.startswith("_") for p in name.split(".")[1:]))
+    own = {"__version__", "__all__", "__name__", "__doc__"}
+    return {n for n in hidden if n.split(".")[1] != room and n.split(".")[-1] not in own}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_private_names_stay_in_their_room(name):
+    assert not private(MODULES[name], name.split(".")[0])
+
+
 def test_the_scanner_sees_imports(tmp_path):
     path = tmp_path / "sample.py"
     path.write_text("def f():\n    from otdist.exact.exact import Exact\n    import ot.lp\n")
-    if "exact.exact" in MODULES:
-        assert inner(path) == {"exact.exact"}
+    assert inner(path) == {"exact.exact"}
     assert "ot.lp" in imported(path)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'import_module("otdist.cli.test")',
+        'importlib.import_module(name="otdist.cli.test")',
+        '__import__("otdist.cli.test")',
+        'import_module(f"otdist.{room}")',
+        'WHERE = "otdist.cli.test"\nimport_module(WHERE)',
+    ],
+)
+def test_the_scanner_sees_rooms_in_strings(tmp_path, call):
+    path = tmp_path / "sample.py"
+    path.write_text(f"{call}\n")
+    assert spelled(path)
+
+
+def test_the_scanner_sees_private_names(tmp_path):
+    path = tmp_path / "sample.py"
+    path.write_text(
+        "from otdist.cli import _common\n"
+        "from otdist.exact.exact import Exact, _hidden\n"
+        "from otdist.exact import exact\n"
+        "exact._other()\n"
+    )
+    assert private(path, "cli") == {"otdist.exact.exact._hidden", "otdist.exact.exact._other"}
+    assert "otdist.cli._common" in private(path, "exact")

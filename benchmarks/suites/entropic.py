@@ -61,7 +61,7 @@ def _divergence(n: int, d: int) -> Case:
 
 def _converged(inputs: Inputs) -> float:
     """S_eps in float64, a hundred times below the tolerance."""
-    from otdist.divergences import sinkhorn_divergence
+    from otdist.distances import sinkhorn_divergence
 
     x, y = inputs["x"].astype(np.float64), inputs["y"].astype(np.float64)
     return sinkhorn_divergence(x, y, p=2, eps=inputs["eps"], tol=TOL / 100).cost
@@ -69,7 +69,7 @@ def _converged(inputs: Inputs) -> float:
 
 def otdist_divergence(inputs: Inputs) -> Call:
     """`otdist.sinkhorn_divergence` at its default tolerance."""
-    from otdist.divergences import sinkhorn_divergence
+    from otdist.distances import sinkhorn_divergence
 
     x, y = tensors(inputs, "x", "y")
 

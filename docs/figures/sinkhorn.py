@@ -21,8 +21,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from otdist.distances import wasserstein  # noqa: E402
-from otdist.divergences import sinkhorn_divergence  # noqa: E402
+from otdist.distances import sinkhorn_divergence, wasserstein  # noqa: E402
 from otdist.entropic.sinkhorn import Sinkhorn  # noqa: E402
 from otdist.losses import SinkhornLoss  # noqa: E402
 

@@ -68,7 +68,7 @@ def _pool(jobs: int) -> Iterator[ThreadPoolExecutor]:
     """Threads of this call, each held to itself."""
     before = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(jobs, "otdist-pairs", initializer=threads._single) as pool:
+        with ThreadPoolExecutor(jobs, "otdist-pairs", initializer=threads.one_each) as pool:
             yield pool
     finally:
         torch.set_num_threads(before)  # for threads born later, which take what was set last
@@ -121,7 +121,7 @@ def _chunk(work: Work, pairs: list[Pair], needed: list[int], inputs: list[Any]) 
 def _alone(function: Callable[..., Any], *args: Any) -> Any:
     """The function with torch and this package held to the calling thread."""
     before = torch.get_num_threads()
-    threads._single()
+    threads.one_each()
     try:
         return function(*args)
     finally:

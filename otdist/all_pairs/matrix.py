@@ -21,8 +21,9 @@ from otdist.all_pairs.store import Store, function_digest, pair_key, sample_dige
 from otdist.all_pairs.work import Calls, Pair, Record, SharedSlices, Work
 from otdist.core import measure
 from otdist.core.progress import progress
-from otdist.distances import Solver, wasserstein
-from otdist.sliced.sliced import check_count, choose, sliced_wasserstein
+from otdist.distances import sliced_wasserstein, wasserstein
+from otdist.sliced.sliced import check_count, choose
+from otdist.solve import Solver
 
 SHARED_BYTES = 2**31
 """Sorted projections that may be held at once; above, every pair of samples is projected anew."""

@@ -1,15 +1,13 @@
-"""Samples past memory: recognised here and nowhere else, and handed to the room that streams them.
+"""Dask arrays are recognised here and nowhere else.
 
-A dask array must never slip into `numpy.asarray`, which would gather it whole on this machine. The
-functions that have a method in blocks ask `is_large` first and hand the call over, by name, as
-`otdist.__init__` finds its names; everywhere else `arrays` refuses. Dask is never imported for
-the question: where nobody has imported it, nothing can be a dask array.
+One must never slip into `numpy.asarray`, which would gather it whole on this machine. The functions
+of `distances` that have a method in blocks ask `is_large` first; everywhere else `arrays` refuses.
+Dask is never imported for the question: where nobody has imported it, nothing can be a dask array.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import Any
 
 STREAMED = (
@@ -26,11 +24,6 @@ def is_large(*samples: Any) -> bool:
     """
     dask = sys.modules.get("dask.base")
     return dask is not None and any(dask.is_dask_collection(sample) for sample in samples)
-
-
-def hand_over(name: str, *samples: Any, **options: Any) -> Any:
-    """The result of the function `name` of `outofcore`, where an argument is a dask array."""
-    return getattr(import_module("otdist.outofcore"), name)(*samples, **options)
 
 
 def refuse(name: str) -> TypeError:

@@ -103,7 +103,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     with _lock:
         if key not in _pools:
             started = threading.Barrier(threads)
-            pool = ThreadPoolExecutor(threads, "otdist", initializer=_single)
+            pool = ThreadPoolExecutor(threads, "otdist", initializer=one_each)
             list(pool.map(lambda _: started.wait(), range(threads)))
             # A worker's limit is its own, but it is also what threads born later would take.
             torch.set_num_threads(threads)
@@ -111,6 +111,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         return _pools[key]
 
 
-def _single() -> None:
+def one_each() -> None:
+    """Mark this thread as a worker, which computes with one thread."""
     _here.worker = True
     torch.set_num_threads(1)

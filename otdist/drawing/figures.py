@@ -31,6 +31,11 @@ def null_distributions(tests: Sequence[tuple[str, Any]], *, columns: int = 3) ->
     return figure
 
 
+def null_distribution(test: Any) -> Figure:
+    """The picture of one `TestResult`."""
+    return null_distributions([(f"{test.n} and {test.m} rows", test)])
+
+
 def _null(axis: Axes, test: Any) -> None:
     axis.hist(test.null, bins=30, color=GREY, alpha=0.7)
     axis.axvline(test.statistic, color=ORANGE, linewidth=2)

@@ -10,15 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from otdist import distances, divergences
+from otdist import distances
 from otdist.core.measure import pair
 from otdist.core.result import ConvergenceWarning
 from otdist.evaluation import neighbours
 from otdist.inference import influence, intervals
 from otdist.inference.line import LineLimit
 from otdist.inference.linear import Linear, NoIntervalError
-from otdist.sliced.max_sliced import max_sliced_wasserstein
-from otdist.sliced.sliced import sliced_wasserstein
 
 EXACT_POINTS = 2000
 """Rows of the metrics whose work or memory grows too fast, unless a caller asks for more."""
@@ -108,13 +106,13 @@ def _exact(p: int) -> Compute:
 
 
 def _sliced(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
-    result = sliced_wasserstein(x, y, p=2, seed=call.seed)
+    result = distances.sliced_wasserstein(x, y, p=2, seed=call.seed)
     limit = partial(_limit, intervals.Sliced(p=2), x, y, call)
     return {"sliced_w2": Figure(result.distance, limit=limit)}
 
 
 def _max_sliced(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
-    result = max_sliced_wasserstein(x, y, p=2, n_starts=8, max_iter=60, seed=call.seed)
+    result = distances.max_sliced_wasserstein(x, y, p=2, n_starts=8, max_iter=60, seed=call.seed)
     limit = partial(_limit, intervals.MaxSliced(p=2), x, y, call)
     return {"max_sliced_w2": Figure(result.distance, limit=limit)}
 
@@ -122,7 +120,7 @@ def _max_sliced(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
 def _sinkhorn(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the report says it
-        result = divergences.sinkhorn_divergence(x, y, p=2, eps=call.eps)
+        result = distances.sinkhorn_divergence(x, y, p=2, eps=call.eps)
 
     def limit() -> Linear:
         return influence.sinkhorn(pair(x, y), result, call.seed)
@@ -151,7 +149,7 @@ def _kid(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
 
 
 def _frechet(x: np.ndarray, y: np.ndarray, call: Call) -> dict[str, Figure]:
-    value = float(divergences.gaussian_wasserstein(x, y)) ** 2
+    value = float(distances.gaussian_wasserstein(x, y)) ** 2
     return {"frechet": Figure(value, limit=partial(_limit, intervals.Frechet(), x, y, call))}
 
 

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist import divergences
+from otdist import distances
 from otdist.core.measure import Pair
 from otdist.core.point_cost import PointCost
 from otdist.core.result import ConvergenceWarning, DivergenceResult, OTResult
@@ -67,7 +67,7 @@ def sinkhorn(pair: Pair, result: DivergenceResult, seed: int | None) -> Linear:
         small = result.eps / pair.scale**result.p
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # moves the correction little
-            found = divergences.sinkhorn_divergence(x[i], y[j], p=result.p, eps=small)
+            found = distances.sinkhorn_divergence(x[i], y[j], p=result.p, eps=small)
         return float(found.cost) * pair.scale**result.p
 
     value = _unbiased(float(result.cost), half, x, y, seed)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from otdist import distances, divergences
+from otdist import distances
 from otdist.core.measure import Pair, check_p, pair
 from otdist.core.result import ConvergenceWarning
 from otdist.entropic.sinkhorn import check_eps
@@ -26,7 +26,6 @@ from otdist.inference.order import halves
 from otdist.inference.visible import check_visible
 from otdist.moments import kernels
 from otdist.sliced import directions as families
-from otdist.sliced.max_sliced import max_sliced_wasserstein
 from otdist.sliced.sliced import check_count
 
 __all__ = ["ConfidenceInterval", "confidence_interval"]
@@ -121,7 +120,9 @@ class MaxSliced:
         rng = np.random.default_rng(seed)
         x, y = (z.points.detach().double().cpu().numpy() for z in (pair.x, pair.y))
         (i, held_x), (j, held_y) = halves(x, rng), halves(y, rng)
-        found = max_sliced_wasserstein(x[i], y[j], p=self.p, n_starts=8, max_iter=60, seed=seed)
+        found = distances.max_sliced_wasserstein(
+            x[i], y[j], p=self.p, n_starts=8, max_iter=60, seed=seed
+        )
         return influence.along(pair, (held_x, held_y), found.directions[0], self.p, seed)
 
 
@@ -144,7 +145,7 @@ class Sinkhorn:
         """See `HasInterval`."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # refused with that reason
-            result = divergences.sinkhorn_divergence(x, y, p=self.p, eps=self.eps)
+            result = distances.sinkhorn_divergence(x, y, p=self.p, eps=self.eps)
         return influence.sinkhorn(pair, result, seed)
 
 

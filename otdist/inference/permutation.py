@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from otdist.core import measure
-from otdist.drawing.figures import null_distributions
+from otdist.core import measure, painters
 from otdist.inference import statistics
 from otdist.inference.order import sorted_rows
 from otdist.sliced.sliced import check_count
@@ -64,7 +63,7 @@ class TestResult:
         Raises:
             ImportError: matplotlib is not installed.
         """
-        return null_distributions([(f"{self.n} and {self.m} rows", self)])
+        return painters.draw(self)
 
     def __repr__(self) -> str:
         return (

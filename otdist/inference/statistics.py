@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist import distances, divergences
+from otdist import distances
 from otdist.core.measure import Pair, check_p
 from otdist.core.point_cost import PointCost
 from otdist.core.result import ConvergenceWarning
@@ -180,7 +180,7 @@ class SinkhornStatistic:
         eps = eps or 1.0  # all points coincide: every eps gives 0
 
         def value(x: Tensor, y: Tensor) -> float:
-            return float(divergences.sinkhorn_divergence(x, y, p=self.p, eps=eps).cost)
+            return float(distances.sinkhorn_divergence(x, y, p=self.p, eps=eps).cost)
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)

@@ -1,6 +1,6 @@
 """Dask arrays: blocks become accumulators on the workers, accumulators merge there, as a tree.
 
-`core.large` hands the calls of public functions over to the functions of the same names here.
+The public functions of `distances` hand dask arrays over to the functions of the same names here.
 otdist has no scheduler of its own: whichever Dask uses in the calling context does the work, the
 threads of this process or a `distributed.Client`.
 """

@@ -16,6 +16,7 @@ from otdist.core.result import ConvergenceWarning, OTResult, SlicedResult
 from otdist.moments import kernels
 from otdist.outofcore import pairs
 from otdist.outofcore.blocks import Blocks, accumulate, counted, two_samples
+from otdist.sliced.sliced import Choice
 from otdist.streaming.frechet import Frechet
 from otdist.streaming.line import CELLS, Line
 from otdist.streaming.sliced import Slices
@@ -29,7 +30,6 @@ def wasserstein(
 ) -> OTResult:
     """W_p on the line; with `rtol`, in further passes of more cells until the bracket proves it."""
     started = time.perf_counter()
-    p = measure.check_p(p)
     if solver is not None or start is not None:
         name = "solver" if solver is not None else "start"
         raise ValueError(f"{name} must be None for dask arrays, which are solved on the line")
@@ -61,28 +61,19 @@ def wasserstein(
     return replace(result, seconds=time.perf_counter() - started)
 
 
-def sliced_wasserstein(
-    x: Any,
-    y: Any,
-    *,
-    a: Any,
-    b: Any,
-    p: float,
-    n_projections: int | None,
-    directions: Any,
-    seed: int | None,
-    stderr_rtol: float | None,
-) -> SlicedResult:
+def sliced_wasserstein(x: Any, y: Any, *, a: Any, b: Any, p: float, choice: Choice) -> SlicedResult:
     """SW_p with sketched slices: `error` bounds what the sketches cost."""
     started = time.perf_counter()
-    if stderr_rtol is not None:
+    if choice.stderr_rtol is not None:
         raise ValueError(
             "stderr_rtol must be None for dask arrays, which it would read again and again: "
             "choose n_projections"
         )
+    seed = choice.seed
     if seed is None:
         seed = int(np.random.default_rng().integers(2**62))
-    start = Slices(p, n_projections=n_projections, directions=directions, seed=seed)
+    drawn: Any = {"n_projections": choice.n_projections, "directions": choice.directions}
+    start = Slices(p, **drawn, seed=seed)
     slices = accumulate(start, *two_samples(x, y, a, b))
     _check_weights(slices, a, b)
     return replace(slices.compute(), seconds=time.perf_counter() - started)
@@ -112,7 +103,6 @@ def mmd(
 ) -> float:
     """MMD over all pairs of blocks, exactly; `bandwidth` None gathers 1,000 points of each."""
     first, second = two_samples(x, y, a, b)
-    kernels.check_kernel(kernel, bandwidth)
     if bandwidth is None and kernel != "polynomial":
         bandwidth = _median_distance(first, second)
     unbiased = statistic == "U"

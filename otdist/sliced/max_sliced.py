@@ -12,21 +12,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core import checks
-from otdist.core.measure import Pair, check_p
-from otdist.core.measure import pair as paired
-from otdist.core.modes import full_precision
+from otdist.core.measure import Pair
 from otdist.core.result import SlicedResult
 from otdist.sliced import directions as families
 from otdist.sliced.bounds import detached, principal_axes
 from otdist.sliced.directions import Directions
-from otdist.sliced.sliced import check_count, evaluate, samples_of
+from otdist.sliced.sliced import evaluate, samples_of
 from otdist.sliced.slices import Samples, of_batch, slice_ascent, slice_costs
 
 _CANDIDATES = 8
@@ -35,54 +31,9 @@ _STOP = 1e-7
 """Step, in radians, below which a climb has ended."""
 
 
-@full_precision()
-def max_sliced_wasserstein(
-    x: Any,
-    y: Any,
-    *,
-    a: Any = None,
-    b: Any = None,
-    p: float = 1,
-    n_starts: int = 16,
-    max_iter: int = 200,
-    seed: int | None = 0,
-) -> SlicedResult:
-    """The largest sliced distance over all directions, by gradient ascent with restarts.
-
-    Args:
-        x: Points of the first sample, shape (n, d), or (n,) on the line.
-        y: Points of the second sample, shape (m, d) or (m,).
-        a: Weights of x, shape (n,), of sum one; uniform when None.
-        b: Weights of y, shape (m,).
-        p: Exponent, ≥ 1.
-        n_starts: Climbs: from the difference of the means, from axes along which the second
-            moments differ, and from the best of 8 · n_starts random directions.
-        max_iter: Most steps of each climb.
-        seed: Of the random directions; None draws fresh ones.
-
-    Returns:
-        distance: W_p along the one direction found, in ``directions`` (1, d); a local maximum, and
-        a lower bound on W_p up to the rounding that ``.bracket`` accounts for. `stderr` is 0.
-
-    Raises:
-        TypeError: samples that are not numeric, or numpy mixed with torch.
-        ValueError: points not finite, dimensions differ, bad weights, p < 1, counts below 1.
-
-    Gradients: x, y, a, b, first order, by the envelope theorem: that of the slice along the
-        direction found. Where projections tie there, as they often do at a maximum, it is the
-        gradient of one of the orders, which need not be that of the maximum.
-    Cost: O(max_iter · n_starts · (n + m) (d + log(n + m))) at most.
-    Reference: Deshpande et al. (2019), Max-sliced Wasserstein distance and its use for GANs.
-
-    >>> r = max_sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]])
-    >>> round(r.distance, 6), r.directions.round(3).tolist()
-    (5.0, [[-0.6, -0.8]])
-    """
+def largest(pair: Pair, p: float, n_starts: int, max_iter: int, seed: int | None) -> SlicedResult:
+    """W_p along the best direction found, with its graph."""
     started = time.perf_counter()
-    pair, p = paired(x, y, a, b), check_p(p)
-    check_count(n_starts, "n_starts")
-    check_count(max_iter, "max_iter")
-    checks.seed(seed)
     px, py, wa, wb = samples_of(detached(pair), p)
     samples = of_batch(px, py, wa, wb)
     rows = _starts(pair, samples, p, n_starts, np.random.default_rng(seed))

@@ -23,10 +23,7 @@ from otdist.core import checks
 from otdist.core.arrays import as_tensor
 from otdist.core.certificate import bracket
 from otdist.core.gradient import attach, plan_gradients, root
-from otdist.core.large import hand_over, is_large
-from otdist.core.measure import Pair, check_p
-from otdist.core.measure import pair as paired
-from otdist.core.modes import full_precision
+from otdist.core.measure import Pair
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, ConvergenceWarning, OTResult, SlicedResult
 from otdist.core.task import Task, of_pair
@@ -45,70 +42,49 @@ MOST_PROJECTIONS = 1 << 16
 """Where adding directions for `stderr_rtol` ends, with a warning."""
 
 
-@full_precision()
-def sliced_wasserstein(
-    x: Any,
-    y: Any,
-    *,
-    a: Any = None,
-    b: Any = None,
-    p: float = 1,
-    n_projections: int | None = None,
-    directions: Any = None,
-    seed: int | None = 0,
-    stderr_rtol: float | None = None,
-) -> SlicedResult:
-    r"""SW_p between two weighted samples: W_p^p averaged over directions, then the root.
+@dataclass(frozen=True)
+class Choice:
+    """Which directions a caller asks for; see `otdist.sliced_wasserstein`.
 
-    Args:
-        x: Points of the first sample, shape (n, d), or (n,) on the line. Of dask arrays the slices
-            are sketched: `error` of the result bounds what that costs.
-        y: Points of the second sample, shape (m, d) or (m,).
-        a: Weights of x, shape (n,), of sum one; uniform when None.
-        b: Weights of y, shape (m,).
-        p: Exponent, ≥ 1.
-        n_projections: Number of directions; 256 when None. More directions lower `stderr`.
-        directions: Unit rows, shape (L, d), taken as independent draws; or how to draw them:
-            "orthogonal" (blocks of orthonormal rows; the default), "qmc" (low discrepancy; the
-            most precise for d = 2) or "iid".
-        seed: Of the directions, which are the same for numpy and torch; None draws fresh ones.
-        stderr_rtol: Add directions until stderr ≤ stderr_rtol · distance.
-
-    Returns:
-        distance (units of x), cost, the Monte-Carlo stderr of the distance (NaN when one direction
-        leaves it unknown), the slices and the directions; ``.bracket`` certifies W_p itself.
-
-    Raises:
-        TypeError: samples that are not numeric, or numpy mixed with torch.
-        ValueError: points not finite, dimensions differ, bad weights, p < 1, directions that are
-            not unit rows of dimension d, or an option that cannot apply.
-
-    Gradients: `distance` and `cost` in x, y, a, b, first order; 0 for identical samples.
-        Directions, `slices` and `stderr` carry no graph.
-    Cost: O(L (n + m) (d + log(n + m))) time; memory O((n + m) d) plus a block of 2^21 projections.
-    Reference: Bonneel, Rabin, Peyré, Pfister (2015), Sliced and Radon Wasserstein barycenters.
-
-    >>> sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]], p=2, directions=[[1.0, 0.0]]).distance
-    3.0
+    >>> Choice(n_projections=0)
+    Traceback (most recent call last):
+    ValueError: n_projections must be at least 1: got 0
     """
-    if is_large(x, y, a, b):
-        drawn = {"n_projections": n_projections, "directions": directions, "seed": seed}
-        return hand_over(
-            "sliced_wasserstein", x, y, a=a, b=b, p=p, stderr_rtol=stderr_rtol, **drawn
-        )
+
+    n_projections: int | None = None
+    directions: Any = None
+    seed: int | None = 0
+    stderr_rtol: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.seed(self.seed)
+        if self.n_projections is not None:
+            check_count(self.n_projections)
+        if self.stderr_rtol is not None:
+            checks.positive("stderr_rtol", self.stderr_rtol)
+        if self.directions is None or isinstance(self.directions, str):
+            families.check_kind(self.directions or "orthogonal")
+            return
+        if self.n_projections is not None:
+            raise ValueError("pass n_projections or an array of directions, not both")
+        if self.stderr_rtol is not None:
+            raise ValueError("stderr_rtol adds directions of its own: leave out directions")
+        given(self.directions)
+
+    def of(self, d: int, rng: np.random.Generator) -> Directions:
+        """The directions in d dimensions, drawn or given."""
+        return choose(self.directions, self.n_projections, d, rng)
+
+
+def average(pair: Pair, p: float, choice: Choice) -> SlicedResult:
+    """SW_p with its graph, over directions that are added until `stderr_rtol` is met."""
     started = time.perf_counter()
-    pair, p = paired(x, y, a, b), check_p(p)
     d = pair.x.points.shape[1]
-    check_rtol(stderr_rtol)
-    checks.seed(seed)
-    fixed = directions is not None and not isinstance(directions, str)
-    if fixed and stderr_rtol is not None:
-        raise ValueError("stderr_rtol adds directions of its own: leave out directions")
-    rng = np.random.default_rng(seed)
-    chosen = choose(directions, n_projections, d, rng)
-    if stderr_rtol is not None and d > 1:
-        kind = directions or "orthogonal"
-        chosen = _enough(pair, p, chosen, partial(families.draw, kind, d=d, rng=rng), stderr_rtol)
+    rng = np.random.default_rng(choice.seed)
+    chosen = choice.of(d, rng)
+    if choice.stderr_rtol is not None and d > 1:
+        draw = partial(families.draw, choice.directions or "orthogonal", d=d, rng=rng)
+        chosen = _enough(pair, p, chosen, draw, choice.stderr_rtol)
     return evaluate(pair, p, chosen, started)
 
 
@@ -137,12 +113,6 @@ def check_count(number: Any, name: str = "n_projections") -> int:
     if number < 1:
         raise ValueError(f"{name} must be at least 1: got {number}")
     return int(number)
-
-
-def check_rtol(rtol: float | None) -> None:
-    """Raise unless `stderr_rtol` is None or a positive number."""
-    if rtol is not None:
-        checks.positive("stderr_rtol", rtol)
 
 
 def samples_of(pair: Pair, p: float) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
@@ -178,7 +148,7 @@ def _enough(pair: Pair, p: float, chosen: Directions, draw: Any, rtol: float) ->
                 f"{len(chosen)} directions leave a relative standard error of "
                 f"{error / value:.2g}, above stderr_rtol={rtol:g}: accept more error",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
             return chosen
         # The error falls like L^(-1/2): aim a tenth beyond, but at most double at a time, since
@@ -253,15 +223,7 @@ class Sliced:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        if self.n_projections is not None:
-            check_count(self.n_projections)
-        if isinstance(self.directions, str):
-            families.check_kind(self.directions)
-        elif self.directions is not None:
-            if self.n_projections is not None:
-                raise ValueError("pass n_projections or an array of directions, not both")
-            given(self.directions)
-        checks.seed(self.seed)
+        Choice(self.n_projections, self.directions, self.seed)
 
     def solve(self, task: Task, *, rtol: float = 0.0, start: OTResult | None = None) -> OTResult:
         """The best slice plan and the bracket that slices prove.
@@ -272,12 +234,8 @@ class Sliced:
         """
         started = time.perf_counter()
         pair = self._check(task, rtol, start)
-        chosen = choose(
-            self.directions,
-            self.n_projections,
-            pair.x.points.shape[1],
-            np.random.default_rng(self.seed),
-        )
+        choice = Choice(self.n_projections, self.directions, self.seed)
+        chosen = choice.of(pair.x.points.shape[1], np.random.default_rng(self.seed))
         kept = detached(pair)
         with progress("slices", quiet=not self.progress) as say:
             say(f"{len(chosen)} directions")

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from otdist.critics.layers import lipschitz_bound
-from otdist.distances import wasserstein
-from otdist.sliced.sliced import sliced_wasserstein
+from otdist.distances import sliced_wasserstein, wasserstein
 from otdist.wgan.batches import Source, check_real
 
 

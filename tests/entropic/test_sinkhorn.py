@@ -17,11 +17,12 @@ from otdist.core.measure import pair
 from otdist.core.point_cost import PointCost
 from otdist.core.result import ConvergenceWarning, OTResult
 from otdist.core.task import of_matrix, of_pair
-from otdist.divergences import entropic_cost, sinkhorn_divergence, soft_ctransform
+from otdist.distances import entropic_cost, sinkhorn_divergence
 from otdist.entropic import entropic
 from otdist.entropic import sinkhorn as sinkhorn_module
 from otdist.entropic.sinkhorn import Sinkhorn
 from otdist.losses import SinkhornLoss
+from otdist.transport_map import soft_ctransform
 
 DIVERGENCES = [sinkhorn_divergence, entropic_cost]
 

@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from otdist.core.result import ConvergenceWarning
-from otdist.divergences import entropic_cost, sinkhorn_divergence
+from otdist.distances import entropic_cost, sinkhorn_divergence
 from otdist.losses.sinkhorn import SinkhornLoss
 
 

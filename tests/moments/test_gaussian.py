@@ -7,7 +7,7 @@ import ot
 import pytest
 import torch
 
-from otdist.divergences import gaussian_wasserstein
+from otdist.distances import gaussian_wasserstein
 
 
 def sample(seed: int, n: int, d: int) -> np.ndarray:

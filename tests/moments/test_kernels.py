@@ -10,7 +10,7 @@ import scipy.stats
 import torch
 
 import otdist.core.cost as blocks
-from otdist.divergences import energy_distance, mmd
+from otdist.distances import energy_distance, mmd
 
 
 def sample(seed: int, n: int = 40, m: int = 30, d: int = 3) -> tuple[np.ndarray, ...]:

@@ -171,3 +171,21 @@ def test_nothing_warns():
         warnings.simplefilter("error")
         otdist.wasserstein(lazy(X[:, 0]), lazy(Y[:, 0]))
         otdist.energy_distance(lazy(X), lazy(Y))
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "words"),
+    [
+        (otdist.wasserstein, {"rtol": float("nan")}, "rtol must be finite"),
+        (otdist.wasserstein, {"p": 0.5}, "p must be finite and at least 1"),
+        (otdist.sliced_wasserstein, {"seed": -1}, "seed must be"),
+        (otdist.sliced_wasserstein, {"stderr_rtol": "a"}, "stderr_rtol must be"),
+        (otdist.sliced_wasserstein, {"n_projections": 0}, "n_projections must be at least 1"),
+        (otdist.mmd, {"bandwidth": "a"}, "bandwidth must be"),
+        (otdist.mmd, {"statistic": "W"}, 'statistic must be "U" or "V"'),
+    ],
+)
+def test_options_are_refused_in_the_words_of_the_functions_in_memory(function, options, words):
+    for samples in ((da.zeros(4), da.ones(4)), (np.zeros(4), np.ones(4))):
+        with pytest.raises((TypeError, ValueError), match=words):
+            function(*samples, **options)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from otdist.core import measure
 from otdist.core.result import ConvergenceWarning
 from otdist.core.task import of_matrix, of_pair
+from otdist.distances import max_sliced_wasserstein, sliced_wasserstein
 from otdist.sliced import directions as families
-from otdist.sliced.max_sliced import max_sliced_wasserstein
-from otdist.sliced.sliced import Sliced, sliced_wasserstein
+from otdist.sliced.sliced import Sliced
 
 CERTIFIED = 1 + 1e-12  # rounding of the oracle that brackets are compared with
 

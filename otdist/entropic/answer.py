@@ -1,0 +1,58 @@
+"""From an entropic objective to its result: in the caller's units, with a word on how it ended."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+
+from otdist.core.measure import Pair
+from otdist.core.result import ConvergenceWarning, DivergenceResult
+from otdist.core.task import of_pair
+from otdist.entropic import divergence
+from otdist.entropic.sinkhorn import check_eps, check_stop, given_eps, not_converged, scaled_eps
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How strongly to regularise and when to stop.
+
+    Attributes:
+        eps: In the caller's cost units; None takes 1% of the mean cost.
+        tol: L1 marginal error to stop at.
+        max_iter: Steps allowed for each problem.
+    """
+
+    eps: float | None = None
+    tol: float = 1e-3
+    max_iter: int = 2000
+
+    def __post_init__(self) -> None:
+        check_eps(self.eps)
+        check_stop(self.tol, self.max_iter)
+
+
+def answer(pair: Pair, p: float, rule: Rule, *, debias: bool) -> DivergenceResult:
+    """OT_eps, or S_eps when `debias`, with a first-order graph."""
+    begin = time.perf_counter()
+    task = of_pair(pair, p)
+    eps = scaled_eps(task, rule.eps)
+    value = divergence.objective(pair, p, eps, tol=rule.tol, max_iter=rule.max_iter, debias=debias)
+    message = f"marginal error {value.error:.2g} after {value.iterations} steps"
+    if not value.converged:
+        message = not_converged(rule.max_iter, value.error, rule.tol)
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+    kind, units = task.kind, task.in_cost_units
+    return DivergenceResult(
+        distance=kind.number(task.distance(value.cost)),
+        cost=kind.number(units(value.cost)),
+        p=p,
+        eps=given_eps(task, rule.eps, eps),
+        potentials=(kind.array(units(value.f)), kind.array(units(value.g))),
+        converged=value.converged,
+        message=message,
+        iterations=value.iterations,
+        residual=value.error,
+        seconds=time.perf_counter() - begin,
+        debiased=debias,
+    )

@@ -1,0 +1,100 @@
+"""One transport problem of points or of a matrix: which solver answers, and from which start."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any, Protocol
+
+from otdist.core import task
+from otdist.core.modes import full_precision
+from otdist.core.result import OTResult
+from otdist.core.threads import single_thread
+from otdist.exact.exact import Exact
+
+
+class Solver(Protocol):
+    """Anything that answers a task: `Exact`, `Sinkhorn`, `Sliced`, or your own."""
+
+    def solve(
+        self, task: task.Task, *, rtol: float = 0.0, start: OTResult | None = None
+    ) -> OTResult:
+        """The result for one task, with a bracket from `certificate`."""
+        ...
+
+
+@full_precision()
+def transport(
+    cost: Any,
+    *,
+    a: Any = None,
+    b: Any = None,
+    solver: Solver | None = None,
+    rtol: float = 0.0,
+    start: OTResult | None = None,
+) -> OTResult:
+    """Optimal transport for a given cost matrix, exact unless a solver says otherwise.
+
+    Args:
+        cost: Shape (n, m), non-negative: the price of moving one unit from source i to target j.
+        a: Weights of the sources, shape (n,), of sum one; uniform when None.
+        b: Weights of the targets, shape (m,), likewise.
+        solver: None is exact; `Sinkhorn(eps=…)` approximates, with a bracket.
+        rtol: Stop once the bracket proves this relative accuracy; 0 means exact.
+        start: An earlier result of a nearby problem of the same sizes, to begin from.
+
+    Returns:
+        distance = cost = the lowest total cost, in the units of the matrix (p = 1).
+
+    Raises:
+        ValueError: not a matrix, entries not finite or negative, bad weights; a solver that needs
+            points.
+        TypeError: not numbers.
+
+    Gradients: cost (the plan), a, b, first order.
+    Cost: about O(n m) memory, which the matrix takes already.
+    Reference: Peyré and Cuturi (2019), Computational Optimal Transport, section 3.
+
+    >>> transport([[0.0, 2.0], [2.0, 0.0]], a=[0.5, 0.5], b=[0.75, 0.25]).cost
+    0.5
+    """
+    check_rtol(rtol)
+    return solve(task.of_matrix(cost, a, b), solver, rtol, start)
+
+
+def check_rtol(rtol: Any) -> None:
+    """Raise unless `rtol` is finite and at least 0."""
+    if not (isinstance(rtol, Real) and 0 <= float(rtol) < math.inf):
+        raise ValueError(f"rtol must be finite and at least 0: got {rtol!r}")
+
+
+def solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult | None) -> OTResult:
+    """The answer of `solver`, exact when None.
+
+    Raises:
+        TypeError: `solver` is no solver, `start` no result.
+        ValueError: `start` is of other sizes, or cannot be used.
+    """
+    if solver is None:
+        solver = Exact()
+    elif isinstance(solver, type) or not hasattr(solver, "solve"):
+        raise TypeError(
+            f"solver must be a solver object such as otdist.Exact() or otdist.Sinkhorn(eps=0.1): "
+            f"got {solver!r}"
+        )
+    if start is not None:
+        _check_start(job, start)
+    with single_thread(job.numbers):
+        return solver.solve(job, rtol=float(rtol), start=start)
+
+
+def _check_start(job: task.Task, start: OTResult) -> None:
+    """A start must be an earlier result of the same sizes."""
+    if not isinstance(start, OTResult):
+        raise TypeError(f"start must be an earlier OTResult: got a {type(start).__name__}")
+    f, g = start.potentials
+    if (len(f), len(g)) != job.cost.shape:
+        raise ValueError(
+            f"start must come from a problem of the same sizes {job.cost.shape}: "
+            f"its potentials have lengths {(len(f), len(g))}"
+        )
