@@ -121,7 +121,7 @@ def test_ray_monotone_gradient_is_that_of_the_critic():
 
 
 def test_ray_monotone_refuses_sizes_below_one():
-    with pytest.raises(ValueError, match="n_funnels must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_funnels must be at least 1: got 0"):
         RayMonotone(2, n_funnels=0)
 
 

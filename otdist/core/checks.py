@@ -11,14 +11,20 @@ import math
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 Options = TypeVar("Options")
 
 # Powers beyond this cannot be told from the largest distance: 2 ** (1 / p) is 1 up to 1e-6.
 LARGEST_P = 1e6
+
+# What fits into the integers of numpy and torch.
+LARGEST_WHOLE = 2**63 - 1
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -32,11 +38,12 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
     ValueError: steps must be an integer, at least 1: got 2.5
     """
     bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+    most = LARGEST_WHOLE if most is None else most
     found = _plain(name, value, f"an integer, {bounds}")
     if not isinstance(found, Integral):
         raise ValueError(f"{name} must be an integer, {bounds}: got {shown(value)}")
     result = int(found)
-    if result < least or (most is not None and result > most):
+    if not least <= result <= most:
         raise ValueError(f"{name} must be {bounds}: got {shown(value)}")
     return result
 
@@ -134,6 +141,26 @@ def seed(value: Any, *, none: bool = True) -> int | None:
     return int(found)
 
 
+def generator(value: Any) -> np.random.Generator:
+    """Numpy's generator of a checked seed.
+
+    >>> generator("a")
+    Traceback (most recent call last):
+    TypeError: seed must be None or an integer from 0 to 2**63 - 1: got 'a'
+    """
+    return np.random.default_rng(seed(value))
+
+
+def sizes(**values: Any) -> tuple[int, ...]:
+    """Several integers of at least 1, by name and in order.
+
+    >>> n, d = sizes(n=3, d=0)
+    Traceback (most recent call last):
+    ValueError: d must be at least 1: got 0
+    """
+    return tuple(whole(name, value) for name, value in values.items())
+
+
 def shares(value: Any) -> tuple[float, float, float]:
     """Shares of training, validation and test points.
 
@@ -222,6 +249,25 @@ def instance(name: str, value: Any, kind: type | tuple[type, ...], what: str) ->
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be {what}: got {shown(value)}")
     return value
+
+
+def device(value: Any) -> torch.device:
+    """A device of torch, by its name or as an object.
+
+    >>> device("gpu")
+    Traceback (most recent call last):
+    ValueError: device must be a device of torch, such as "cpu" or "cuda:0": got 'gpu'
+    """
+    import torch
+
+    what = 'a device of torch, such as "cpu" or "cuda:0"'
+    if isinstance(value, torch.device):
+        return value
+    instance("device", value, str, what)
+    try:
+        return torch.device(value)
+    except RuntimeError:
+        raise ValueError(f"device must be {what}: got {shown(value)}") from None
 
 
 def settle(options: Options, **values: Any) -> Options:

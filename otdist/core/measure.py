@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.core import checks
 from otdist.core.arrays import Kind, as_tensor, enter
 from otdist.core.threads import single_thread
 
@@ -173,13 +174,7 @@ def check_p(p: Any) -> float:
         TypeError: not a number.
         ValueError: below 1 or not finite.
     """
-    try:
-        number = float("not a number" if isinstance(p, (bool, str)) else p)
-    except (TypeError, ValueError):
-        raise TypeError(f"p must be a number, at least 1: got {p!r}") from None
-    if not (math.isfinite(number) and number >= 1):
-        raise ValueError(f"p must be finite and at least 1: got {p}")
-    return number
+    return checks.exponent(p)
 
 
 def _points(raw: Tensor, name: str) -> Tensor:

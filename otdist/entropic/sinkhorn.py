@@ -19,7 +19,6 @@ import time
 import warnings
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import torch
@@ -75,8 +74,8 @@ class Sinkhorn:
     max_iter: int = 2000
 
     def __post_init__(self) -> None:
-        check_eps(self.eps)
-        check_stop(self.tol, self.max_iter)
+        tol, max_iter = check_stop(self.tol, self.max_iter)
+        checks.settle(self, eps=check_eps(self.eps), tol=tol, max_iter=max_iter)
 
     def solve(self, task: Task, *, rtol: float = 0.0, start: OTResult | None = None) -> OTResult:
         """Solve one task.
@@ -109,23 +108,14 @@ class Sinkhorn:
         return _result(task, self, eps, dual, begin)
 
 
-def check_eps(eps: Any) -> None:
-    """Refuse an eps that is not None, nor a positive finite number."""
-    if eps is None:
-        return
-    if isinstance(eps, bool) or not isinstance(eps, Real):
-        raise TypeError(
-            f"eps must be a number in cost units, or None: got {type(eps).__name__}; of an array "
-            "or tensor pass float(eps)"
-        )
-    if not 0 < float(eps) < math.inf:
-        raise ValueError(f"eps must be positive and finite, in cost units: got {eps}")
+def check_eps(eps: Any) -> float | None:
+    """None, or a positive number in cost units."""
+    return checks.optional(checks.positive, "eps", eps)
 
 
-def check_stop(tol: float, max_iter: int) -> None:
-    """Refuse stopping rules that cannot be met."""
-    checks.positive("tol", tol)
-    checks.whole("max_iter", max_iter)
+def check_stop(tol: float, max_iter: int) -> tuple[float, int]:
+    """Stopping rules that can be met."""
+    return checks.positive("tol", tol), checks.whole("max_iter", max_iter)
 
 
 def scaled_eps(task: Task, eps: float | None) -> float:

@@ -6,18 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from otdist.core import checks
+
 CORRECTIONS = ("holm", "bonferroni", "benjamini-hochberg", "benjamini-yekutieli", "none")
-
-
-def check_correction(correction: str) -> str:
-    """The name, or an error that lists what there is.
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    if correction not in CORRECTIONS:
-        raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}: got {correction!r}")
-    return correction
 
 
 def corrected(values: Sequence[float], correction: str) -> list[float]:
@@ -36,7 +27,7 @@ def corrected(values: Sequence[float], correction: str) -> list[float]:
     """
     p = np.asarray(values, dtype=np.float64)
     k = len(p)
-    if check_correction(correction) == "none":
+    if checks.choice("correction", correction, CORRECTIONS) == "none":
         return [float(value) for value in p]
     order = np.argsort(p, kind="stable")
     rising = p[order]

@@ -15,15 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from otdist.core import measure
+from otdist.core import checks, measure
 from otdist.evaluation import table_columns as tables
-from otdist.evaluation.corrections import check_correction, corrected
+from otdist.evaluation.corrections import CORRECTIONS, corrected
 from otdist.evaluation.report import MetricResult, Report
 from otdist.evaluation.report.evidence import keep
 from otdist.evaluation.table_columns import Column, Window, labellings
 from otdist.inference.permutation import TestResult, pvalue
 from otdist.inference.statistics import EnergyStatistic
-from otdist.sliced.sliced import check_count
 
 JOINT = "all columns jointly"
 _JOINT_ROWS = 4000
@@ -91,8 +90,8 @@ def drift(
     (True, 1.0)
     """
     started = time.perf_counter()
-    check_correction(correction)
-    plan = _Plan(n_permutations, check_count(block, "block"), np.random.default_rng(seed))
+    checks.choice("correction", correction, CORRECTIONS)
+    plan = _Plan(n_permutations, checks.whole("block", block), checks.generator(seed))
     old = tables.read(reference, columns, "reference")
     new = tables.read(current, columns, "current")
     if set(old) != set(new):
@@ -132,7 +131,7 @@ def _windows(m: int, window: int, step: int | None, block: int) -> dict[str, Win
     """Name → rows, of all windows that fit."""
     step = window if step is None else step
     for name, value in (("window", window), ("step", step)):
-        if check_count(value, name) % block:
+        if checks.whole(name, value) % block:
             raise ValueError(f"{name} must be a multiple of block, {block}: got {value}")
     if window > m:
         raise ValueError(f"window must be at most the {m} rows of current: got {window}")
@@ -167,8 +166,7 @@ class _Plan:
     rng: np.random.Generator
 
     def __post_init__(self) -> None:
-        if self.count != 0:
-            check_count(self.count, "n_permutations")
+        checks.whole("n_permutations", self.count, least=0)
 
     def whole(self, name: str, table: dict[str, np.ndarray]) -> int:
         """Rows in whole blocks."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from otdist.core import checks
 from otdist.core.measure import pair
 from otdist.core.progress import progress as shown
 from otdist.evaluation import metrics as catalogue
@@ -20,9 +21,7 @@ from otdist.evaluation.features import extract
 from otdist.evaluation.job import Job, call_of
 from otdist.evaluation.report import MetricResult, Report
 from otdist.evaluation.report.evidence import keep
-from otdist.inference.intervals import check_level
 from otdist.inference.order import canonical
-from otdist.sliced.sliced import check_count
 
 
 def evaluate(
@@ -75,17 +74,15 @@ def evaluate(
     """
     started = time.perf_counter()
     wanted = catalogue.chosen(metrics)
-    if n_permutations:
-        check_count(n_permutations, "n_permutations")
-    if max_samples is not None:
-        check_count(max_samples, "max_samples")
-    if confidence is not None:
-        check_level(confidence, "confidence")
+    checks.flag("progress", progress)
+    n_permutations = checks.whole("n_permutations", n_permutations, least=0)
+    max_samples = checks.optional(checks.whole, "max_samples", max_samples)
+    confidence = checks.optional(checks.share, "confidence", confidence)
     fakes = dict(fake) if isinstance(fake, Mapping) else {"fake": fake}
     if not fakes or "real" in fakes:
         raise ValueError('fake must hold at least one sample, none of them named "real"')
     rows, words = extract({"real": real, **fakes}, features)
-    rng = np.random.default_rng(seed)
+    rng = checks.generator(seed)
     evidence = keep(rows, {"real": real, **fakes}, "real", seed)
     for name in fakes:
         pair(rows["real"], rows[name])  # raises with a place before any work is done

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from otdist.core import checks
 from otdist.core.arrays import as_tensor
-from otdist.sliced.sliced import check_count
 
 _BATCH = 256
 
@@ -51,12 +51,15 @@ class Features:
     identity: str | None = None
 
     def __post_init__(self) -> None:
-        if self.batch_size is not None:
-            check_count(self.batch_size, "batch_size")
-        if not callable(self.function) and not isinstance(self.function, str):
-            raise TypeError(
-                f'function must be callable or "module:function": got {self.function!r}'
-            )
+        checks.settle(self, batch_size=checks.optional(checks.whole, "batch_size", self.batch_size))
+        if not callable(self.function):
+            checks.instance("function", self.function, str, 'callable or "module:function"')
+        if self.cache is not None:
+            checks.instance("cache", self.cache, (str, os.PathLike), "a folder or None")
+        if self.identity is not None:
+            checks.instance("identity", self.identity, str, "text or None")
+        if self.device is not None:
+            checks.settle(self, device=checks.device(self.device))
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from otdist.core import checks
 from otdist.core.answer import answer, prove
 from otdist.core.certificate import UNIT, bracket
 from otdist.core.measure import Pair
@@ -71,8 +72,11 @@ class Exact:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        if self.max_seconds is not None and not self.max_seconds > 0:
-            raise ValueError(f"max_seconds must be positive or None: got {self.max_seconds!r}")
+        checks.settle(
+            self,
+            max_seconds=checks.optional(checks.positive, "max_seconds", self.max_seconds),
+            progress=checks.flag("progress", self.progress),
+        )
 
     def solve(self, task: Task, *, rtol: float = 0.0, start: OTResult | None = None) -> OTResult:
         """Solve one task.

@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from otdist.core import checks
 from otdist.core.measure import WEIGHT_TOLERANCE
 from otdist.core.modes import refuse_transforms
 
@@ -99,13 +100,11 @@ def flat_weights(batch: Batch) -> tuple[Tensor, Tensor]:
     return out[0], out[1]
 
 
-def check_reduction(reduction: str) -> str:
-    """`reduction`, or a ValueError that names the choices."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(
-            f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}: got {reduction!r}"
-        )
-    return reduction
+def check_group(group: Any) -> dist.ProcessGroup | None:
+    """None, or ranks of `torch.distributed`."""
+    if group is None:
+        return None
+    return checks.instance("process_group", group, dist.ProcessGroup, "a group of ranks or None")
 
 
 def reduce(values: Tensor, reduction: str) -> Tensor:

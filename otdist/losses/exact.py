@@ -6,12 +6,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from otdist.core.measure import check_p, pair
+from otdist.core import checks
+from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.task import of_pair
 from otdist.core.threads import single_thread
 from otdist.exact.exact import Exact
-from otdist.losses._batch import check_reduction, entries, prepare, reduce
+from otdist.losses._batch import REDUCTIONS, check_group, entries, prepare, reduce
 
 
 class ExactLoss(nn.Module):
@@ -52,9 +53,9 @@ class ExactLoss(nn.Module):
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        self.p = check_p(p)
-        self.reduction = check_reduction(reduction)
-        self.process_group = process_group
+        self.p = checks.exponent(p)
+        self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
+        self.process_group = check_group(process_group)
 
     @full_precision()
     def forward(

@@ -8,7 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from otdist.core.measure import check_p, pair
+from otdist.core import checks
+from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.result import ConvergenceWarning
 from otdist.core.task import of_pair
@@ -21,7 +22,15 @@ from otdist.entropic.sinkhorn import (
     not_converged,
     scaled_eps,
 )
-from otdist.losses._batch import Batch, check_reduction, entries, flat_weights, prepare, reduce
+from otdist.losses._batch import (
+    REDUCTIONS,
+    Batch,
+    check_group,
+    entries,
+    flat_weights,
+    prepare,
+    reduce,
+)
 
 
 class SinkhornLoss(nn.Module):
@@ -73,20 +82,17 @@ class SinkhornLoss(nn.Module):
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        self.p = check_p(p)
+        self.p = checks.exponent(p)
         if debias and self.p > 2:
             raise ValueError(
                 f"p must be at most 2 for a debiased loss, which can be negative above: got {p:g}; "
                 "pass debias=False"
             )
-        check_eps(eps)
-        check_stop(tol, max_iter)
-        self.eps = None if eps is None else float(eps)
-        self.debias = debias
-        self.reduction = check_reduction(reduction)
-        self.tol = tol
-        self.max_iter = max_iter
-        self.process_group = process_group
+        self.eps = check_eps(eps)
+        self.tol, self.max_iter = check_stop(tol, max_iter)
+        self.debias = checks.flag("debias", debias)
+        self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
+        self.process_group = check_group(process_group)
 
     @full_precision()
     def forward(

@@ -6,10 +6,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from otdist.core.measure import check_p
+from otdist.core import checks
 from otdist.core.modes import full_precision
-from otdist.losses._batch import check_reduction, from_first, prepare, reduce
-from otdist.sliced.sliced import check_count, given
+from otdist.losses._batch import REDUCTIONS, check_group, from_first, prepare, reduce
+from otdist.sliced.sliced import given
 from otdist.sliced.slices import mean_slice_cost
 
 
@@ -57,13 +57,13 @@ class SlicedWassersteinLoss(nn.Module):
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        if generator is not None and not isinstance(generator, torch.Generator):
-            raise TypeError(f"generator must be a torch.Generator: got {type(generator).__name__}")
-        self.p = check_p(p)
-        self.n_projections = check_count(n_projections)
+        if generator is not None:
+            checks.instance("generator", generator, torch.Generator, "a torch.Generator or None")
+        self.p = checks.exponent(p)
+        self.n_projections = checks.whole("n_projections", n_projections)
         self.generator = generator
-        self.reduction = check_reduction(reduction)
-        self.process_group = process_group
+        self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
+        self.process_group = check_group(process_group)
 
     @full_precision()
     def forward(

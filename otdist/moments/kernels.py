@@ -118,14 +118,10 @@ def own_values(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Tensor
 
 def check_kernel(kernel: str, bandwidth: float | None) -> None:
     """Raise unless the kernel is known and the bandwidth is one that it can have."""
-    if kernel == "polynomial":
-        if bandwidth is not None:
-            raise ValueError("bandwidth must be None for the polynomial kernel, which has none")
-        return
-    if kernel not in ("gaussian", "laplacian"):
-        raise ValueError(f'kernel must be "gaussian", "laplacian" or "polynomial": got {kernel!r}')
-    if bandwidth is not None:
-        checks.positive("bandwidth", bandwidth)
+    checks.choice("kernel", kernel, ("gaussian", "laplacian", "polynomial"))
+    checks.optional(checks.positive, "bandwidth", bandwidth)
+    if kernel == "polynomial" and bandwidth is not None:
+        raise ValueError("bandwidth must be None for the polynomial kernel, which has none")
 
 
 def _kernel(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Kernel, Diagonal]:

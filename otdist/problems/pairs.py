@@ -21,10 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gamma, hyp1f1
+
+from otdist.core import checks
 
 Array = NDArray[np.float64]
 Known = Callable[[float], float | None]
@@ -105,6 +108,7 @@ def diracs(distance: float = 5.0, d: int = 1) -> Problem:
     >>> diracs(5.0).sample(2)
     5.0
     """
+    (d,), distance = checks.sizes(d=d), checks.number("distance", distance)
     y = np.zeros((1, d))
     y[0, 0] = distance
     known: Known = lambda p: abs(distance)  # noqa: E731
@@ -117,7 +121,8 @@ def dirac_and_sphere(n: int = 50, d: int = 3, radius: float = 2.0, seed: int | N
     >>> dirac_and_sphere(radius=2.0).sample(3)
     2.0
     """
-    y = np.random.default_rng(seed).standard_normal((n, d))
+    (n, d), radius = checks.sizes(n=n, d=d), checks.number("radius", radius, least=0)
+    y = checks.generator(seed).standard_normal((n, d))
     y *= radius / np.linalg.norm(y, axis=1, keepdims=True)
     known: Known = lambda p: radius  # noqa: E731
     return Problem("dirac and sphere", np.zeros((1, d)), y, sample=known, population=known)
@@ -133,7 +138,8 @@ def parallel_segments(n: int = 50, theta: float = 1.0, seed: int | None = 0) -> 
     >>> parallel_segments(theta=-0.5).sample(1)
     0.5
     """
-    height = np.random.default_rng(seed).random(n)
+    (n,), theta = checks.sizes(n=n), checks.number("theta", theta)
+    height = checks.generator(seed).random(n)
     x = np.stack([np.zeros(n), height], axis=1)
     y = np.stack([np.full(n, theta), height], axis=1)
     known: Known = lambda p: abs(theta)  # noqa: E731
@@ -155,14 +161,21 @@ def translation(
     >>> translation(d=2, shift=[3.0, 4.0]).sample(1)
     5.0
     """
-    rng = np.random.default_rng(seed)
+    (n, d), rng = checks.sizes(n=n, d=d), checks.generator(seed)
     x = rng.standard_normal((n, d))
-    v = np.broadcast_to(np.asarray(shift, dtype=np.float64), (d,))
+    v = np.broadcast_to(np.array(_shift(shift, d)), (d,))
     order = rng.permutation(n)
     known: Known = lambda p: float(np.linalg.norm(v))  # noqa: E731
     return Problem(
         "translation", x, (x + v)[order], sample=known, population=known, pairing=np.argsort(order)
     )
+
+
+def _shift(shift: Any, d: int) -> float | tuple[float, ...]:
+    """The checked vector, or one number for all of its entries."""
+    if np.ndim(shift) == 0:
+        return checks.number("shift", shift)
+    return checks.numbers("shift", shift, d)
 
 
 def permutation(n: int = 60, d: int = 3, seed: int | None = 0) -> Problem:
@@ -171,7 +184,7 @@ def permutation(n: int = 60, d: int = 3, seed: int | None = 0) -> Problem:
     >>> permutation().sample(2)
     0.0
     """
-    rng = np.random.default_rng(seed)
+    (n, d), rng = checks.sizes(n=n, d=d), checks.generator(seed)
     x = rng.standard_normal((n, d))
     order = rng.permutation(n)
     zero: Known = lambda p: 0.0  # noqa: E731
@@ -189,7 +202,7 @@ def split_weights(n: int = 40, d: int = 2, seed: int | None = 0) -> Problem:
     >>> problem.a.shape, problem.b.shape, problem.sample(1)
     ((40,), (80,), 0.0)
     """
-    rng = np.random.default_rng(seed)
+    (n, d), rng = checks.sizes(n=n, d=d), checks.generator(seed)
     x = rng.standard_normal((n, d))
     a = rng.random(n)
     a[rng.random(n) < 0.2] = 0.0
@@ -209,7 +222,7 @@ def monotone_line(n: int = 200, seed: int | None = 0) -> Problem:
     >>> abs(otdist.wasserstein(problem.x, problem.y, p=3).distance - problem.sample(3)) < 1e-12
     True
     """
-    rng = np.random.default_rng(seed)
+    (n,), rng = checks.sizes(n=n), checks.generator(seed)
     x = rng.standard_normal((n, 1))
     return _paired("monotone line", x, x + np.tanh(2 * x) + 0.5, rng, None)
 
@@ -227,7 +240,7 @@ def convex_gradient(n: int = 100, d: int = 3, seed: int | None = 0) -> Problem:
     >>> abs(otdist.wasserstein(problem.x, problem.y, p=2).distance - problem.sample(2)) < 1e-9
     True
     """
-    rng = np.random.default_rng(seed)
+    (n, d), rng = checks.sizes(n=n, d=d), checks.generator(seed)
     x = rng.standard_normal((n, d))
     rows, offsets = rng.standard_normal((8, d)), rng.standard_normal(8)
     logits = x @ rows.T + offsets
@@ -247,14 +260,16 @@ def gaussian_distance_1d(mean: float, std: float, p: float) -> float:
     >>> round(gaussian_distance_1d(2.0, 0.5, 2), 4)
     2.0616
     """
-    mean, std = abs(mean), abs(std)
+    mean, std = abs(checks.number("mean", mean)), abs(checks.number("std", std))
+    p, scale = checks.exponent(p, most=300), max(mean, std) or 1.0  # gamma overflows above p = 340
+    mean, std = mean / scale, std / scale
     if std == 0 or mean > 30 * std:  # the series overflows there, and the sign no longer matters
         nodes, weights = np.polynomial.hermite_e.hermegauss(40)
         moment = np.average((mean + std * nodes).clip(min=0) ** p, weights=weights)
     else:
         moment = std**p * 2 ** (p / 2) * gamma((p + 1) / 2) / np.sqrt(np.pi)
         moment *= hyp1f1(-p / 2, 0.5, -0.5 * (mean / std) ** 2)
-    return float(moment ** (1 / p))
+    return float(scale * moment ** (1 / p))
 
 
 def gaussians_1d(
@@ -266,7 +281,8 @@ def gaussians_1d(
     >>> problem.sample(2) is None, problem.population(2)
     (True, 5.0)
     """
-    rng = np.random.default_rng(seed)
+    (n, m), rng = checks.sizes(n=n, m=m), checks.generator(seed)
+    mean, std = checks.number("mean", mean), checks.number("std", std)
     x, y = rng.standard_normal((n, 1)), mean + std * rng.standard_normal((m, 1))
     return Problem(
         "gaussians 1d", x, y, population=lambda p: gaussian_distance_1d(mean, std - 1, p)
@@ -296,7 +312,7 @@ def gaussians(n: int = 300, m: int = 300, d: int = 5, seed: int | None = 0) -> P
     >>> problem.population(1) is None, problem.population(2) > 1
     (True, True)
     """
-    rng = np.random.default_rng(seed)
+    (n, m, d), rng = checks.sizes(n=n, m=m, d=d), checks.generator(seed)
     means = rng.standard_normal((2, d))
     factors = rng.standard_normal((2, d, d))
     covs = factors @ factors.transpose(0, 2, 1) / d + 0.1 * np.eye(d)

@@ -22,6 +22,7 @@ from functools import cached_property
 
 import numpy as np
 
+from otdist.core import checks
 from otdist.problems.pairs import Array, Problem
 
 _BOX = 2.5
@@ -52,9 +53,8 @@ class RayMonotone:
 
     def __post_init__(self) -> None:
         """Check the sizes."""
-        for name in ("d", "n_funnels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        d, n_funnels = checks.sizes(d=self.d, n_funnels=self.n_funnels)
+        checks.settle(self, d=d, n_funnels=n_funnels, seed=checks.seed(self.seed, none=False))
 
     def _rng(self, stream: int) -> np.random.Generator:
         """Streams of the funnels, apart from those of samples with the same seed."""
@@ -97,7 +97,7 @@ class RayMonotone:
 
         Take x and y from two calls with different seeds for independent samples of the two laws.
         """
-        y = np.random.default_rng(seed).uniform(-_BOX, _BOX, (n, self.d))
+        y = checks.generator(seed).uniform(-_BOX, _BOX, (n, self.d))
         value, own = self._funnel(y)
         centre = self.centres[own]
         length = np.linalg.norm(y - centre, axis=1)
@@ -135,7 +135,7 @@ class RayMonotone:
         """A sample of n pairs, y shuffled, as a problem whose W_1 is exact for the sample."""
         x, y = self.draw(n, seed)
         exact = float(np.linalg.norm(x - y, axis=1).mean())
-        order = np.random.default_rng(seed).permutation(n)
+        order = checks.generator(seed).permutation(n)
         return Problem(
             f"ray-monotone d={self.d}",
             x,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from otdist.core import checks
 from otdist.problems.pairs import Array
 
 
@@ -32,7 +33,7 @@ class Mixture:
 
     def draw(self, n: int, seed: int | None = 0) -> Array:
         """Independent samples, shape (n, 2)."""
-        rng = np.random.default_rng(seed)
+        rng = checks.generator(seed)
         index = rng.integers(len(self.centres), size=n)
         return self.centres[index] + self.std * rng.standard_normal((n, 2))
 
@@ -77,7 +78,7 @@ def swiss_roll(n: int, seed: int | None = 0) -> Array:
     >>> swiss_roll(500).shape
     (500, 2)
     """
-    rng = np.random.default_rng(seed)
+    (n,), rng = checks.sizes(n=n), checks.generator(seed)
     t = 1.5 * np.pi * (1 + 2 * rng.random(n))
     spiral = t[:, None] * np.stack([np.cos(t), np.sin(t)], axis=1)
     return (spiral + 0.25 * rng.standard_normal((n, 2))) / 7.5

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from otdist.core import checks
+
 KINDS = ("iid", "orthogonal", "qmc")
 REPLICATES = 16
 """Fewest replicates where there are enough directions: with 16, the value lies within two standard
@@ -69,8 +71,7 @@ def draw(kind: str, count: int, d: int, rng: np.random.Generator) -> Directions:
 
 def check_kind(kind: str) -> None:
     """Raise unless `kind` names a kind of directions."""
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}: got {kind!r}")
+    checks.choice("directions", kind, KINDS)
 
 
 def given(rows: np.ndarray, d: int | None = None) -> Directions:

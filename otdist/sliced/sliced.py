@@ -12,7 +12,6 @@ import time
 import warnings
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -108,11 +107,7 @@ def given(directions: Any, d: int | None = None) -> Directions:
 
 def check_count(number: Any, name: str = "n_projections") -> int:
     """A positive number of directions, or of something else by `name`."""
-    if isinstance(number, bool) or not isinstance(number, Integral):
-        raise TypeError(f"{name} must be an integer: got {type(number).__name__}")
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1: got {number}")
-    return int(number)
+    return checks.whole(name, number)
 
 
 def samples_of(pair: Pair, p: float) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:

@@ -19,9 +19,8 @@ from typing import Any, Self
 import numpy as np
 from torch import Tensor
 
-from otdist.core import measure
+from otdist.core import checks, measure
 from otdist.moments import kernels
-from otdist.sliced.sliced import check_count
 from otdist.streaming.accumulator import Accumulator
 
 
@@ -119,9 +118,7 @@ class KID(Accumulator):
     """
 
     def __init__(self, block: int = 1000) -> None:
-        if check_count(block, "block") < 2:
-            raise ValueError(f"block must be at least 2: got {block}")
-        self.block = int(block)
+        self.block = checks.whole("block", block, least=2)
         self.x = self.y = _Waiting()
         self._average = _Average()
 

@@ -8,10 +8,9 @@ from typing import Any, NoReturn
 
 from torch import Tensor
 
-from otdist.core import measure
+from otdist.core import checks
 from otdist.core.certificate import bracket
 from otdist.core.result import OTResult
-from otdist.sliced.sliced import check_count
 from otdist.streaming.accumulator import Accumulator
 from otdist.streaming.bounds import line_cost
 from otdist.streaming.grid import Grid
@@ -48,8 +47,8 @@ class Line(Accumulator):
     """
 
     def __init__(self, p: float = 1, *, cells: int = CELLS) -> None:
-        self.p = measure.check_p(p)
-        self.cells = check_cells(cells)
+        self.p = checks.exponent(p)
+        self.cells = checks.whole("cells", cells, least=2)
         self.x = self.y = Grid(self.cells)
 
     def compute(self) -> OTResult:
@@ -73,13 +72,6 @@ class Line(Accumulator):
 
     def _settings(self) -> dict[str, Any]:
         return {"p": self.p, "cells": self.cells}
-
-
-def check_cells(cells: int) -> int:
-    """A number of cells, at least 2."""
-    if check_count(cells, "cells") < 2:
-        raise ValueError(f"cells must be at least 2: got {cells}")
-    return int(cells)
 
 
 def line_result(x: Grid, y: Grid, p: float, started: float) -> OTResult:

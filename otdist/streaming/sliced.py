@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core import measure
+from otdist.core import checks
 from otdist.core.certificate import UNIT, between
 from otdist.core.result import Bracket, SlicedResult
 from otdist.sliced import directions as families
@@ -20,7 +20,7 @@ from otdist.sliced.directions import Directions
 from otdist.sliced.sliced import choose
 from otdist.streaming.accumulator import Accumulator
 from otdist.streaming.bounds import LineCost, common_scale, line_cost
-from otdist.streaming.line import check_cells, power
+from otdist.streaming.line import power
 from otdist.streaming.moments import Moments
 from otdist.streaming.slices import SliceGrids
 
@@ -77,11 +77,10 @@ class Slices(Accumulator):
         seed: int = 0,
         cells: int = CELLS,
     ) -> None:
-        self.p = measure.check_p(p)
-        self.cells = check_cells(cells)
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise TypeError(f"seed must be an integer, so that parts project alike: got {seed!r}")
-        self._options = (directions, n_projections, int(seed))
+        self.p = checks.exponent(p)
+        self.cells = checks.whole("cells", cells, least=2)
+        # A seed is required, so that parts project alike.
+        self._options = (directions, n_projections, checks.seed(seed, none=False))
         self._chosen: Directions | None = None
         if directions is not None and not isinstance(directions, str):
             self._directions(np.shape(directions)[-1] if np.ndim(directions) == 2 else 0)

@@ -392,8 +392,9 @@ class TestErrors:
         x, y, _ = sample(16)
         plain = solve(x, y, Sinkhorn(eps=0.25, max_iter=500))
         assert solve(x, y, Sinkhorn(np.float32(0.25), max_iter=np.int64(500))).cost == plain.cost
-        with pytest.raises(TypeError, match=r"of an array or tensor pass float\(eps\)"):
-            Sinkhorn(eps=torch.tensor(0.25))
+        assert Sinkhorn(eps=torch.tensor(0.25)) == Sinkhorn(eps=0.25)
+        with pytest.raises(TypeError, match=r"eps must be a number.*pass float\(eps\)"):
+            Sinkhorn(eps=torch.tensor(0.25, requires_grad=True))
 
     @pytest.mark.parametrize("eps", [0, -1.0, math.inf, math.nan])
     def test_eps_must_be_positive(self, eps: float) -> None:

@@ -303,8 +303,8 @@ def test_solver_refuses_what_it_cannot_do():
     [
         ({"p": 0.5}, ValueError, "p must be finite and at least 1"),
         ({"n_projections": 0}, ValueError, "n_projections must be at least 1: got 0"),
-        ({"n_projections": 2.5}, TypeError, "n_projections must be an integer"),
-        ({"directions": "sobol"}, ValueError, "kind must be one of"),
+        ({"n_projections": 2.5}, ValueError, "n_projections must be an integer"),
+        ({"directions": "sobol"}, ValueError, "directions must be one of"),
         ({"directions": np.eye(4)}, ValueError, r"shape \(L, 3\).*got shape \(4, 4\)"),
         ({"directions": np.ones((2, 3))}, ValueError, "unit rows: row 0 has length 1.73205"),
         ({"directions": np.full((2, 3), np.nan)}, ValueError, "finite.*row 0"),
