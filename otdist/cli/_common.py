@@ -61,6 +61,7 @@ class ExitCode(enum.IntEnum):
     USAGE = 2
     BAD_DATA = 3
     NOT_CONVERGED = 4
+    INTERRUPTED = 130
 
 
 def fail(message: object, code: ExitCode) -> typer.Exit:

@@ -75,6 +75,8 @@ class Train:
                 content = self._train(table, hidden, shape)
             except TrainingDiverged as error:
                 raise fail(error, ExitCode.NOT_CONVERGED) from None
+            except KeyboardInterrupt as stop:
+                raise fail(f"stopped {stop} Go on with --resume.", ExitCode.INTERRUPTED) from None
         if self.json:
             _common.say(to_json(content))
         else:
@@ -135,7 +137,12 @@ class Train:
 
         from otdist import wgan
 
-        penalised = self.critic in (Critic.gp, Critic.lp)
+        options: dict[str, Any] = {}
+        if penalised := self.critic in (Critic.gp, Critic.lp):
+            options["lambda_gp"] = 1.0 if self.lambda_gp is None else self.lambda_gp
+            options["mode"] = self.critic.value
+        elif self.critic is not Critic.clip:
+            options["clip_value"] = None
         layers = self.critic.value if self.critic in (Critic.orthogonal, Critic.spectral) else None
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
@@ -146,15 +153,13 @@ class Train:
             critic,
             self.latent_dim,
             penalised,
-            lambda_gp=1.0 if self.lambda_gp is None else self.lambda_gp,
             n_critic=self.n_critic,
             lr=self.lr,
-            clip_value=0.01 if self.critic is Critic.clip else None,
-            mode="lp" if self.critic is Critic.lp else "gp",
             batch_size=self.batch_size,
             device=self.device,
             ema=self.ema,
             seed=self.seed,
+            **options,
         )
 
     def _draw(self, trainer: WGANTrainer, records: list[dict[str, Any]], drawn: Any) -> list[str]:
@@ -187,19 +192,15 @@ def _affine(points: Any, *, image: bool) -> tuple[Any, float]:
 
 def _rows(content: dict[str, Any]) -> list[tuple[str, str]]:
     """The table: how near the samples are, what real data reach, where things lie."""
-    rows = [("steps", f"{content['steps']}, {content['seconds']:.1f} s")]
-    if content["evaluated_at"] is not None:
-        at = f"at step {content['evaluated_at']}"
-        rows += [
-            (f"W_1 to held-out data, {at}", f"{content['w1']:.5g}"),
-            ("the same for real data (floor)", f"{content['w1_floor']:.5g}"),
-            (
-                "sliced W_1, and its floor",
-                f"{content['sliced']:.5g}, {content['sliced_floor']:.5g}",
-            ),
-        ]
-        if "w1_lower" in content:
-            rows.append(("certified by the critic: W_1 above", f"{content['w1_lower']:.5g}"))
+    at = f"at step {content['evaluated_at']}"
+    rows = [
+        ("steps", f"{content['steps']}, {content['seconds']:.1f} s"),
+        (f"W_1 to held-out data, {at}", f"{content['w1']:.5g}"),
+        ("the same for real data (floor)", f"{content['w1_floor']:.5g}"),
+        ("sliced W_1, and its floor", f"{content['sliced']:.5g}, {content['sliced_floor']:.5g}"),
+    ]
+    if "w1_lower" in content:
+        rows.append(("certified by the critic: W_1 above", f"{content['w1_lower']:.5g}"))
     rows.append(("the critic's gap is", content["gap_means"]))
     rows.append(("written to", content["out"]))
     return rows

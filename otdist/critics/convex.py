@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from otdist.critics._random import seeded
+from otdist.critics.randomness import seeded
 
 ALPHA = 0.01
 """Strong convexity, in the frame: maps contract no direction by more than a hundredth."""

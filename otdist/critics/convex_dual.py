@@ -24,11 +24,11 @@ from otdist.core import checks
 from otdist.core.measure import Pair
 from otdist.core.progress import progress
 from otdist.core.threads import single_thread
-from otdist.critics._random import seeded
 from otdist.critics.conjugate import Conjugate, conjugate
 from otdist.critics.convex import ALPHA, ConvexPotential, normal_map
 from otdist.critics.convex_result import ConvexDualResult
 from otdist.critics.limits import CONFIDENCE, limit
+from otdist.critics.randomness import seeded
 from otdist.critics.samples import Frame, Supply, original
 from otdist.critics.streams import supply_of
 from otdist.critics.training import Training, countdown

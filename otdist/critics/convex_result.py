@@ -151,7 +151,7 @@ class ConvexDualResult:
         Raises:
             ValueError: not such a file.
         """
-        content = stored.read(path, _FORMAT, "ConvexDualResult")
+        content = stored.tensors_in(path, _FORMAT, "ConvexDualResult")
         state = content["state"]
         widths = tuple(len(value) for name, value in state.items() if name.endswith("bias"))
         potential = ConvexPotential(len(state["shift"]), widths).double()

@@ -19,8 +19,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from otdist.critics._random import seeded
 from otdist.critics.layers import MaxMin, OrthogonalLinear
+from otdist.critics.randomness import seeded
 from otdist.distances import wasserstein
 
 

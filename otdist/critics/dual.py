@@ -26,10 +26,10 @@ from otdist.core.progress import progress
 from otdist.core.result import ConvergenceWarning
 from otdist.core.threads import single_thread
 from otdist.critics import spectral
-from otdist.critics._random import seeded
 from otdist.critics.critics import Funnels, mcshane, relu_network, sorting_network
 from otdist.critics.limits import CONFIDENCE, limit
 from otdist.critics.lipschitz import lipschitz_bound
+from otdist.critics.randomness import seeded
 from otdist.critics.result import DualResult
 from otdist.critics.samples import Supply, original
 from otdist.critics.stored import OWN, Unframed

@@ -18,12 +18,17 @@ References: Gulrajani et al. (2017), Petzka et al. (2018), Kodali et al. (2017),
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, get_args
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from otdist.core import checks
 
 Mode = Literal["gp", "lp", "dragan", "r1", "wgan-div"]
 
@@ -36,10 +41,10 @@ _OF_NORM: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def check_mode(mode: str) -> None:
-    """Raise unless the mode is known."""
-    if mode not in _OF_NORM:
-        raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}: got {mode!r}")
+def check_penalty(mode: Any, lambda_gp: Any) -> None:
+    """Raise unless the mode is known and the weight is a number that is not negative."""
+    checks.choice("mode", mode, _OF_NORM)
+    checks.number("lambda_gp", lambda_gp, least=0)
 
 
 def compute_gradient_penalty(
@@ -51,7 +56,7 @@ def compute_gradient_penalty(
     mode: Mode = "gp",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""lambda_gp times the mean penalty on the norm of the critic's gradient, one norm per sample.
+    r"""Return lambda_gp times the mean penalty on the norm of the critic's gradient per sample.
 
     One interpolation weight per sample, for inputs of any rank; the norm over all of a sample's
     entries, with gradient 0 where it is 0. Guides draw weights of shape (n, 1, 1, 1), which
@@ -64,7 +69,7 @@ def compute_gradient_penalty(
     Args:
         critic: Maps samples (n, …) to scores (n, …), each from its own sample only: no batch
             normalisation.
-        real_samples: Shape (n, …).
+        real_samples: Shape (n, …), or (n,).
         fake_samples: The same shape; None in the modes r1 and dragan, which look at real samples
             only (and ignore it there).
         lambda_gp: Weight of the penalty.
@@ -75,8 +80,10 @@ def compute_gradient_penalty(
         0-d tensor, at least 0.
 
     Raises:
-        ValueError: shapes differ (also when only the batch sizes do: pair the samples first), or
-            the mode is not known.
+        TypeError: samples or scores that are not tensors.
+        ValueError: shapes differ (also when only the batch sizes do: pair the samples first), an
+            unknown mode, a critic that normalises over the batch, or scores without a graph to
+            the samples, as under `torch.no_grad`.
 
     Gradients: the critic's parameters. The samples are detached.
     Cost: one forward and two backward passes.
@@ -86,23 +93,79 @@ def compute_gradient_penalty(
     >>> compute_gradient_penalty(linear, torch.randn(5, 2), torch.randn(5, 2)).item()  # 10 (5 − 1)²
     160.0
     """
-    check_mode(mode)
-    if not lambda_gp >= 0:
-        raise ValueError(f"lambda_gp must not be negative: got {lambda_gp}")
-    device_type = real_samples.device.type
-    with torch.enable_grad(), torch.autocast(device_type, enabled=False):
-        at = _points(real_samples, fake_samples, mode, generator).requires_grad_()
-        scores = critic(at)
-        if scores.dim() == 0 or len(scores) != len(at):
+    check_penalty(mode, lambda_gp)
+    rand = partial(torch.rand, generator=generator)
+    return penalty(critic, real_samples, fake_samples, lambda_gp, mode, rand)
+
+
+def penalty(
+    critic: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor | None,
+    lambda_gp: float,
+    mode: Mode,
+    rand: Callable[..., Tensor],
+) -> Tensor:
+    """`compute_gradient_penalty` of checked options, with uniform random numbers from `rand`."""
+    _check_samples(real, fake)
+    check_unmixed(critic)
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(real.device.type, enabled=False),
+    ):
+        at = _points(real, fake, mode, rand).requires_grad_()
+        own = next(critic.parameters(), at) if isinstance(critic, nn.Module) else at
+        scores = critic(at.to(own.dtype))
+        check_scores(scores, len(at))
+        total = scores.reshape(len(at), -1).mean(1).sum()
+        slope = None
+        if total.requires_grad:
+            (slope,) = torch.autograd.grad(total, at, create_graph=True, allow_unused=True)
+        if slope is None:
             raise ValueError(
-                f"the critic must return one score per sample: got shape {tuple(scores.shape)} "
-                f"for {len(at)} samples"
+                "the critic's scores have no gradient in its samples: it must not detach them or "
+                "run under torch.no_grad()"
             )
-        total = scores.flatten(1).mean(1).sum() if scores.dim() > 1 else scores.sum()
-        (slope,) = torch.autograd.grad(
-            total, at, create_graph=True, allow_unused=True, materialize_grads=True
+        return lambda_gp * _OF_NORM[mode](safe_norm(slope.reshape(len(at), -1))).mean()
+
+
+def check_scores(scores: Any, count: int) -> None:
+    """Raise unless a critic returned a tensor of scores, the batch first."""
+    if not isinstance(scores, Tensor):
+        raise TypeError(
+            f"the critic must return a tensor of scores: got a {type(scores).__name__}; wrap it in "
+            "a function that returns the scores alone"
         )
-        return lambda_gp * _OF_NORM[mode](safe_norm(slope.flatten(1))).mean()
+    if scores.dim() == 0 or len(scores) != count:
+        raise ValueError(
+            f"the critic must return one score per sample: got shape {tuple(scores.shape)} "
+            f"for {count} samples"
+        )
+
+
+def check_unmixed(critic: Any) -> None:
+    """Raise where a critic normalises over the batch, so that no score has a gradient of its own.
+
+    The gradients of the sum of normalised scores cancel: the penalty would be a constant.
+    """
+    for layer in (layer for module in _modules(critic) for layer in module.modules()):
+        keras = any(kind.__name__ == "BatchNormalization" for kind in type(layer).__mro__)
+        batch = isinstance(layer, _BatchNorm) and (layer.training or layer.running_mean is None)
+        if batch or (keras and layer.training):
+            raise ValueError(
+                "a critic with batch normalisation in training mode has no gradient of its own per "
+                f"sample ({type(layer).__name__}): leave it out, use nn.GroupNorm, or call eval()"
+            )
+
+
+def _modules(critic: Any) -> list[nn.Module]:
+    """Modules that a critic consists of: itself, its owner, or what its function refers to."""
+    seen = [critic, getattr(critic, "__self__", None), getattr(critic, "func", None)]
+    if inspect.isfunction(critic):
+        names = inspect.getclosurevars(critic)
+        seen += [*names.nonlocals.values(), *names.globals.values()]
+    return [value for value in seen if isinstance(value, nn.Module)]
 
 
 def clip_weights(model: nn.Module, clip_value: float = 0.01) -> None:
@@ -120,11 +183,20 @@ def clip_weights(model: nn.Module, clip_value: float = 0.01) -> None:
     >>> max(p.abs().max().item() for p in model.parameters()) <= 0.01
     True
     """
-    if not clip_value > 0:
-        raise ValueError(f"clip_value must be positive: got {clip_value}")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.clamp_(-clip_value, clip_value)
+    checks.positive("clip_value", clip_value)
+    clamp(model.parameters(), clip_value)
+
+
+@torch.no_grad()
+def clamp(parameters: Iterable[Tensor], size: float) -> None:
+    """Clamp parameters in place."""
+    for parameter in parameters:
+        parameter.clamp_(-size, size)
+
+
+def trainable(module: nn.Module) -> list[nn.Parameter]:
+    """Parameters of a module that are not frozen."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
 def safe_norm(x: Tensor) -> Tensor:
@@ -138,22 +210,30 @@ def safe_norm(x: Tensor) -> Tensor:
     return torch.sqrt(squared.masked_fill(zero, 1.0)).masked_fill(zero, 0.0)
 
 
-def _points(
-    real: Tensor, fake: Tensor | None, mode: str, generator: torch.Generator | None
-) -> Tensor:
+def _check_samples(real: Any, fake: Any) -> None:
+    for name, samples in (("real_samples", real), ("fake_samples", fake)):
+        if not isinstance(samples, Tensor) and (samples is not None or name == "real_samples"):
+            raise TypeError(
+                f"{name} must be a tensor: got {type(samples).__name__}; use torch.as_tensor of an "
+                "array, torch.stack of a list"
+            )
+    if real.dim() == 0 or len(real) == 0:
+        raise ValueError(f"real_samples must hold samples: got shape {tuple(real.shape)}")
+
+
+def _points(real: Tensor, fake: Tensor | None, mode: str, rand: Callable[..., Tensor]) -> Tensor:
     """Where the gradient is taken: new tensors, detached, in float32 or better."""
     real = real.detach()
     real = real.to(torch.promote_types(real.dtype, torch.float32))
     if mode == "r1":
         return real.clone()
     if mode == "dragan":
-        noise = torch.rand(real.shape, dtype=real.dtype, device=real.device, generator=generator)
+        noise = rand(real.shape, dtype=real.dtype, device=real.device)
         return real + 0.5 * real.std(correction=0) * noise
     if fake is None or fake.shape != real.shape:
         raise ValueError(
             f"mode {mode!r} pairs real with fake samples, so their shapes must be equal: "
             f"got {tuple(real.shape)} and {None if fake is None else tuple(fake.shape)}"
         )
-    shape = (len(real), *[1] * (real.dim() - 1))
-    weight = torch.rand(shape, dtype=real.dtype, device=real.device, generator=generator)
+    weight = rand((len(real), *[1] * (real.dim() - 1)), dtype=real.dtype, device=real.device)
     return torch.lerp(real, fake.detach().to(real), weight)

@@ -7,7 +7,6 @@ be given again.
 from __future__ import annotations
 
 import copy
-import pickle
 from collections.abc import Callable
 from os import PathLike
 from typing import Any
@@ -49,7 +48,7 @@ def unpack(path: str | PathLike[str], critic: nn.Module | None) -> dict[str, Any
     Raises:
         ValueError: not such a file, or a critic that is missing or not called for.
     """
-    content = read(path, _FORMAT, "DualResult")
+    content = tensors_in(path, _FORMAT, "DualResult")
     frame = Frame(*content["frame"])
     name, state = content["name"], content["state"]
     if (name == OWN) != (critic is not None):
@@ -72,18 +71,28 @@ def unpack(path: str | PathLike[str], critic: nn.Module | None) -> dict[str, Any
     }
 
 
-def read(path: str | PathLike[str], form: str, name: str) -> dict[str, Any]:
-    """The dictionary in a file of this form.
+def tensors_in(
+    path: str | PathLike[str], form: str, name: str, device: torch.device | str = "cpu"
+) -> dict[str, Any]:
+    """Read a dictionary of tensors and plain values; nothing in the file is executed.
+
+    Args:
+        path: The file.
+        form: What its entry "format" must be.
+        name: What it should be, for errors.
+        device: Where its tensors go.
 
     Raises:
-        ValueError: not such a file.
+        ValueError: not such a file, or a part of one.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError) as error:
-        raise ValueError(f"{path} is not a saved {name}: {error}") from None
+    with open(path, "rb") as file:
+        try:
+            content = torch.load(file, map_location=device, weights_only=True)
+        except Exception as error:  # what bytes of any kind make of a reader
+            text = f"{path} is not a whole file, or not a saved {name}: {error}"
+            raise ValueError(text) from None
     if not isinstance(content, dict) or content.get("format") != form:
-        raise ValueError(f"{path} is not a saved {name}")
+        raise ValueError(f"{path} is not a saved {name}, or of another version of otdist")
     return content
 
 

@@ -23,13 +23,14 @@ from otdist.wgan.losses import (
     WassersteinLoss,
     create_wgan_gp_losses,
     create_wgan_losses,
+    gradient_penalty,
 )
-from otdist.wgan.penalties import gradient_penalty
 from otdist.wgan.plots import plot_log, plot_samples
-from otdist.wgan.run import TrainingDiverged
+from otdist.wgan.run import Callback, TrainingDiverged
 from otdist.wgan.trainer import WGANTrainer
 
 __all__ = [
+    "Callback",
     "Evaluation",
     "MLPCritic",
     "MLPGenerator",

@@ -7,13 +7,16 @@ resumed run draws what the interrupted one would have drawn.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
+
+from otdist.wgan.ranks import Ranks
 
 
 class Source(Protocol):
@@ -35,30 +38,57 @@ class Source(Protocol):
         ...
 
 
-def source_of(data: Any, *, batch_size: int, epochs: int | None, seed: int) -> Source:
-    """The source that fits the data.
+def source_of(
+    data: Any, *, batch_size: int, epochs: int | None, seed: int, ranks: Ranks | None = None
+) -> Source:
+    """Return the source that fits the data.
 
     Args:
         data: A tensor or array (n, …), a map-style dataset, or an iterable of batches such as a
             DataLoader or a list of tensors. Where a sample or batch is a tuple, its first entry
             is taken.
-        batch_size: For data that is sampled here.
+        batch_size: For data that is sampled here; of each rank.
         epochs: Passes until the source ends; None: never.
         seed: Decides the order.
+        ranks: Processes that share the data.
     """
+    ranks = ranks or Ranks()
     if isinstance(data, IterableDataset):
         raise ValueError("an IterableDataset yields single samples: wrap it in a DataLoader")
     if isinstance(data, np.ndarray):
         data = torch.from_numpy(data)
     indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if isinstance(data, Tensor | Dataset) or (indexed and not hasattr(data, "__iter__")):
-        return Sampled(data, batch_size, epochs, seed)
-    if isinstance(data, Iterable):
-        return Streamed(data, epochs)
-    raise TypeError(
-        "data must be a tensor, an array, a map-style dataset or an iterable of batches: "
-        f"got {type(data).__name__}"
-    )
+        return Sampled(data, batch_size, epochs, seed, ranks)
+    if not isinstance(data, Iterable):
+        raise TypeError(
+            "data must be a tensor, an array, a map-style dataset or an iterable of batches: "
+            f"got {type(data).__name__}"
+        )
+    if ranks.world > 1:
+        raise ValueError(
+            "several ranks would train on the same batches of an iterable: pass the tensor or "
+            "map-style dataset itself, of which each rank takes its share"
+        )
+    return Streamed(data, epochs)
+
+
+def identity_of(data: Any) -> dict[str, str]:
+    """Return what tells data from others: size, and of tensors a hash; nothing of iterables.
+
+    Rows of other datasets are not read: they may be made anew each time.
+    """
+    data = data.tensors[0] if isinstance(data, TensorDataset) else data
+    data = torch.from_numpy(data) if isinstance(data, np.ndarray) else data
+    if isinstance(data, Dataset):
+        return {"samples": str(len(data))} if hasattr(data, "__len__") else {}  # pyright: ignore[reportArgumentType]
+    if not isinstance(data, Tensor) or data.dim() == 0:
+        return {}
+    digest = hashlib.blake2b(digest_size=8)
+    for part in data.detach().split(2**16):
+        digest.update(part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    kind = f"{tuple(data.shape)} {str(data.dtype)[6:]}"
+    return {"samples": kind, "content": digest.hexdigest()}
 
 
 class Sampled:
@@ -69,13 +99,18 @@ class Sampled:
     [2, 2]
     """
 
-    def __init__(self, data: Any, batch_size: int, epochs: int | None, seed: int) -> None:
-        if len(data) == 0:
-            raise ValueError("data must hold at least one sample")
+    def __init__(
+        self, data: Any, batch_size: int, epochs: int | None, seed: int, ranks: Ranks | None = None
+    ) -> None:
         if isinstance(data, Tensor):
             check_real(data, "data")
-        self.data, self.batch_size = data, min(batch_size, len(data))
-        self.per_epoch = len(data) // self.batch_size
+        if len(data) == 0:
+            raise ValueError("data must hold at least one sample")
+        self.ranks = ranks or Ranks()
+        if len(data) < self.ranks.world:
+            raise ValueError(f"data must hold a sample for each of {self.ranks.world} ranks")
+        self.data, self.batch_size = data, min(batch_size, len(data) // self.ranks.world)
+        self.per_epoch = len(data) // (self.batch_size * self.ranks.world)
         self.epochs, self.seed, self.drawn = epochs, seed, 0
         self._order: tuple[int, Tensor] | None = None
 
@@ -86,7 +121,7 @@ class Sampled:
         epoch, position = divmod(self.drawn, self.per_epoch)
         if self.epochs is not None and epoch >= self.epochs:
             raise StopIteration
-        start = position * self.batch_size
+        start = (position * self.ranks.world + self.ranks.rank) * self.batch_size
         index = self._permutation(epoch)[start : start + self.batch_size]
         self.drawn += 1
         return self._rows(index)
@@ -98,7 +133,7 @@ class Sampled:
             self.epochs += drawn // self.per_epoch
 
     def rows(self, count: int) -> Tensor:
-        """The first rows of a permutation that no epoch uses."""
+        """Return the first rows of a permutation that no epoch uses."""
         return self._rows(self._shuffled(-1)[:count])
 
     def _rows(self, index: Tensor) -> Tensor:
@@ -162,7 +197,7 @@ class Streamed:
 
 
 def first(item: Any) -> Any:
-    """The sample itself where a dataset returns (sample, label, …)."""
+    """Return the sample itself where a dataset returns (sample, label, …)."""
     if isinstance(item, tuple | list) and item and not isinstance(item[0], float | int):
         return item[0]
     if isinstance(item, dict):
@@ -170,8 +205,10 @@ def first(item: Any) -> Any:
     return item
 
 
-def check_real(x: Tensor, name: str) -> None:
+def check_real(x: Any, name: str) -> None:
     """Raise unless x is a finite floating-point batch."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a tensor or an array: got {type(x).__name__}")
     if x.dim() == 0 or not x.is_floating_point():
         raise ValueError(
             f"{name} must hold floating-point samples (scale images to [-1, 1]): "
@@ -180,4 +217,15 @@ def check_real(x: Tensor, name: str) -> None:
     if not bool(torch.isfinite(x).all()):
         raise ValueError(
             f"{name} must be finite: found {int((~torch.isfinite(x)).sum())} NaN or inf"
+        )
+
+
+def check_shapes(**samples: Tensor) -> None:
+    """Raise unless samples have one shape, apart from how many they are; both are named."""
+    shapes = {name.replace("_", " "): tuple(x.shape[1:]) for name, x in samples.items()}
+    if len(set(shapes.values())) > 1:
+        text = ", ".join(f"{name} has {shape}" for name, shape in shapes.items())
+        raise ValueError(
+            f"samples must have one shape: {text}. The first axis counts samples: stack single "
+            "ones, and pass them without their labels"
         )

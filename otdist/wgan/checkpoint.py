@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from otdist.critics.stored import tensors_in
+
+FORMAT = "otdist.WGANTrainer/2"
 
 
 def save(state: dict[str, Any], path: Path) -> None:
@@ -32,11 +37,34 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     """Read a checkpoint; no code in it is executed.
 
     Raises:
-        ValueError: there is none, or it is not a checkpoint of a trainer.
+        ValueError: there is none, it is cut short, or it is not a checkpoint of this version.
     """
     if not path.is_file():
         raise ValueError(f"no checkpoint at {path}: nothing to resume")
-    state = torch.load(path, map_location=device, weights_only=True)
-    if not isinstance(state, dict) or "step" not in state:
-        raise ValueError(f"{path} is not a checkpoint of WGANTrainer")
-    return state
+    return tensors_in(path, FORMAT, "checkpoint of WGANTrainer", device)
+
+
+def check_same(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Raise unless a state fits a trainer: settings, data, optimizers, and shapes of networks.
+
+    Args:
+        mine: State of the trainer.
+        theirs: State that it is to take over. Data are compared where both are known.
+    """
+    for part in ("settings", "data", "optimizers", "generator", "critic"):
+        now, then = (_plain(state[part]) for state in (mine, theirs))
+        if part == "data" and not (now and then):
+            continue
+        keys = [k for k in {**now, **then} if now.get(k) != then.get(k) and k != "device"]
+        if keys:
+            text = [f"{key} was {_short(then.get(key))}, is {_short(now.get(key))}" for key in keys]
+            raise ValueError(f"the checkpoint was made with other {part}: {', '.join(text[:3])}")
+
+
+def _plain(part: dict[str, Any]) -> dict[str, Any]:
+    """Tensors as their shapes."""
+    return {k: tuple(v.shape) if isinstance(v, Tensor) else v for k, v in part.items()}
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,21 +7,24 @@ generator reaches the floor, not 0.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from otdist.core import checks
+from otdist.core.arrays import as_tensor
 from otdist.critics.layers import lipschitz_bound
 from otdist.distances import sliced_wasserstein, wasserstein
-from otdist.wgan.batches import Source, check_real
+from otdist.wgan.batches import Source, check_real, check_shapes
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Distances between generated and held-out samples, every so many steps.
+    """Distances between generated and held-out samples, every so many steps and at the last one.
 
     Args:
         held_out: Real samples that training does not see, shape (n, …); a tensor or an array.
@@ -38,15 +41,17 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         """Check the options; arrays become tensors."""
-        object.__setattr__(self, "held_out", torch.as_tensor(self.held_out))
+        object.__setattr__(self, "held_out", as_tensor(self.held_out, "held_out"))
         check_real(self.held_out, "held_out")
-        if self.every < 1 or self.size < 2 or len(self.held_out) < 4:
-            raise ValueError("every must be at least 1, size 2, and held_out needs 4 rows")
+        checks.whole("every", self.every)
+        checks.whole("size", self.size, 2)
+        if len(self.held_out) < 4:
+            raise ValueError(f"held_out must hold at least 4 rows: got {len(self.held_out)}")
 
     def measure(
         self, sample: Callable[[int], Tensor], critic: nn.Module, source: Source
     ) -> dict[str, float]:
-        """The distances of the generator as it is now.
+        """Measure the generator as it is now.
 
         Args:
             sample: Draws so many samples, always from the same noise.
@@ -56,10 +61,9 @@ class Evaluation:
 
         Returns:
             w1, sliced: exact and sliced W_1 between generated and held-out rows. w1_floor,
-                sliced_floor: the same between real and held-out
-            rows. gap_held_out: the critic's gap on the same rows. lipschitz, w1_lower: a bound of
-            the critic's constant and gap / bound, a certified lower bound of w1, where the
-            critic's layers are known.
+            sliced_floor: the same between real and held-out rows. gap_held_out: the critic's gap
+            on the same rows. lipschitz, w1_lower: a bound of the critic's constant and gap /
+            bound, a certified lower bound of w1, where the critic's layers are known.
         """
         rows = min(self.size, len(self.held_out))
         other = source.rows(rows)
@@ -69,29 +73,34 @@ class Evaluation:
         rows = min(rows, len(other))
         real, other = self.held_out[:rows], other[:rows]
         fake = sample(rows)
+        check_shapes(held_out=real, generated=fake, data=other)
         result: dict[str, float] = {}
         for end, rival in (("", fake), ("_floor", other)):
-            pair = _rows(real), _rows(rival)
-            result["w1" + end] = wasserstein(*pair).distance
-            result["sliced" + end] = float(sliced_wasserstein(*pair).distance)
+            x, y = (s.detach().reshape(rows, -1).double().cpu().numpy() for s in (real, rival))
+            result["w1" + end] = wasserstein(x, y).distance
+            result["sliced" + end] = float(sliced_wasserstein(x, y).distance)
         return result | _critic_figures(critic, real, fake)
 
 
-def _rows(x: Tensor):
-    return x.detach().flatten(1).double().cpu().numpy()
-
-
 def _critic_figures(critic: nn.Module, real: Tensor, fake: Tensor) -> dict[str, float]:
-    was = critic.training
-    critic.eval()
-    with torch.no_grad():
-        gap = critic(real.to(fake)).double().mean() - critic(fake).double().mean()
-    figures = {"gap_held_out": float(gap)}
+    with evaluating(critic), torch.no_grad():
+        gap = float(critic(real.to(fake)).double().mean() - critic(fake).double().mean())
+        try:
+            bound = lipschitz_bound(critic)
+        except TypeError:  # a layer without a known constant: the gap stays uncertified
+            bound = math.inf
+    if not 0 < bound < math.inf:
+        return {"gap_held_out": gap}
+    return {"gap_held_out": gap, "lipschitz": bound, "w1_lower": max(0.0, gap) / bound}
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and afterwards each of its layers as it was."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
     try:
-        bound = lipschitz_bound(critic)
-    except TypeError:  # a layer without a known constant: the gap stays uncertified
-        bound = None
-    critic.train(was)
-    if bound and math.isfinite(bound):
-        figures |= {"lipschitz": bound, "w1_lower": max(0.0, float(gap)) / bound}
-    return figures
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

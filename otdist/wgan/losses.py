@@ -13,10 +13,41 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from otdist.critics.penalties import Mode, check_mode, compute_gradient_penalty
+from otdist.core.arrays import as_tensor
+from otdist.critics.penalties import Mode, check_penalty, check_scores, compute_gradient_penalty
 from otdist.wgan import functional
 from otdist.wgan.histogram import Reduction, check_reduction
-from otdist.wgan.penalties import gradient_penalty
+
+
+def gradient_penalty(
+    D: Callable[[Tensor], Tensor],
+    real_data: Tensor,
+    fake_data: Tensor,
+    device: torch.device | str | None = None,
+    lambda_gp: float = 10,
+    *,
+    mode: Mode = "gp",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """`compute_gradient_penalty` under the name and with the arguments of torch guides.
+
+    Args:
+        D: The critic.
+        real_data: Real samples, shape (n, …).
+        fake_data: Generated samples of the same shape.
+        device: Where to compute; by default where `real_data` is.
+        lambda_gp: Weight of the penalty.
+        mode: As in `compute_gradient_penalty`.
+        generator: As in `compute_gradient_penalty`.
+
+    >>> gradient_penalty(nn.Flatten(), torch.zeros(3, 1), torch.zeros(3, 1), "cpu")
+    tensor(0.)
+    """
+    if device is not None:
+        real_data, fake_data = real_data.to(device), fake_data.to(device)
+    return compute_gradient_penalty(
+        D, real_data, fake_data, lambda_gp, mode=mode, generator=generator
+    )
 
 
 class WassersteinLoss(nn.Module):
@@ -56,7 +87,12 @@ class WassersteinLoss(nn.Module):
 
     def forward(self, y_true: Tensor | Sequence[float], y_pred: Tensor) -> Tensor:
         """The loss of scores y_pred (n, …) with labels y_true: one per sample or one per score."""
-        scores = torch.as_tensor(y_pred)
+        scores = as_tensor(y_pred, "y_pred")
+        if scores.dim() == 0 or scores.numel() == 0:
+            raise ValueError(
+                "y_pred must hold scores with the batch as its first axis: got shape "
+                f"{tuple(scores.shape)}"
+            )
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         real = _labels(y_true, scores)
         if not self.for_critic and bool(real.all()):
@@ -112,7 +148,7 @@ class WassersteinGradientPenaltyLoss(WassersteinLoss):
         mode: Mode = "gp",
     ) -> None:
         super().__init__(for_critic, reduction, name)
-        check_mode(mode)
+        check_penalty(mode, lambda_gp)
         self.lambda_gp = lambda_gp
         self.mode: Mode = mode
 
@@ -165,7 +201,7 @@ class WassersteinGANLoss(nn.Module):
 
     def __init__(self, lambda_gp: float = 10, *, mode: Mode = "gp") -> None:
         super().__init__()
-        check_mode(mode)
+        check_penalty(mode, lambda_gp)
         self.lambda_gp = lambda_gp
         self.mode: Mode = mode
 
@@ -191,6 +227,8 @@ class WassersteinGANLoss(nn.Module):
         device = real.device if device is None else torch.device(device)
         real, fake = real.to(device), fake.detach().to(device)
         d_real, d_fake = D(real), D(fake)
+        for scores, samples in ((d_real, real), (d_fake, fake)):
+            check_scores(scores, len(samples))
         negative_gap = functional.critic_loss(d_real, d_fake)
         penalty = gradient_penalty(D, real, fake, device, self.lambda_gp, mode=self.mode)
         parts = {
@@ -242,9 +280,7 @@ def create_wgan_gp_losses(
 
 def _labels(y_true: Tensor | Sequence[float], scores: Tensor) -> Tensor:
     """Boolean labels in the shape of the scores: True where real."""
-    labels = torch.as_tensor(y_true, device=scores.device)
-    if scores.dim() == 0:
-        raise ValueError("y_pred must have the batch as its first axis: got a 0-d tensor")
+    labels = as_tensor(y_true, "y_true").to(scores.device)
     if labels.shape != scores.shape:
         if labels.numel() != len(scores):
             raise ValueError(

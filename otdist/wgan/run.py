@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from otdist.core import checks
 from otdist.core.progress import progress
-from otdist.wgan.batches import Source
+from otdist.wgan.batches import Source, check_shapes
 from otdist.wgan.heldout import Evaluation
 from otdist.wgan.runfolder import RunFolder
 
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
 class TrainingDiverged(RuntimeError):
     """A loss or a parameter is NaN or infinite; the message says where the last good state is.
 
-    >>> import torch
     >>> from otdist import wgan
     >>> critic = wgan.MLPCritic(2, hidden=(8,))
     >>> _ = torch.nn.init.constant_(next(critic.parameters()), float("inf"))
@@ -36,79 +40,186 @@ class TrainingDiverged(RuntimeError):
     """
 
 
+class Callback:
+    """What a run calls as it goes; override the methods that you need.
+
+    >>> from otdist import wgan
+    >>> class Slower(Callback):
+    ...     def on_step(self, trainer, values):
+    ...         trainer.critic_optimizer.param_groups[0]["lr"] *= 0.5
+    >>> networks = wgan.MLPGenerator(2, 2, (8,)), wgan.MLPCritic(2, (8,))
+    >>> trainer = wgan.WGANTrainer(*networks, latent_dim=2, lr=1.0)
+    >>> _ = trainer.train(torch.rand(64, 2), steps=3, callbacks=[Slower()])
+    >>> trainer.critic_optimizer.param_groups[0]["lr"]
+    0.125
+    """
+
+    def on_step(self, trainer: WGANTrainer, values: dict[str, Tensor]) -> None:
+        """After each generator step, with its losses and scores as 0-d tensors."""
+
+    def on_log(self, trainer: WGANTrainer, record: dict[str, Any]) -> None:
+        """After a record was written."""
+
+    def on_evaluation(self, trainer: WGANTrainer, figures: dict[str, float]) -> None:
+        """After distances to held-out data were measured."""
+
+    def on_checkpoint(self, trainer: WGANTrainer, path: Path | None) -> None:
+        """After a checkpoint was written; the path is None where nothing is."""
+
+    def on_end(self, trainer: WGANTrainer, records: list[dict[str, Any]]) -> None:
+        """After the last step, unless an error or Ctrl-C ended the run."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """When to stop, to log and to keep a checkpoint, in generator steps."""
 
+    epochs: int
     steps: int | None
     log_every: int
     checkpoint_every: int
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if min(self.log_every, self.checkpoint_every, self.steps or 1) < 1 or self.steps == 0:
-            raise ValueError("steps, log_every and checkpoint_every must be at least 1")
+        for name, value in vars(self).items():
+            if name != "steps" or value is not None:
+                checks.whole(name, value)
 
 
-def run(
-    trainer: WGANTrainer,
-    source: Source,
-    folder: RunFolder,
-    schedule: Schedule,
-    evaluation: Evaluation | None,
-) -> None:
-    """Train until the steps are done or the source ends."""
-    start, before, first = time.perf_counter(), folder.seconds, trainer.step
-    per_step = trainer.settings.n_critic
-    if first == 0:
-        folder.save(trainer.state())
-    with progress("training") as say:
-        while schedule.steps is None or trainer.step < schedule.steps:
-            batches = list(islice(source, per_step))
-            if len(batches) < per_step:
-                break
-            values = trainer.train_step(batches)
-            step, trainer.drawn = trainer.step, source.drawn
-            evaluate = evaluation is not None and step % evaluation.every == 0
-            if step % schedule.log_every == 0 or step == schedule.steps or evaluate:
-                record = _record(step, values, folder)
-                record["seconds"] = round(before + time.perf_counter() - start, 3)
-                if evaluate and evaluation is not None:
-                    record |= evaluation.measure(trainer.sample, trainer.critic, source)
-                folder.log.write(record)
-                of = "" if schedule.steps is None else f" of {schedule.steps}"
-                say(f"step {step}{of}, gap {record['gap']:.4g}")
-            if step % schedule.checkpoint_every == 0:
-                _keep(trainer, folder)
-    if trainer.step == 0:
-        raise ValueError(
-            f"the data holds fewer than the n_critic={per_step} batches of one step: "
-            "lower batch_size or n_critic, or ask for more epochs"
-        )
-    if trainer.step > first:
-        _keep(trainer, folder)
+@dataclass(frozen=True)
+class Run:
+    """One call of `WGANTrainer.train`.
 
+    Attributes:
+        trainer: Knows a step, and holds the state.
+        source: Of real batches.
+        folder: Of records and checkpoints.
+        schedule: Of this run.
+        evaluation: Distances to held-out data, if any.
+        callbacks: Told what happens.
+    """
 
-def _record(step: int, values: dict[str, Tensor], folder: RunFolder) -> dict[str, Any]:
-    """The values as floats, all of them finite."""
-    record: dict[str, Any] = {"step": step}
-    record |= {name: float(value) for name, value in values.items()}
-    wrong = [name for name, value in record.items() if not math.isfinite(value)]
-    if wrong:
+    trainer: WGANTrainer
+    source: Source
+    folder: RunFolder
+    schedule: Schedule
+    evaluation: Evaluation | None
+    callbacks: Sequence[Callback]
+
+    def go(self) -> None:
+        """Train until the steps are done, the source ends, or Ctrl-C ends the step in progress."""
+        trainer, schedule = self.trainer, self.schedule
+        first, values, clock = trainer.step, None, self._clock()
+        if self.evaluation is not None:
+            check_shapes(held_out=self.evaluation.held_out, generated=trainer.sample(2))
+        if first == 0:
+            self.folder.save(trainer.state())
+        with progress("training") as say, _ctrl_c(trainer.ranks.world == 1) as stopped:
+            while schedule.steps is None or trainer.step < schedule.steps:
+                found = trainer.advance(self.source)
+                if found is None:
+                    break
+                values, step = found, trainer.step
+                self._tell("on_step", values)
+                evaluate = self.evaluation is not None and step % self.evaluation.every == 0
+                if evaluate or step % schedule.log_every == 0:
+                    self._log(values, evaluate, clock(), say)
+                if step % schedule.checkpoint_every == 0:
+                    self._keep()
+                if stopped():
+                    self._keep()
+                    raise KeyboardInterrupt(f"after step {step}. {self.folder.last_good()}")
+            if values is not None:
+                self._finish(values, clock(), say)
+        if trainer.step == 0:
+            raise ValueError(
+                f"the data holds fewer than the n_critic={trainer.settings.n_critic} batches of "
+                "one step: lower batch_size or n_critic, or ask for more epochs"
+            )
+        self._tell("on_end", self.folder.records)
+
+    def _clock(self) -> Callable[[], float]:
+        start = time.perf_counter() - self.folder.seconds
+        return lambda: round(time.perf_counter() - start, 3)
+
+    def _finish(
+        self, values: dict[str, Tensor], seconds: float, say: Callable[[str], None]
+    ) -> None:
+        """Log, evaluate and keep the last step, as far as that has not been done."""
+        last = self.folder.records[-1] if self.folder.records else {}
+        evaluate = self.evaluation is not None and self.trainer.step % self.evaluation.every != 0
+        if last.get("step") != self.trainer.step or evaluate:
+            self._log(values, evaluate, seconds, say)
+        if self.trainer.step % self.schedule.checkpoint_every:
+            self._keep()
+
+    def _log(
+        self,
+        values: dict[str, Tensor],
+        evaluate: bool,
+        seconds: float,
+        say: Callable[[str], None],
+    ) -> None:
+        """Write a record of finite values, with distances to held-out data when due."""
+        step = self.trainer.step
+        record = {"step": step, **self.trainer.ranks.means(values)}
+        wrong = [name for name, value in record.items() if not math.isfinite(value)]
+        if wrong:
+            self._diverged(", ".join(wrong))
+        record["seconds"] = seconds
+        if evaluate and self.evaluation is not None:
+            figures = self.evaluation.measure(self.trainer.sample, self.trainer.critic, self.source)
+            record |= figures
+            self._tell("on_evaluation", figures)
+        self.folder.log(record)
+        self._tell("on_log", record)
+        of = "" if self.schedule.steps is None else f" of {self.schedule.steps}"
+        say(f"step {step}{of}, gap {record['gap']:.4g}")
+
+    def _keep(self) -> None:
+        """Write a checkpoint, of finite parameters only."""
+        state = self.trainer.state()
+        for name in ("generator", "critic"):
+            for key, value in state[name].items():
+                if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                    self._diverged(f"{key} of the {name}")
+        self.folder.save(state)
+        self._tell("on_checkpoint", self.folder.checkpoint if self.folder.path else None)
+
+    def _diverged(self, what: str) -> None:
         raise TrainingDiverged(
-            f"{', '.join(wrong)} not finite at step {step}: lower lr, raise lambda_gp or look at "
-            f"the scale of the data. {folder.last_good()}"
+            f"{what} not finite at step {self.trainer.step}: lower lr, raise lambda_gp or look at "
+            f"the scale of the data. {self.folder.last_good()}"
         )
-    return record
+
+    def _tell(self, event: str, *news: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, event)(self.trainer, *news)
 
 
-def _keep(trainer: WGANTrainer, folder: RunFolder) -> None:
-    """Write a checkpoint, of finite parameters only."""
-    for name, network in (("generator", trainer.generator), ("critic", trainer.critic)):
-        for key, value in network.state_dict().items():
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise TrainingDiverged(
-                    f"{key} of the {name} is not finite at step {trainer.step}: lower lr or raise "
-                    f"lambda_gp. {folder.last_good()}"
-                )
-    folder.save(trainer.state())
+@contextmanager
+def _ctrl_c(wait: bool) -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C wait for the end of a step; the second one interrupts as usual.
+
+    Args:
+        wait: Otherwise nothing changes. Nor does it outside the main thread, or where somebody
+            else handles the signal.
+
+    Yields:
+        A function that says whether it was pressed.
+    """
+    pressed: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    main = threading.current_thread() is threading.main_thread()
+    if wait and main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, note)
+        try:
+            yield lambda: bool(pressed)
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    else:
+        yield lambda: False

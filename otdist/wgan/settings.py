@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
-from otdist.critics.penalties import Mode, check_mode
+from otdist.core import checks
+from otdist.critics.penalties import Mode, check_penalty
+
+LAMBDA_GP, BETAS, CLIP_VALUE = 10.0, (0.0, 0.9), 0.01
+"""Defaults of options that not every recipe has. They are told from given values by identity, so
+that signatures show what guides show, and `clip_value=0.01` beside a penalty still raises."""
 
 
 class TrainerOptions(TypedDict, total=False):
@@ -25,11 +30,11 @@ class Settings:
 
     latent_dim: int = 100
     use_gp: bool = True
-    lambda_gp: float = 10.0
+    lambda_gp: float = LAMBDA_GP
     n_critic: int = 5
     lr: float | None = None
-    betas: tuple[float, float] = (0.0, 0.9)
-    clip_value: float | None = 0.01
+    betas: tuple[float, float] = BETAS
+    clip_value: float | None = CLIP_VALUE
     mode: Mode = "gp"
     batch_size: int = 64
     device: str | None = None
@@ -38,24 +43,37 @@ class Settings:
     seed: int | None = 0
 
     def __post_init__(self) -> None:
-        """Check the ranges; torch's Adam takes betas as floats only, so they are cast."""
-        check_mode(self.mode)
-        if not self.use_gp and self.mode != "gp":
+        """Check types, ranges, and that each given option applies."""
+        checks.settle(self, use_gp=checks.flag("use_gp", self.use_gp))
+        self._check_use()
+        check_penalty(self.mode, self.lambda_gp)
+        checks.settle(
+            self,
+            latent_dim=checks.whole("latent_dim", self.latent_dim),
+            n_critic=checks.whole("n_critic", self.n_critic),
+            batch_size=checks.whole("batch_size", self.batch_size),
+            lambda_gp=float(self.lambda_gp),
+            lr=checks.optional(checks.positive, "lr", self.lr),
+            clip_value=checks.optional(checks.positive, "clip_value", self.clip_value),
+            amp=checks.flag("amp", self.amp),
+            ema=checks.optional(checks.share, "ema", self.ema),
+            seed=checks.seed(self.seed),
+        )
+        if self.betas is not BETAS:
+            checks.settle(self, betas=checks.numbers("betas", self.betas, 2, least=0, below=1))
+
+    def _check_use(self) -> None:
+        """Raise where a given option has no effect beside the others."""
+        if self.use_gp:
+            if self.clip_value is not None and self.clip_value is not CLIP_VALUE:
+                raise ValueError("clip_value has no effect with use_gp=True: leave one of them out")
+            return
+        if self.mode != "gp":
             raise ValueError(f"mode={self.mode!r} has no effect with use_gp=False")
-        for name in ("latent_dim", "n_critic", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
-        if self.lambda_gp < 0:
-            raise ValueError(f"lambda_gp must not be negative: got {self.lambda_gp}")
-        if self.lr is not None and not self.lr > 0:
-            raise ValueError(f"lr must be positive: got {self.lr}")
-        if self.clip_value is not None and not self.clip_value > 0:
-            raise ValueError(f"clip_value must be positive: got {self.clip_value}")
-        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas):
-            raise ValueError(f"betas must be two numbers in [0, 1): got {self.betas}")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"ema must lie between 0 and 1: got {self.ema}")
-        object.__setattr__(self, "betas", tuple(float(b) for b in self.betas))
+        if self.lambda_gp is not LAMBDA_GP:
+            raise ValueError("lambda_gp has no effect with use_gp=False: there is no penalty")
+        if self.clips and self.betas is not BETAS:
+            raise ValueError("betas have no effect with clipping, which trains by RMSprop")
 
     @property
     def clips(self) -> bool:

@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from otdist.critics import penalties
 from otdist.critics.layers import lipschitz_bound
-from otdist.critics.penalties import clip_weights, compute_gradient_penalty
+from otdist.critics.penalties import check_scores, check_unmixed
+from otdist.critics.randomness import seeded
 from otdist.wgan import checkpoint, functional
-from otdist.wgan.batches import source_of
-from otdist.wgan.heldout import Evaluation
-from otdist.wgan.run import Schedule, run
+from otdist.wgan.batches import Source, check_shapes, first, identity_of, source_of
+from otdist.wgan.heldout import Evaluation, evaluating
+from otdist.wgan.ranks import Ranks, bare
+from otdist.wgan.run import Callback, Run, Schedule
 from otdist.wgan.runfolder import RunFolder
-from otdist.wgan.settings import Settings, TrainerOptions
+from otdist.wgan.settings import BETAS, CLIP_VALUE, LAMBDA_GP, Settings, TrainerOptions
+
+Make = Callable[[Iterator[nn.Parameter]], Optimizer]
+"""Makes an optimizer of parameters, such as `functools.partial(torch.optim.Adam, lr=1e-4)`."""
 
 
 class WGANTrainer:
@@ -32,7 +41,11 @@ class WGANTrainer:
 
     Where guides differ: every critic step sees a fresh real batch; the critic minimises E_fake −
     E_real; and what the critic's gap is worth is said in the log (`settings.gap_means`), next to
-    exact and sliced distances to held-out data when an `Evaluation` is given.
+    exact and sliced distances to held-out data when an `Evaluation` is given. Frozen layers stay
+    as they are.
+
+    Networks in `DistributedDataParallel` are trained by all ranks together, as one process would
+    with their batches joined; rank 0 writes. Batch normalisation sees the batch of its rank.
 
     Args:
         generator: Maps noise (n, latent_dim) to samples (n, …).
@@ -41,21 +54,24 @@ class WGANTrainer:
         latent_dim: Length of a noise vector, standard normal.
         use_gp: Add a gradient penalty. Without: clip weights, or nothing when clip_value is None,
             for critics that are 1-Lipschitz by construction.
-        lambda_gp: Weight of the penalty (10 for images; 0.1 suits points in the plane).
+        lambda_gp: Weight of the penalty: 10 when left out, as for images; 0.1 suits points in the
+            plane.
         n_critic: Critic steps per generator step.
         lr: Learning rate; None: Adam 1e-4, or RMSprop 5e-5 with clipping.
-        betas: Of Adam.
-        clip_value: Largest absolute weight when clipping.
+        betas: Of Adam; (0, 0.9) when left out.
+        clip_value: Largest absolute weight when clipping; 0.01 when left out.
+        optimizers: Those of generator and critic, or functions that make them of parameters, in
+            the place of Adam and RMSprop.
         **options: mode="gp", the kind of penalty, as in `compute_gradient_penalty`.
-            batch_size=64, for data that the trainer samples itself.
+            batch_size=64, for data that the trainer samples itself, on each rank.
             device, by default where the generator is.
             amp=False, forward passes in bfloat16; the penalty stays in float32.
             ema=None, decay of an average of the generator's weights, which `sample` then uses.
             seed=0, of noise and of the order of the data; None: fresh.
 
     Raises:
-        ValueError: a setting out of range, a critic with batch normalisation and a penalty, or a
-            critic without penalty, clipping or bound.
+        ValueError: an option out of range or without effect beside the others, a critic with
+            batch normalisation and a penalty, or a critic without penalty, clipping or bound.
 
     >>> from otdist.wgan import MLPCritic, MLPGenerator
     >>> trainer = WGANTrainer(MLPGenerator(2, 2, (8,)), MLPCritic(2, (8,)), latent_dim=2)
@@ -71,17 +87,19 @@ class WGANTrainer:
         latent_dim: int = 100,
         use_gp: bool = True,
         *,
-        lambda_gp: float = 10,
+        lambda_gp: float = LAMBDA_GP,
         n_critic: int = 5,
         lr: float | None = None,
-        betas: tuple[float, float] = (0, 0.9),
-        clip_value: float | None = 0.01,
+        betas: tuple[float, float] = BETAS,
+        clip_value: float | None = CLIP_VALUE,
+        optimizers: tuple[Optimizer | Make, Optimizer | Make] | None = None,
         **options: Unpack[TrainerOptions],
     ) -> None:
         self.settings = Settings(
             latent_dim, use_gp, lambda_gp, n_critic, lr, betas, clip_value, **options
         )
-        _check_critic(critic, self.settings)
+        self.ranks = Ranks.of(generator, critic)
+        _check_critic(bare(critic), self.settings, self.ranks)
         where = next(generator.parameters(), None)
         if where is None:
             raise ValueError("the generator has no parameters to train")
@@ -90,13 +108,13 @@ class WGANTrainer:
         self.generator, self.critic = generator.to(self.device), critic.to(self.device)
         self.average = None
         if self.settings.ema is not None:
-            self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.critic_optimizer = self._optimizer(critic)
-        self.generator_optimizer = self._optimizer(generator)
+            self.average = copy.deepcopy(bare(self.generator)).eval().requires_grad_(False)
+        self.generator_optimizer, self.critic_optimizer = self._optimizers(optimizers)
         seed = self.settings.seed
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         self.random = torch.Generator(self.device).manual_seed(self.seed)
         self.step = self.drawn = 0
+        self.data: dict[str, str] = {}
 
     def train(
         self,
@@ -109,6 +127,7 @@ class WGANTrainer:
         evaluation: Evaluation | None = None,
         log_every: int = 10,
         checkpoint_every: int = 500,
+        callbacks: Sequence[Callback] = (),
     ) -> list[dict[str, Any]]:
         """Train, from where the trainer stands, until so many epochs or steps are done.
 
@@ -124,9 +143,11 @@ class WGANTrainer:
             resume: Continue from the checkpoint in `out`. Bit-identical to a run without a break
                 on the same machine, for data that the trainer samples itself on one device; with
                 other iterables, data starts anew.
-            evaluation: Distances to held-out data every so many steps.
-            log_every: Steps between two records. Losses are checked for NaN then.
-            checkpoint_every: Steps between two checkpoints.
+            evaluation: Distances to held-out data every so many steps, and at the last one.
+            log_every: Steps between two records; the last step is always recorded. Losses are
+                checked for NaN then.
+            checkpoint_every: Steps between two checkpoints. Ctrl-C keeps one, after the step.
+            callbacks: Called after steps, records, evaluations, checkpoints, and at the end.
 
         Returns:
             The records of the log, from the first step of the run: step, seconds, critic_loss,
@@ -134,22 +155,34 @@ class WGANTrainer:
 
         Raises:
             TrainingDiverged: a loss or weight is NaN or infinite. The last good checkpoint is kept.
-            ValueError: no usable data, a folder that already holds a run, or a checkpoint of
-                other settings.
+            ValueError: no usable data, samples whose shapes differ, a folder that already holds a
+                run, or a checkpoint of other settings, data, networks or optimizers.
         """
-        schedule = Schedule(steps, log_every, checkpoint_every)
-        folder = RunFolder.open(out, resume=resume)
-        with self._own_randomness():
+        schedule = Schedule(epochs, steps, log_every, checkpoint_every)
+        folder = RunFolder.open(out, resume=resume, writes=self.ranks.rank == 0)
+        self.ranks.wait()
+        # dropout and datasets draw from torch's own generators, on each rank others
+        with seeded(self.seed + self.step + (self.ranks.rank << 40), self.device):
+            self.data = identity_of(dataset) if folder.path else {}
             if resume:
                 self.restore(folder.load(self.device))
-            limit = None if steps is not None else epochs
+            limit, size = None if steps is not None else epochs, self.settings.batch_size
             source = source_of(
-                dataset, batch_size=self.settings.batch_size, epochs=limit, seed=self.seed
+                dataset, batch_size=size, epochs=limit, seed=self.seed, ranks=self.ranks
             )
             source.continue_from(self.drawn, extend=not resume)
             folder.start(self.step, {**asdict(self.settings), "gap_means": self.settings.gap_means})
-            run(self, source, folder, schedule, evaluation)
-        return folder.log.records
+            Run(self, source, folder, schedule, evaluation, callbacks).go()
+        return folder.records
+
+    def advance(self, source: Source) -> dict[str, Tensor] | None:
+        """Take one step on the next batches of a source; None where it has ended."""
+        batches = list(islice(source, self.settings.n_critic))
+        if len(batches) < self.settings.n_critic:
+            return None
+        values = self.train_step(batches)
+        self.drawn = source.drawn
+        return values
 
     def train_step(self, real: Tensor | Sequence[Tensor]) -> dict[str, Tensor]:
         """n_critic critic steps, each on a batch of its own, then one generator step.
@@ -160,17 +193,17 @@ class WGANTrainer:
         Returns:
             Detached 0-d tensors of the last critic step and of the generator step.
         """
-        if isinstance(real, Tensor):
-            real = real.chunk(self.settings.n_critic)
-        if len(real) != self.settings.n_critic:
+        count = self.settings.n_critic
+        batches = real.chunk(count) if isinstance(real, Tensor) else [first(b) for b in real]
+        if len(batches) != count:
             raise ValueError(
-                f"each of the {self.settings.n_critic} critic steps needs a batch of its own: "
-                f"got {len(real)}"
+                f"each of the {count} critic steps needs a batch of its own: got {len(batches)}"
             )
+        check_shapes(**{f"batch_{k}": batch for k, batch in enumerate(batches, 1)})
         values: dict[str, Tensor] = {}
-        for batch in real:
+        for batch in batches:
             values = self.train_critic_step(batch)
-        values |= self.train_generator_step(len(real[-1]))
+        values |= self.train_generator_step(len(batches[-1]))
         self.step += 1
         return values
 
@@ -179,47 +212,42 @@ class WGANTrainer:
         real = real.to(self.device, self.dtype)
         with self._forward():
             with torch.no_grad():
-                fake = self.generator(self.noise(len(real)))
+                fake = bare(self.generator)(self.noise(len(real)))
+            check_shapes(data=real, generated=fake)
             score_real, score_fake = self.critic(real), self.critic(fake)
+        check_scores(score_real, len(real))
         loss = functional.critic_loss(score_real, score_fake)
         values = {"gap": -loss.detach()}
         if self.settings.use_gp:
-            penalty = compute_gradient_penalty(
-                self.critic,
-                real,
-                fake,
-                self.settings.lambda_gp,
-                mode=self.settings.mode,
-                generator=self.random,
-            )
+            weight, mode = self.settings.lambda_gp, self.settings.mode
+            penalty = penalties.penalty(self.critic, real, fake, weight, mode, self._uniform)
             loss = loss + penalty
             values["penalty"] = penalty.detach()
         self.critic_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.critic_optimizer.step()
         if self.settings.clips and self.settings.clip_value is not None:
-            clip_weights(self.critic, self.settings.clip_value)
+            penalties.clamp(penalties.trainable(self.critic), self.settings.clip_value)
         values["score_real"] = -functional.generator_loss(score_real.detach())
         values["score_fake"] = -functional.generator_loss(score_fake.detach())
         return values | {"critic_loss": loss.detach()}
 
     def train_generator_step(self, batch_size: int) -> dict[str, Tensor]:
         """One step of the generator on so many samples."""
-        self.critic.requires_grad_(False)  # no gradients that nobody uses
-        with self._forward():
-            scores = self.critic(self.generator(self.noise(batch_size)))
-        loss = functional.generator_loss(scores)
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.generator_optimizer.step()
-        self.critic.requires_grad_(True)
+        with _frozen(self.critic):  # no gradients that nobody uses
+            with self._forward():
+                scores = bare(self.critic)(self.generator(self.noise(batch_size)))
+            loss = functional.generator_loss(scores)
+            self.generator_optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.generator_optimizer.step()
         self._average()
         return {"generator_loss": loss.detach()}
 
     def noise(self, count: int) -> Tensor:
-        """Standard normal noise (count, latent_dim), from the trainer's own random numbers."""
-        shape = (count, self.settings.latent_dim)
-        return torch.randn(shape, generator=self.random, device=self.device, dtype=self.dtype)
+        """Noise (count, latent_dim), from the trainer's own random numbers."""
+        shape, how = (count, self.settings.latent_dim), {"device": self.device, "dtype": self.dtype}
+        return self.ranks.share(torch.randn, shape, generator=self.random, **how)
 
     def sample(self, count: int, *, seed: int = 0) -> Tensor:
         """Generated samples (count, …), from the averaged generator where there is one.
@@ -228,7 +256,7 @@ class WGANTrainer:
             count: How many.
             seed: Decides the noise; training is not affected.
         """
-        network = self.generator if self.average is None else self.average
+        network = bare(self.generator) if self.average is None else self.average
         shape = (count, self.settings.latent_dim)
         random = torch.Generator(self.device).manual_seed(seed)
         noise = torch.randn(shape, generator=random, device=self.device, dtype=self.dtype)
@@ -243,53 +271,22 @@ class WGANTrainer:
         """Take over a checkpoint that a trainer with equal settings wrote."""
         self.restore(checkpoint.load(Path(path), self.device))
 
-    def _optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        lr = self.settings.lr
-        if self.settings.clips:
-            return torch.optim.RMSprop(network.parameters(), lr=5e-5 if lr is None else lr)
-        betas = self.settings.betas
-        return torch.optim.Adam(network.parameters(), lr=1e-4 if lr is None else lr, betas=betas)
-
-    def _forward(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.amp)
-
-    def _average(self) -> None:
-        """Move the averaged generator towards the present one; faster in the first steps."""
-        if self.average is None or self.settings.ema is None:
-            return
-        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            new = self.generator.state_dict()
-            for key, value in self.average.state_dict().items():
-                if value.is_floating_point():
-                    value.lerp_(new[key], 1 - decay)
-                else:
-                    value.copy_(new[key])
-
-    @contextlib.contextmanager
-    def _own_randomness(self) -> Iterator[None]:
-        """Seeds torch's default generators, which dropout and datasets use; restores them after."""
-        on_gpu = self.device.type == "cuda"
-        with torch.random.fork_rng(devices=[self.device] if on_gpu else []):
-            torch.default_generator.manual_seed(self.seed + self.step)
-            if on_gpu:
-                with torch.cuda.device(self.device):
-                    torch.cuda.manual_seed(self.seed + self.step)
-            yield
-
     def state(self) -> dict[str, Any]:
         """All that a later trainer with equal settings needs to continue."""
         on_gpu = self.device.type == "cuda"
         return {
+            "format": checkpoint.FORMAT,
             "step": self.step,
             "drawn": self.drawn,
             "settings": asdict(self.settings),
+            "data": self.data,
             "seed": self.seed,
-            "generator": self.generator.state_dict(),
-            "critic": self.critic.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "generator_optimizer": self.generator_optimizer.state_dict(),
-            "critic_optimizer": self.critic_optimizer.state_dict(),
+            **{name: part.state_dict() for name, part in self._parts().items()},
+            "optimizers": {
+                name: type(part).__name__
+                for name, part in self._parts().items()
+                if isinstance(part, Optimizer)
+            },
             "random": self.random.get_state(),
             "torch_random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self.device) if on_gpu else None,
@@ -299,46 +296,108 @@ class WGANTrainer:
         """Take over a state.
 
         Raises:
-            ValueError: it was made with other settings.
+            ValueError: it was made with other settings, data, networks or optimizers.
         """
-        mine, theirs = asdict(self.settings), state["settings"]
-        other = [key for key in mine if mine[key] != theirs[key] and key != "device"]
-        if other:
-            text = ", ".join(f"{key} was {theirs[key]}, is {mine[key]}" for key in other)
-            raise ValueError(f"the checkpoint was made with other settings: {text}")
-        for name in ("generator", "critic", "generator_optimizer", "critic_optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        checkpoint.check_same(self.state(), state)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
         self.step, self.drawn, self.seed = state["step"], state["drawn"], state["seed"]
         self.random.set_state(state["random"].cpu())
-        torch.set_rng_state(state["torch_random"].cpu())
-        if state["cuda_random"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_random"].cpu(), self.device)
+        if self.ranks.rank == 0:  # the other ranks go on with numbers of their own
+            torch.set_rng_state(state["torch_random"].cpu())
+            if state["cuda_random"] is not None and self.device.type == "cuda":
+                torch.cuda.set_rng_state(state["cuda_random"].cpu(), self.device)
+
+    def _parts(self) -> dict[str, Any]:
+        """What has a state of its own."""
+        parts = {"generator": bare(self.generator), "critic": bare(self.critic)}
+        if self.average is not None:
+            parts["average"] = self.average
+        optimizers = {
+            "generator_optimizer": self.generator_optimizer,
+            "critic_optimizer": self.critic_optimizer,
+        }
+        return {**parts, **optimizers}
+
+    def _optimizers(
+        self, given: tuple[Optimizer | Make, Optimizer | Make] | None
+    ) -> tuple[Optimizer, Optimizer]:
+        """Of generator and critic: the given ones, or those of the recipe."""
+        settings = self.settings
+        if given is None:
+            if settings.clips:
+                lr = 5e-5 if settings.lr is None else settings.lr
+                recipe: Make = partial(torch.optim.RMSprop, lr=lr)
+            else:
+                lr = 1e-4 if settings.lr is None else settings.lr
+                recipe = partial(torch.optim.Adam, lr=lr, betas=settings.betas)
+            given = (recipe, recipe)
+        elif settings.lr is not None or settings.betas is not BETAS:
+            raise ValueError("lr and betas have no effect beside optimizers, which have their own")
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise ValueError(
+                f"optimizers must be two, of the generator and the critic: got {given!r}"
+            )
+        networks = (self.generator, self.critic)
+        first, second = (
+            one(network.parameters()) if not isinstance(one, Optimizer) and callable(one) else one
+            for one, network in zip(given, networks, strict=True)
+        )
+        for made in (first, second):
+            if not isinstance(made, Optimizer):
+                raise TypeError(f"optimizers must be of torch.optim: got {type(made).__name__}")
+        return first, second
+
+    @contextlib.contextmanager
+    def _forward(self) -> Iterator[None]:
+        """Forward passes of a step, in half precision where that was asked for."""
+        try:
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.amp):
+                yield
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ValueError(
+                "batch normalisation takes no batch of one sample: leave out the last batch "
+                "(drop_last=True of a DataLoader) or choose another batch_size"
+            ) from None
+
+    def _uniform(self, shape: tuple[int, ...], **how: Any) -> Tensor:
+        return self.ranks.share(torch.rand, shape, generator=self.random, **how)
+
+    def _average(self) -> None:
+        """Move the averaged generator towards the present one; faster in the first steps."""
+        if self.average is None or self.settings.ema is None:
+            return
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            new = bare(self.generator).state_dict()
+            for key, value in self.average.state_dict().items():
+                if value.is_floating_point():
+                    value.lerp_(new[key], 1 - decay)
+                else:
+                    value.copy_(new[key])
 
 
 @contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode, and afterwards as it was."""
-    was = network.training
-    network.eval()
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Parameters without gradients; afterwards each as it was."""
+    was = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    network.requires_grad_(False)
     try:
         yield
     finally:
-        network.train(was)
+        for parameter, flag in was:
+            parameter.requires_grad_(flag)
 
 
-def _check_critic(critic: nn.Module, settings: Settings) -> None:
-    mixing = [m for m in critic.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if settings.use_gp and mixing:
+def _check_critic(critic: nn.Module, settings: Settings, ranks: Ranks) -> None:
+    if settings.use_gp:
+        check_unmixed(critic)
+        if settings.mode == "dragan" and ranks.world > 1:
+            raise ValueError("mode='dragan' needs the spread of the whole batch: not with ranks")
+    elif not settings.clips and (bound := lipschitz_bound(critic)) > 1.01:
         raise ValueError(
-            "a critic with batch normalisation has no gradient of its own per sample: "
-            "leave the normalisation out, or use nn.GroupNorm"
+            "without penalty and clipping the critic must be 1-Lipschitz by construction "
+            f"(otdist.critics.layers): its bound is {bound:.3g}"
         )
-    if not settings.use_gp and not settings.clips:
-        bound = lipschitz_bound(critic)
-        if bound > 1.01:
-            raise ValueError(
-                "without penalty and clipping the critic must be 1-Lipschitz by construction "
-                f"(otdist.critics.layers): its bound is {bound:.3g}"
-            )

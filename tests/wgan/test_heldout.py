@@ -86,7 +86,15 @@ def test_training_logs_it(tmp_path):
     assert trainer.critic.training
 
 
-@pytest.mark.parametrize("options", [{"every": 0}, {"size": 1}, {"held_out": HELD_OUT[:3]}])
-def test_options_are_checked(options):
-    with pytest.raises(ValueError, match="every must be at least 1"):
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"every": 0}, "every must be at least 1: got 0"),
+        ({"every": 2.5}, "every must be an integer, at least 1: got 2.5"),
+        ({"size": 1}, "size must be at least 2: got 1"),
+        ({"held_out": HELD_OUT[:3]}, "held_out must hold at least 4 rows: got 3"),
+    ],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(ValueError, match=message):
         wgan.Evaluation(**{"held_out": HELD_OUT, **options})

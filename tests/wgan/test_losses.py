@@ -88,7 +88,9 @@ def test_half_precision_scores_are_averaged_in_float32():
     [
         ([1, -1], torch.zeros(2), "found -1"),
         ([1, 0, 1], torch.zeros(2), r"one label per sample.*\(2,\).*\(3,\)"),
-        ([1], torch.zeros(()), "first axis"),
+        ([1], torch.zeros(()), r"first axis: got shape \(\)"),
+        ([], torch.zeros(0), r"first axis: got shape \(0,\)"),
+        ([], [], r"first axis: got shape \(0,\)"),
     ],
 )
 def test_labels_are_checked(labels, scores, message):

@@ -8,7 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from otdist.critics.penalties import clip_weights, compute_gradient_penalty
-from otdist.wgan.penalties import gradient_penalty
+from otdist.wgan.losses import (
+    WassersteinGANLoss,
+    WassersteinGradientPenaltyLoss,
+    create_wgan_gp_losses,
+    gradient_penalty,
+)
 
 NORM = 2.5
 SHAPES = [(3,), (7, 2), (1, 4, 4), (2, 3, 2, 2)]
@@ -167,11 +172,119 @@ def test_torch_style_name_is_the_same_function():
     )
 
 
+@pytest.mark.parametrize("mode", CLOSED_FORM)
+def test_samples_may_be_numbers_on_the_line(mode):
+    real, fake = torch.randn(2, 7, generator=torch.Generator().manual_seed(0)).double()
+    value = compute_gradient_penalty(lambda x: NORM * x, real, fake, 10.0, mode=mode)
+    assert float(value) == pytest.approx(10 * CLOSED_FORM[mode], rel=1e-12)
+
+
+NORMALISED = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Linear(8, 1)).double()
+
+
+class BatchNormalization(nn.Module):
+    """Keras' layer by name: with the torch backend it is a module too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(0)
+
+
+@pytest.mark.parametrize(
+    "critic",
+    [
+        NORMALISED,
+        lambda x: NORMALISED(x),
+        NORMALISED.forward,
+        nn.Sequential(nn.Linear(3, 1).double(), BatchNormalization()),
+        nn.Sequential(nn.BatchNorm1d(3, track_running_stats=False).eval(), nn.Linear(3, 1)),
+    ],
+)
+def test_batch_normalisation_is_refused_instead_of_a_constant(critic):
+    NORMALISED.train()
+    with pytest.raises(ValueError, match=r"no gradient of its own per sample \(Batch"):
+        compute_gradient_penalty(critic, *samples((3,)))
+
+
+def test_batch_normalisation_in_evaluation_mode_has_a_gradient_per_sample():
+    NORMALISED.eval()
+    first, second = NORMALISED[0].weight, NORMALISED[2].weight
+    norm = float((second / (1 + 1e-5) ** 0.5 @ first).detach().norm())
+    value = compute_gradient_penalty(NORMALISED, *samples((3,)), 1.0)
+    assert float(value.detach()) == pytest.approx((norm - 1) ** 2, rel=1e-12)
+
+
+@torch.no_grad()
+def blind(x: Tensor) -> Tensor:
+    return 3 * x.sum(1)
+
+
+@pytest.mark.parametrize(
+    "critic", [blind, lambda x: linear((3,))(x.detach()), lambda x: linear((3,))(x).detach()]
+)
+def test_scores_without_a_graph_to_the_samples_are_refused(critic):
+    with pytest.raises(ValueError, match=r"no gradient in its samples.*no_grad"):
+        compute_gradient_penalty(critic, *samples((3,)))
+
+
+def test_samples_of_inference_mode_are_taken():
+    critic = linear((3,))
+    with torch.inference_mode():
+        pair = samples((3,))
+        values = [compute_gradient_penalty(critic, *pair, mode=m) for m in ("gp", "r1")]
+    assert [float(v.detach()) for v in values] == pytest.approx([22.5, 31.25], rel=1e-12)
+
+
+@pytest.mark.parametrize("kinds", ["real", "fake", "critic", "none"])
+def test_half_precision_beside_float32(kinds):
+    critic, (real, fake) = linear((4,)).float(), (s.float() for s in samples((4,)))
+    real, fake = (s.bfloat16() if k in kinds else s for k, s in (("real", real), ("fake", fake)))
+    critic = critic.bfloat16() if kinds == "critic" else critic
+    for mixed in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            value = compute_gradient_penalty(critic, real, fake)
+        assert value.dtype == torch.float32
+        assert float(value.detach()) == pytest.approx(22.5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda c, x: compute_gradient_penalty(c, x.numpy(), x), "real_samples .*: got ndarray"),
+        (lambda c, x: compute_gradient_penalty(c, list(x), x), "real_samples .*: got list"),
+        (lambda c, x: compute_gradient_penalty(c, x, x.tolist()), "fake_samples .*: got list"),
+        (lambda c, x: compute_gradient_penalty(c, x, x, mode=["gp"]), "mode must be one of"),
+        (lambda c, x: compute_gradient_penalty(lambda z: (c(z), 0), x, x), "got a tuple; wrap"),
+        (lambda c, x: WassersteinGANLoss().critic_loss(lambda z: (c(z), 0), x, x), "got a tuple"),
+    ],
+)
+def test_what_is_no_tensor_is_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(linear((2,)), samples((2,))[0])
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf, "10", None, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda weight: WassersteinGradientPenaltyLoss(lambda_gp=weight),
+        lambda weight: WassersteinGANLoss(weight),
+        lambda weight: create_wgan_gp_losses(weight),
+        lambda weight: compute_gradient_penalty(linear((2,)), *samples((2,)), weight),
+        lambda weight: gradient_penalty(linear((2,)), *samples((2,)), "cpu", weight),
+    ],
+)
+def test_weights_are_checked_at_construction(make, weight):
+    with pytest.raises((TypeError, ValueError), match=r"lambda_gp must be .*at least 0: got"):
+        make(weight)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
         (lambda c, x: compute_gradient_penalty(c, x, x[:3]), r"\(5, 2\) and \(3, 2\)"),
         (lambda c, x: compute_gradient_penalty(c, x, None), "None"),
+        (lambda c, x: compute_gradient_penalty(c, x[:0], x[:0]), r"hold samples: got .*\(0, 2\)"),
+        (lambda c, x: compute_gradient_penalty(c, x.sum(), x), "hold samples"),
         (lambda c, x: compute_gradient_penalty(c, x, x, mode="GP"), "gp, lp, dragan, r1, wgan-div"),
         (lambda c, x: compute_gradient_penalty(c, x, x, -1.0), "lambda_gp"),
         (lambda c, x: compute_gradient_penalty(lambda z: c(z).sum(), x, x), "one score per sample"),

@@ -11,7 +11,7 @@ import torch
 
 from otdist import wgan
 from otdist.wgan import checkpoint
-from otdist.wgan.runlog import RunLog, read
+from otdist.wgan.runfolder import RunFolder, read
 
 STEPS = 24
 SCRIPT = """
@@ -141,6 +141,84 @@ def test_other_settings_are_refused_by_name(tmp_path):
         trainer(lambda_gp=3).train(DATA, steps=4, out=tmp_path, resume=True)
 
 
+def refuses(tmp_path, message: str, data=DATA, **options) -> None:
+    """A resumed run with something else raises and changes nothing."""
+    second = trainer(**options)
+    before = [p.detach().clone() for p in second.generator.parameters()]
+    with pytest.raises(ValueError, match=message):
+        second.train(data, steps=4, out=tmp_path, resume=True)
+    assert second.step == 0
+    after = second.generator.parameters()
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_other_data_are_refused_by_their_content(tmp_path):
+    trainer().train(DATA, steps=2, out=tmp_path)
+    changed = DATA.clone()
+    changed[3, 1] += 1e-6
+    refuses(tmp_path, r"other data: content was [0-9a-f]{16}, is [0-9a-f]{16}", changed)
+    refuses(tmp_path, r"other data: samples was \(64, 2\) float32, is \(63, 2\)", DATA[1:])
+    refuses(tmp_path, r"is \(64, 2\) float64", DATA.double().numpy())
+    trainer().train(DATA.numpy().copy(), steps=4, out=tmp_path, resume=True)
+    same = torch.utils.data.TensorDataset(DATA, torch.zeros(64))
+    trainer().train(same, steps=6, out=tmp_path, resume=True)
+
+
+def test_other_networks_and_optimizers_are_refused_by_name(tmp_path):
+    trainer().train(DATA, steps=2, out=tmp_path)
+    sgd = (lambda parameters: torch.optim.SGD(parameters, lr=0.1),) * 2
+    refuses(tmp_path, "other optimizers: generator_optimizer was Adam, is SGD", optimizers=sgd)
+    with torch.random.fork_rng():
+        wide = wgan.MLPCritic(2, (9,))
+    with pytest.raises(
+        ValueError, match=r"other critic: layers.1.weight was \(8, 2\), is \(9, 2\)"
+    ):
+        wgan.WGANTrainer(wgan.MLPGenerator(3, 2, (8,)), wide, 3, batch_size=8, n_critic=2).load(
+            tmp_path / "checkpoint.pt"
+        )
+    deep = wgan.MLPGenerator(3, 2, (8, 8))
+    with pytest.raises(ValueError, match=r"other generator: .* was None, is \("):
+        wgan.WGANTrainer(deep, wgan.MLPCritic(2, (8,)), 3, batch_size=8, n_critic=2).load(
+            tmp_path / "checkpoint.pt"
+        )
+
+
+def test_a_truncated_checkpoint_is_named(tmp_path):
+    trainer().train(DATA, steps=2, out=tmp_path)
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    for size in (0, 10, 100, len(whole) // 2, len(whole) - 30):
+        (tmp_path / "checkpoint.pt").write_bytes(whole[:size])
+        refuses(tmp_path, r"checkpoint.pt is not a whole file, or not a saved checkpoint")
+
+
+class Presses(wgan.Callback):
+    """Ctrl-C in the middle of a run."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, trainer, values) -> None:
+        if trainer.step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_keeps_the_step_and_resumes_bit_for_bit(tmp_path):
+    whole, rest = trainer(), trainer()
+    whole.train(DATA, steps=9, out=tmp_path / "whole", log_every=1)
+    with pytest.raises(KeyboardInterrupt, match=r"after step 7\. The state of step 7 is kept"):
+        trainer().train(DATA, steps=9, out=tmp_path / "parts", log_every=1, callbacks=[Presses(7)])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    rest.train(DATA, steps=9, out=tmp_path / "parts", resume=True, log_every=1)
+    one, two = (dict(flatten(state(tmp_path / name))) for name in ("whole", "parts"))
+    assert one.keys() == two.keys()
+    for path, value in one.items():
+        assert torch.equal(value, two[path]) if torch.is_tensor(value) else value == two[path]
+    logs = [read(tmp_path / name / "log.jsonl") for name in ("whole", "parts")]
+    for record in (r for log in logs for r in log):
+        del record["seconds"]
+    assert logs[0] == logs[1]
+
+
 def test_resuming_nothing_says_so(tmp_path):
     with pytest.raises(ValueError, match="nothing to resume"):
         trainer().train(DATA, out=tmp_path, resume=True)
@@ -150,27 +228,27 @@ def test_resuming_nothing_says_so(tmp_path):
 
 def test_another_file_is_not_a_checkpoint(tmp_path):
     torch.save([1, 2], tmp_path / "checkpoint.pt")
-    with pytest.raises(ValueError, match="not a checkpoint"):
+    with pytest.raises(ValueError, match="not a saved checkpoint"):
         trainer().load(tmp_path / "checkpoint.pt")
 
 
 def test_a_failed_write_keeps_the_old_checkpoint(tmp_path):
     path = tmp_path / "checkpoint.pt"
-    checkpoint.save({"step": 1}, path)
+    checkpoint.save({"format": checkpoint.FORMAT, "step": 1}, path)
     with pytest.raises(AttributeError):
         checkpoint.save({"step": lambda: 2}, path)  # cannot be pickled
-    assert checkpoint.load(path, torch.device("cpu")) == {"step": 1}
+    assert checkpoint.load(path, torch.device("cpu"))["step"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def test_log_forgets_what_comes_after_the_checkpoint(tmp_path):
-    log = RunLog(tmp_path / "log.jsonl")
+    folder = RunFolder(tmp_path)
     for step in range(4):
-        log.write({"step": step, "seconds": 0.0})
+        folder.log({"step": step, "seconds": 0.0})
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"step": 4, "sec')  # the kill came here
-    again = RunLog(tmp_path / "log.jsonl")
-    again.rewind(2)
+    again = RunFolder(tmp_path)
+    again.start(2, {})
     assert [r["step"] for r in again.records] == [0, 1, 2]
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [0, 1, 2]

@@ -1,12 +1,14 @@
 """`otdist train`: a run folder, samples in the units of the file, resume, and usage errors."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from otdist.cli import app
+from otdist.wgan import WGANTrainer
 
 SMALL = ("--hidden", "8", "--latent-dim", "2", "--n-critic", "1", "--batch-size", "8")
 
@@ -51,10 +53,33 @@ def test_resume_ends_where_an_unbroken_run_ends(table, tmp_path):
     np.testing.assert_array_equal(whole, parts)
 
 
+def test_resuming_with_other_data_is_refused(table, tmp_path):
+    call(table, "--out", tmp_path / "run", *SMALL, "--steps", 2)
+    np.save(table, np.load(table) ** 2)
+    result = call(table, "--out", tmp_path / "run", *SMALL, "--steps", 4, "--resume", code=3)
+    assert "other data: content was" in result.output
+
+
+def test_ctrl_c_ends_with_a_checkpoint_and_says_how_to_go_on(table, tmp_path, monkeypatch):
+    step = WGANTrainer.train_step
+
+    def pressed(self, real):
+        if self.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, real)
+
+    monkeypatch.setattr(WGANTrainer, "train_step", pressed)
+    result = call(table, "--out", tmp_path / "run", *SMALL, "--steps", 500, code=130)
+    assert "stopped after step 3" in result.output
+    assert "Go on with --resume" in result.output
+    monkeypatch.undo()
+    call(table, "--out", tmp_path / "run", *SMALL, "--steps", 4, "--resume")
+
+
 @pytest.mark.parametrize("critic", ["lp", "clip", "orthogonal", "spectral"])
 def test_critics(table, tmp_path, critic):
     result = call(table, "--out", tmp_path, *SMALL, "--steps", 2, "--critic", critic)
-    assert "floor" not in result.stdout  # no evaluation within two steps
+    assert "floor" in result.stdout  # the last step is evaluated, however few there are
     assert "gap is" in result.stdout
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -236,17 +237,222 @@ def test_unusable_data_is_named(data, kind, message):
     [
         ({"mode": "twosided"}, "mode must be one of"),
         ({"mode": "lp", "use_gp": False}, "no effect"),
-        ({"n_critic": 0}, "n_critic must be at least 1"),
+        ({"n_critic": 0}, "n_critic must be at least 1: got 0"),
         ({"lambda_gp": -1}, "lambda_gp"),
         ({"lr": 0.0}, "lr must be positive"),
         ({"betas": (0, 1)}, "betas"),
         ({"clip_value": -0.1, "use_gp": False}, "clip_value"),
         ({"ema": 1.0}, "ema"),
+        ({"ema": "0.9"}, "ema"),
+        ({"latent_dim": 3.0}, "latent_dim must be an integer, at least 1: got 3.0"),
+        ({"betas": 0.5}, "betas must be 2 numbers: got 0.5"),
+        ({"amp": "float16"}, "amp must be True or False: got 'float16'"),
+        ({"amp": torch.float16}, "amp must be True or False"),
+        ({"use_gp": 1}, "use_gp must be True or False: got 1"),
+        ({"use_gp": None}, "use_gp must be True or False: got None"),
+        ({"lambda_gp": math.nan}, "lambda_gp"),
+        ({"seed": 1.5}, "seed must be None or an integer"),
     ],
 )
 def test_settings_are_checked(options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        build(**options)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"clip_value": 0.01}, "clip_value has no effect with use_gp=True"),
+        ({"use_gp": False, "lambda_gp": 10.0}, "lambda_gp has no effect with use_gp=False"),
+        ({"use_gp": False, "betas": (0.0, 0.9)}, "betas have no effect with clipping"),
+        (
+            {"use_gp": False, "clip_value": None, "lambda_gp": 1},
+            "lambda_gp has no effect with use_gp=False",
+        ),
+        ({"optimizers": (torch.optim.Adam,) * 2, "lr": 0.1}, "no effect beside optimizers"),
+        ({"optimizers": (torch.optim.Adam,) * 2, "betas": (0.5, 0.9)}, "no effect beside"),
+        ({"optimizers": torch.optim.Adam}, "optimizers must be two"),
+    ],
+)
+def test_options_without_effect_are_refused_even_at_their_defaults(options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+def test_options_that_apply_are_taken():
+    assert build(lambda_gp=10.0, betas=(0.0, 0.9)).settings == build().settings
+    assert build(clip_value=None).settings.clip_value is None
+    assert build(use_gp=False, clip_value=0.01).settings.clips
+
+
+def test_optimizers_may_be_given_or_made():
+    critic = wgan.MLPCritic(2, (16,))
+    given = torch.optim.SGD(critic.parameters(), lr=0.1)
+    trainer = build(critic=critic, optimizers=(torch.optim.Adamax, given))
+    assert isinstance(trainer.generator_optimizer, torch.optim.Adamax)
+    assert trainer.critic_optimizer is given
+    before = critic.layers[1].weight.detach().clone()
+    trainer.train(DATA)
+    assert not torch.equal(before, critic.layers[1].weight)
+    with pytest.raises(TypeError, match=r"optimizers must be of torch.optim: got int"):
+        build(optimizers=(given, 3))
+
+
+@pytest.mark.parametrize("options", [{}, {"use_gp": False, "clip_value": 0.001}, {"ema": 0.9}])
+def test_frozen_layers_stay_as_they_are(options):
+    trainer = build(lr=0.01, **options)
+    frozen = [trainer.generator.layers[0], trainer.critic.layers[1]]
+    before = []
+    for layer in frozen:
+        layer.requires_grad_(False)
+        before += [p.clone() for p in layer.parameters()]
+    flags = [p.requires_grad for p in trainer.critic.parameters()]
+    moving = trainer.critic.layers[-1].weight.detach().clone()
+    trainer.train(DATA, epochs=2)
+    after = [p for layer in frozen for p in layer.parameters()]
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+    assert [p.requires_grad for p in trainer.critic.parameters()] == flags
+    assert not torch.equal(moving, trainer.critic.layers[-1].weight)
+
+
+def test_an_error_in_the_generators_step_leaves_the_critic_trainable():
+    class Stops(wgan.MLPCritic):
+        def forward(self, x: Tensor) -> Tensor:
+            if not next(self.parameters()).requires_grad:
+                raise KeyboardInterrupt
+            return super().forward(x)
+
+    trainer = build(critic=Stops(2, (8,)))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train_step(DATA)
+    assert all(p.requires_grad for p in trainer.critic.parameters())
+
+
+def test_layers_in_evaluation_mode_stay_there():
+    critic = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5).eval(), nn.Linear(8, 1))
+    generator = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8).eval(), nn.Linear(8, 2))
+    trainer = WGANTrainer(generator, critic, 3, batch_size=16, n_critic=2)
+    trainer.train(DATA, evaluation=wgan.Evaluation(DATA[:8], every=1))
+    assert (critic.training, critic[1].training) == (True, False)
+    assert (generator.training, generator[1].training) == (True, False)
+
+
+class Flat(nn.Module):
+    """A critic and a generator that do not care for shapes."""
+
+    def __init__(self, *out: int, width: int = 6) -> None:
+        super().__init__()
+        self.out, self.inner = out, nn.Linear(width, math.prod(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x.reshape(len(x), -1)).reshape(len(x), *self.out)
+
+
+@pytest.mark.parametrize("options", [{}, {"use_gp": False}])
+def test_samples_of_another_shape_are_named_at_the_first_step(options):
+    trainer = WGANTrainer(Flat(1, 2, 3, width=3), Flat(1), 3, n_critic=1, batch_size=8, **options)
+    message = r"data has \(1, 3, 2\), generated has \(1, 2, 3\)"
+    with pytest.raises(ValueError, match=message):
+        trainer.train(torch.rand(16, 1, 3, 2))
+    with pytest.raises(ValueError, match="stack single ones"):
+        trainer.train(list(torch.rand(16, 1, 2, 3)))
+    message = r"held out has \(1, 3, 2\), generated has \(1, 2, 3\)"
+    beside = wgan.Evaluation(torch.rand(16, 1, 3, 2), every=500)
+    with pytest.raises(ValueError, match=message):
+        trainer.train(torch.rand(16, 1, 2, 3), evaluation=beside)
+    assert trainer.step == 0
+
+
+def test_samples_may_be_numbers_on_the_line():
+    trainer = WGANTrainer(Flat(width=3), Flat(width=1), 3, n_critic=1, batch_size=8)
+    records = trainer.train(DATA[:, 0], evaluation=wgan.Evaluation(DATA[:8, 0]))
+    assert math.isfinite(records[-1]["w1"])
+
+
+def test_labels_are_not_a_batch():
+    images, labels = DATA, torch.zeros(len(DATA))
+    trainer = build()
+    for given in (labels, labels.long()):
+        with pytest.raises(ValueError, match=r"batch 1 has \(2,\), batch 2 has \(\).*labels"):
+            trainer.train_step((images, given))
+    trainer.train_step([(images, labels), (images, labels)])
+    assert trainer.step == 1
+
+
+def test_a_critic_that_returns_more_than_scores_is_named():
+    class Two(Flat):
+        def forward(self, x: Tensor) -> Any:
+            return super().forward(x), None
+
+    with pytest.raises(TypeError, match="must return a tensor of scores: got a tuple; wrap it"):
+        build(critic=Two(1, width=2)).train(DATA)
+
+
+def test_batch_normalisation_and_a_last_batch_of_one():
+    generator = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    trainer = WGANTrainer(generator, wgan.MLPCritic(2, (8,)), 3, n_critic=1)
+    with pytest.raises(ValueError, match="no batch of one sample: leave out the last batch"):
+        trainer.train(list(DATA[:17].split(8)))
+
+
+def test_short_runs_are_logged_and_evaluated_at_their_end():
+    for data in (DATA, list(DATA.split(16))):
+        records = build().train(data, evaluation=wgan.Evaluation(DATA[:8], every=500))
+        assert [r["step"] for r in records] == [5]
+        assert {"gap", "w1", "w1_floor"} <= set(records[0])
+    steps = [
+        [(r["step"], "w1" in r) for r in build(seed=1).train(DATA, steps=n, **options)]
+        for n, options in (
+            (3, {"log_every": 1}),
+            (3, {"log_every": 3, "evaluation": wgan.Evaluation(DATA[:8], every=2)}),
+            (4, {"log_every": 10, "evaluation": wgan.Evaluation(DATA[:8], every=2)}),
+        )
+    ]
+    assert steps == [
+        [(1, False), (2, False), (3, False)],
+        [(2, True), (3, True)],
+        [(2, True), (4, True)],
+    ]
+
+
+@pytest.mark.parametrize(
+    "options", [{"epochs": 0}, {"epochs": 1.5}, {"steps": 0}, {"log_every": 0}, {"steps": 2.5}]
+)
+def test_lengths_of_runs_are_whole_numbers(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"{name} must be (an integer, )?at least 1"):
+        build().train(DATA, **options)
+
+
+def test_callbacks_are_told_what_happens(tmp_path):
+    seen: list[Any] = []
+
+    class Tells(wgan.Callback):
+        def on_step(self, trainer, values):
+            seen.append(("step", trainer.step, float(values["gap"])))
+
+        def on_log(self, trainer, record):
+            seen.append(("log", record["step"]))
+
+        def on_evaluation(self, trainer, figures):
+            seen.append(("evaluation", figures["w1"]))
+
+        def on_checkpoint(self, trainer, path):
+            seen.append(("checkpoint", path.name))
+
+        def on_end(self, trainer, records):
+            seen.append(("end", len(records)))
+
+    records = build().train(
+        DATA, steps=3, out=tmp_path, log_every=2, checkpoint_every=2, callbacks=[Tells()],
+        evaluation=wgan.Evaluation(DATA[:8], every=3),
+    )  # fmt: skip
+    assert [entry[:2] for entry in seen] == [
+        *(("step", 1), ("step", 2), ("log", 2), ("checkpoint", "checkpoint.pt")),
+        *(("step", 3), ("evaluation", records[-1]["w1"]), ("log", 3)),
+        *(("checkpoint", "checkpoint.pt"), ("end", 2)),
+    ]
+    assert seen[1][2] == pytest.approx(records[0]["gap"])
 
 
 def test_unknown_options_are_refused():
@@ -256,7 +462,7 @@ def test_unknown_options_are_refused():
 
 def test_batch_normalisation_in_a_penalised_critic_is_refused():
     critic = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
-    with pytest.raises(ValueError, match="batch normalisation"):
+    with pytest.raises(ValueError, match=r"batch normalisation.*BatchNorm1d"):
         build(critic=critic)
     build(critic=critic, use_gp=False)
 
