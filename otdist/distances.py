@@ -10,13 +10,13 @@ from typing import Any
 from otdist.core import checks, task
 from otdist.core.gradient import root
 from otdist.core.large import is_large
-from otdist.core.measure import check_p, pair
+from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.result import DivergenceResult, Number, OTResult, SlicedResult
 from otdist.entropic.answer import Rule, answer
 from otdist.moments import gaussian, kernels
 from otdist.sliced import max_sliced, sliced
-from otdist.solve import Solver, check_rtol, solve
+from otdist.solve import Solver, solve
 
 
 def _streamed(*samples: Any) -> Any:
@@ -76,8 +76,8 @@ def wasserstein(
     >>> result.distance, result.cost, result.lower <= 3 <= result.upper
     (3.0, 9.0, True)
     """
-    p = check_p(p)
-    check_rtol(rtol)
+    p = checks.exponent(p)
+    rtol = checks.number("rtol", rtol, least=0)
     if blocks := _streamed(x, y, a, b):
         return blocks.wasserstein(x, y, a=a, b=b, p=p, solver=solver, rtol=rtol, start=start)
     return solve(task.of_pair(pair(x, y, a, b, p=p), p), solver, rtol, start)
@@ -121,8 +121,7 @@ def sliced_wasserstein(
     >>> sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]], p=2, directions=[[1.0, 0.0]]).distance
     3.0
     """
-    p = check_p(p)
-    checks.seed(seed)
+    p = checks.exponent(p)
     choice = sliced.Choice(n_projections, directions, seed, stderr_rtol)
     if blocks := _streamed(x, y, a, b):
         return blocks.sliced_wasserstein(x, y, a=a, b=b, p=p, choice=choice)
@@ -164,9 +163,8 @@ def max_sliced_wasserstein(
     >>> round(r.distance, 6), r.directions.round(3).tolist()
     (5.0, [[-0.6, -0.8]])
     """
-    p = check_p(p)
-    sliced.check_count(n_starts, "n_starts")
-    sliced.check_count(max_iter, "max_iter")
+    p = checks.exponent(p)
+    n_starts, max_iter = checks.sizes(n_starts=n_starts, max_iter=max_iter)
     checks.seed(seed)
     return max_sliced.largest(pair(x, y, a, b), p, n_starts, max_iter, seed)
 
@@ -211,7 +209,7 @@ def sinkhorn_divergence(
     >>> round(sinkhorn_divergence([[0, 0], [1, 0]], [[0, 2], [1, 2]], p=2, eps=0.1).cost, 6)
     4.0
     """
-    p = check_p(p)
+    p = checks.exponent(p)
     if p > 2:
         raise ValueError(
             f"p must be at most 2 for a Sinkhorn divergence, which can be negative above: "
@@ -253,7 +251,7 @@ def entropic_cost(
     >>> entropic_cost([[0.0], [1.0]], [[0.0], [1.0]], p=2, eps=10.0).cost > 0.4
     True
     """
-    p = check_p(p)
+    p = checks.exponent(p)
     return answer(pair(x, y, a, b, p=p), p, Rule(eps, tol, max_iter), debias=False)
 
 
@@ -340,8 +338,7 @@ def mmd(
     >>> round(mmd([0.0], [1.0], bandwidth=1.0) ** 2, 6)
     0.786939
     """
-    if statistic not in ("U", "V"):
-        raise ValueError(f'statistic must be "U" or "V": got {statistic!r}')
+    checks.choice("statistic", statistic, ("U", "V"))
     kernels.check_kernel(kernel, bandwidth)
     if blocks := _streamed(x, y, a, b):
         return blocks.mmd(x, y, a=a, b=b, kernel=kernel, bandwidth=bandwidth, statistic=statistic)

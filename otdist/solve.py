@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any, Protocol
 
-from otdist.core import task
+import torch
+
+from otdist.core import checks, task
 from otdist.core.modes import full_precision
 from otdist.core.result import OTResult
 from otdist.core.threads import single_thread
@@ -58,14 +58,8 @@ def transport(
     >>> transport([[0.0, 2.0], [2.0, 0.0]], a=[0.5, 0.5], b=[0.75, 0.25]).cost
     0.5
     """
-    check_rtol(rtol)
+    rtol = checks.number("rtol", rtol, least=0)
     return solve(task.of_matrix(cost, a, b), solver, rtol, start)
-
-
-def check_rtol(rtol: Any) -> None:
-    """Raise unless `rtol` is finite and at least 0."""
-    if not (isinstance(rtol, Real) and 0 <= float(rtol) < math.inf):
-        raise ValueError(f"rtol must be finite and at least 0: got {rtol!r}")
 
 
 def solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult | None) -> OTResult:
@@ -75,23 +69,26 @@ def solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult | 
         TypeError: `solver` is no solver, `start` no result.
         ValueError: `start` is of other sizes, or cannot be used.
     """
-    if solver is None:
-        solver = Exact()
-    elif isinstance(solver, type) or not hasattr(solver, "solve"):
-        raise TypeError(
-            f"solver must be a solver object such as otdist.Exact() or otdist.Sinkhorn(eps=0.1): "
-            f"got {solver!r}"
-        )
+    solver = Exact() if solver is None else check_solver(solver)
     if start is not None:
         _check_start(job, start)
     with single_thread(job.numbers):
-        return solver.solve(job, rtol=float(rtol), start=start)
+        return solver.solve(job, rtol=rtol, start=start)
+
+
+def check_solver(solver: Any) -> Solver:
+    """An object with a method `solve`; a tensor has one too, for linear equations."""
+    if isinstance(solver, (type, torch.Tensor)) or not callable(getattr(solver, "solve", None)):
+        raise TypeError(
+            "solver must be a solver object such as otdist.Exact() or otdist.Sinkhorn(eps=0.1): "
+            f"got {checks.shown(solver)}"
+        )
+    return solver
 
 
 def _check_start(job: task.Task, start: OTResult) -> None:
     """A start must be an earlier result of the same sizes."""
-    if not isinstance(start, OTResult):
-        raise TypeError(f"start must be an earlier OTResult: got a {type(start).__name__}")
+    checks.instance("start", start, OTResult, "an earlier OTResult")
     f, g = start.potentials
     if (len(f), len(g)) != job.cost.shape:
         raise ValueError(

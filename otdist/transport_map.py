@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from otdist.core import checks
 from otdist.core.arrays import enter
-from otdist.core.measure import check_p, pair
+from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.point_cost import PointCost
 from otdist.core.result import Array, OTResult
 from otdist.core.task import of_pair
 from otdist.entropic import entropic
-from otdist.entropic.sinkhorn import check_eps, scaled_eps
+from otdist.entropic.sinkhorn import scaled_eps
 
 
 @full_precision()
@@ -48,9 +49,9 @@ def barycentric_map(result: OTResult, y: Any) -> Any:
     array([[1., 1.],
            [5., 1.]])
     """
+    plan = checks.instance("result", result, OTResult, "an OTResult").plan
     kind, raw = enter(y=y)
     targets = raw["y"].detach().double()
-    plan = result.plan
     if plan.shape[1] != len(targets):
         raise ValueError(f"y must have the plan's {plan.shape[1]} targets: got {len(targets)}")
     rows, cols, mass = _triples(plan, targets.device)
@@ -83,6 +84,7 @@ def extend_potential(result: OTResult, z: Any, y: Any) -> Any:
     >>> bool(abs(f - r.potentials[0]).max() < 1e-12)
     True
     """
+    checks.instance("result", result, OTResult, "an OTResult")
     kind, raw = enter(z=z, y=y)
     points, targets = (_as_points(raw[name]) for name in ("z", "y"))
     g = torch.as_tensor(result.potentials[1]).detach().to(targets.device, torch.float64)
@@ -125,10 +127,8 @@ def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps:
     >>> bool(abs(f - result.potentials[0]).max() < 1e-8)
     True
     """
-    p = check_p(p)
-    if eps is None:
-        raise TypeError("eps must be the strength that g was solved with: got None")
-    check_eps(eps)
+    p = checks.exponent(p)
+    eps = checks.positive("eps", eps)
     task = of_pair(pair(z, y, None, b, p=p), p)
     potential = torch.as_tensor(g).detach().to(task.b.device, torch.float64)
     if potential.shape != task.b.shape or not bool(torch.isfinite(potential).all()):

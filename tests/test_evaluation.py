@@ -215,11 +215,10 @@ def test_constant_columns_and_duplicates():
         (FAKE, {"features": "pca-6"}, "between 1 and 5"),
         (FAKE, {"features": "nonsense"}, "features must be"),
         (FAKE, {"features": "nowhere:f"}, "cannot be imported"),
-        (FAKE, {"features": 3}, "features must be"),
         (FAKE, {"features": lambda x: x[:2]}, "must have 60 rows"),
         (FAKE, {"max_samples": 0}, "max_samples must be at least 1"),
         (FAKE, {"confidence": 95}, "confidence must be above 0 and below 1"),
-        (FAKE, {"n_permutations": -1}, "n_permutations must be at least 1"),
+        (FAKE, {"n_permutations": -1}, "n_permutations must be at least 0"),
         (FAKE[:, :4], {}, "same dimension"),
         (FAKE * np.nan, {}, "must be finite"),
         ({}, {}, "at least one sample"),
@@ -229,3 +228,11 @@ def test_constant_columns_and_duplicates():
 def test_errors(fake, options, words):
     with pytest.raises(ValueError, match=words):
         otdist.evaluate(REAL, fake, **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"features": 3}, {"features": dict}, {"metrics": [3]}], ids=str
+)
+def test_options_of_the_wrong_type(options):
+    with pytest.raises(TypeError, match=f"{next(iter(options))} must be"):
+        otdist.evaluate(REAL, FAKE, **options)

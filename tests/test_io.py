@@ -236,9 +236,8 @@ def test_what_was_decided_about_a_text_file_is_told_and_can_be_stated(tmp_path):
     [
         ("t.csv", {"columns": ["z"]}, "t.csv has no column z: it has ['u', 'v']"),
         ("t.csv", {"exclude": ["u", "v"]}, "t.csv has no column left to read"),
-        ("t.csv", {"decimal": ";"}, "decimal must be '.' or ','"),
+        ("t.csv", {"decimal": ";"}, "decimal must be one of '.', ','"),
         ("t.csv", {"sep": ", "}, "sep must be one character"),
-        ("t.csv", {"header": "yes"}, "header must be True, False or None"),
         ("t.csv", {"encoding": "latin-99"}, "encoding must be one that Python knows"),
         ("t.csv", {"columns": "u"}, "columns must be a list"),
         ("t.csv", {"missing": ["NA"]}, "missing applies to tables with gaps"),
@@ -252,6 +251,12 @@ def test_options_that_do_not_fit(tmp_path, name, stated, words):
     save_npy(tmp_path / "images.npy", np.zeros((2, 3, 3)))
     with pytest.raises(ValueError, match=re.escape(words)):
         read_samples(tmp_path / name, **stated)
+
+
+def test_header_is_true_or_false(tmp_path):
+    path = save_text(tmp_path / "t.csv", "u,v\n1,2\n")
+    with pytest.raises(TypeError, match="header must be True or False: got 'yes'"):
+        read_samples(path, header="yes")
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])

@@ -19,11 +19,11 @@ import torch
 from otdist.all_pairs import engines
 from otdist.all_pairs.store import Store, function_digest, pair_key, sample_digest
 from otdist.all_pairs.work import Calls, Pair, Record, SharedSlices, Work
-from otdist.core import measure
+from otdist.core import checks, measure
 from otdist.core.progress import progress
 from otdist.distances import sliced_wasserstein, wasserstein
-from otdist.sliced.sliced import check_count, choose
-from otdist.solve import Solver
+from otdist.sliced.sliced import choose
+from otdist.solve import Solver, check_solver
 
 SHARED_BYTES = 2**31
 """Sorted projections that may be held at once; above, every pair of samples is projected anew."""
@@ -137,6 +137,7 @@ def pairwise(
     items = _items(samples, weights)
     options = _options(distance, p, solver)
     jobs = _jobs(n_jobs, client)
+    checks.optional(checks.instance, "cache", cache, kind=(str, os.PathLike), what="a folder")
     work = _work(distance, options, items)
     pairs = list(combinations(range(len(items)), 2))
     table = _Table(len(items))
@@ -215,10 +216,9 @@ def _items(samples: Sequence[Any], weights: Sequence[Any] | None) -> list[tuple[
 
 def _options(distance: Any, p: float | None, solver: Any) -> dict[str, Any]:
     """The options to pass on; raises where `distance` does not take them."""
-    if not callable(distance):
-        raise TypeError(f"distance must be a function of two samples: got {distance!r}")
-    options = {} if p is None else {"p": measure.check_p(p)}
-    options |= {} if solver is None else {"solver": solver}
+    checks.function("distance", distance)
+    options = {} if p is None else {"p": checks.exponent(p)}
+    options |= {} if solver is None else {"solver": check_solver(solver)}
     try:
         known = inspect.signature(distance).parameters
     except ValueError:  # a compiled function does not say
@@ -231,11 +231,13 @@ def _options(distance: Any, p: float | None, solver: Any) -> dict[str, Any]:
 
 
 def _jobs(n_jobs: int | None, client: Any) -> int:
+    if client is not None and n_jobs is not None:
+        raise ValueError("pass n_jobs or client, not both: the client has its own workers")
+    if client is not None and not hasattr(client, "nthreads"):
+        raise TypeError(f"client must be a distributed.Client: got {checks.shown(client)}")
     if n_jobs is None:
         return torch.get_num_threads()
-    if client is not None:
-        raise ValueError("pass n_jobs or client, not both: the client has its own workers")
-    return check_count(n_jobs, "n_jobs")
+    return checks.whole("n_jobs", n_jobs)
 
 
 def _work(distance: Any, options: dict[str, Any], items: list[tuple[Any, Any]]) -> Work:
@@ -247,12 +249,12 @@ def _work(distance: Any, options: dict[str, Any], items: list[tuple[Any, Any]]) 
     if function is sliced_wasserstein and not {"a", "b", "stderr_rtol"} & set(chosen):
         frame = _frame(items)
         if frame is not None:
-            rng = np.random.default_rng(chosen.get("seed", 0))
+            rng = checks.generator(chosen.get("seed", 0))
             wanted = (chosen.get("directions"), chosen.get("n_projections"))
             rows = choose(*wanted, len(frame.centre), rng).rows
             sizes = sum(len(sample) * (1 if w is None else 2) for sample, w in items)
             if sizes * len(rows) * 8 <= SHARED_BYTES:
-                p = measure.check_p(chosen.get("p", 1))
+                p = checks.exponent(chosen.get("p", 1))
                 return SharedSlices(p, rows, frame.centre.cpu(), frame.scale)
     return Calls(partial(distance, **options) if options else distance)
 

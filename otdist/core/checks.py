@@ -8,6 +8,7 @@ tensors without dimensions; booleans and text are not numbers. Checks return pla
 from __future__ import annotations
 
 import math
+import re
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
@@ -201,6 +202,27 @@ def wholes(name: str, value: Any, length: int | None = None, *, least: int = 1) 
     return tuple(whole(f"each of {name}", entry, least) for entry in entries)
 
 
+def names(name: str, value: Any, allowed: Iterable[str] | None = None) -> list[str]:
+    """A text or several, at least one, each among those that an option knows.
+
+    >>> names("metrics", ["w1", "w3"], ("w1", "w2"))
+    Traceback (most recent call last):
+    ValueError: metrics must be among w1, w2: got 'w3'
+    """
+    found = [value] if isinstance(value, str) else value
+    if getattr(found, "ndim", 0) == 1 and hasattr(found, "tolist"):
+        found = found.tolist()
+    known = None if allowed is None else tuple(allowed)
+    what = "text or a sequence of texts" if known is None else f"among {', '.join(known)}"
+    entries = list(found) if isinstance(found, list | tuple | set | frozenset) else [None]
+    if not all(isinstance(entry, str) for entry in entries):
+        raise TypeError(f"{name} must be {what}: got {shown(value)}")
+    unknown = [entry for entry in entries if known is not None and entry not in known]
+    if unknown or not entries:
+        raise ValueError(f"{name} must be {what}: got {', '.join(map(shown, unknown)) or 'none'}")
+    return entries
+
+
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     """One of the names that an option knows.
 
@@ -212,7 +234,9 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     if isinstance(value, str) and value in known:
         return value
     kind = ValueError if isinstance(value, str) else TypeError
-    raise kind(f"{name} must be one of {', '.join(known)}: got {shown(value)}")
+    plain = all(re.fullmatch(r"[\w-]+", word) for word in known)
+    listed = ", ".join(known if plain else map(repr, known))
+    raise kind(f"{name} must be one of {listed}: got {shown(value)}")
 
 
 def flag(name: str, value: Any) -> bool:

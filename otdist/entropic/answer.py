@@ -6,6 +6,7 @@ import time
 import warnings
 from dataclasses import dataclass
 
+from otdist.core import checks
 from otdist.core.measure import Pair
 from otdist.core.result import ConvergenceWarning, DivergenceResult
 from otdist.core.task import of_pair
@@ -28,8 +29,8 @@ class Rule:
     max_iter: int = 2000
 
     def __post_init__(self) -> None:
-        check_eps(self.eps)
-        check_stop(self.tol, self.max_iter)
+        tol, max_iter = check_stop(self.tol, self.max_iter)
+        checks.settle(self, eps=check_eps(self.eps), tol=tol, max_iter=max_iter)
 
 
 def answer(pair: Pair, p: float, rule: Rule, *, debias: bool) -> DivergenceResult:

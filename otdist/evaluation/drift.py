@@ -92,6 +92,7 @@ def drift(
     started = time.perf_counter()
     checks.choice("correction", correction, CORRECTIONS)
     plan = _Plan(n_permutations, checks.whole("block", block), checks.generator(seed))
+    columns = checks.optional(checks.names, "columns", columns)
     old = tables.read(reference, columns, "reference")
     new = tables.read(current, columns, "current")
     if set(old) != set(new):

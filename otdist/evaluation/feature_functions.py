@@ -52,7 +52,7 @@ class Features:
 
     def __post_init__(self) -> None:
         checks.settle(self, batch_size=checks.optional(checks.whole, "batch_size", self.batch_size))
-        if not callable(self.function):
+        if isinstance(self.function, type) or not callable(self.function):
             checks.instance("function", self.function, str, 'callable or "module:function"')
         if self.cache is not None:
             checks.instance("cache", self.cache, (str, os.PathLike), "a folder or None")

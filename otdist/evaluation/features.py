@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from otdist.core import checks
 from otdist.core.shapes import check_shapes
 from otdist.evaluation.feature_functions import Features, floats, imported
 
@@ -26,16 +27,17 @@ def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarra
         ValueError: an unknown specification, K out of range, features of the wrong shape, or single
             samples (or their features) of different shapes.
     """
-    components = re.fullmatch(r"pca-(\d+)", features) if isinstance(features, str) else None
-    if features is None or features == "raw" or components:
+    text = features if isinstance(features, str) else None
+    components = re.fullmatch(r"pca-(\d+)", text or "")
+    if features is None or text == "raw" or components:
         rows = _flattened({name: floats(value, name) for name, value in samples.items()})
         return (_principal(rows, int(components[1])) if components else rows), features or "raw"
     if isinstance(features, str):
         imported(features)  # raises before anything is computed
-    elif not isinstance(features, Features) and not callable(features):
-        raise ValueError(
+    elif isinstance(features, type) or not callable(features):
+        raise TypeError(
             f'features must be None, "raw", "pca-K", a callable, Features(...) or '
-            f'"module:function": got {features!r}'
+            f'"module:function": got {checks.shown(features)}'
         )
     function = features if isinstance(features, Features) else Features(features)
     found = {key: function.arrays(value, key) for key, value in samples.items()}

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from otdist import distances
+from otdist.core import checks
 from otdist.core.measure import pair
 from otdist.core.result import ConvergenceWarning
 from otdist.evaluation import neighbours
@@ -261,9 +262,5 @@ def chosen(names: Sequence[str] | str | None) -> list[Metric]:
     """
     if names is None:
         return METRICS
-    if isinstance(names, str):
-        names = [names]
-    unknown = [name for name in names if name not in NAMES]
-    if unknown or not names:
-        raise ValueError(f"metrics must be among {', '.join(NAMES)}: got {', '.join(unknown)}")
-    return [metric for metric in METRICS if set(names) & set(metric.titles)]
+    wanted = set(checks.names("metrics", names, NAMES))
+    return [metric for metric in METRICS if wanted & set(metric.titles)]

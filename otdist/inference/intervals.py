@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from otdist import distances
-from otdist.core.measure import Pair, check_p, pair
+from otdist.core import checks
+from otdist.core.measure import Pair, pair
 from otdist.core.result import ConvergenceWarning
-from otdist.entropic.sinkhorn import check_eps
 from otdist.inference import influence
 from otdist.inference.line import RESAMPLES, LineLimit
 from otdist.inference.linear import ConfidenceInterval, Linear, NoIntervalError
@@ -26,7 +26,6 @@ from otdist.inference.order import halves
 from otdist.inference.visible import check_visible
 from otdist.moments import kernels
 from otdist.sliced import directions as families
-from otdist.sliced.sliced import check_count
 
 __all__ = ["ConfidenceInterval", "confidence_interval"]
 
@@ -69,9 +68,8 @@ class Wasserstein:
     degree = None
 
     def __post_init__(self) -> None:
-        check_p(self.p)
-        if self.n_resamples is not None:
-            check_count(self.n_resamples, "n_resamples")
+        number = checks.optional(checks.whole, "n_resamples", self.n_resamples)
+        checks.settle(self, p=checks.exponent(self.p), n_resamples=number)
 
     def limit(self, pair: Pair, x: Any, y: Any, seed: int | None) -> Linear | LineLimit:
         """See `HasInterval`."""
@@ -95,7 +93,7 @@ class Sliced:
 
     def __post_init__(self) -> None:
         _above_one(self.p)
-        check_count(self.n_projections)
+        checks.settle(self, n_projections=checks.whole("n_projections", self.n_projections))
 
     def limit(self, pair: Pair, x: Any, y: Any, seed: int | None) -> Linear:
         """See `HasInterval`."""
@@ -135,11 +133,11 @@ class Sinkhorn:
     degree = None
 
     def __post_init__(self) -> None:
-        if not 1 <= check_p(self.p) <= 2:
+        if checks.exponent(self.p) > 2:
             raise ValueError(f"p must be between 1 and 2 for a Sinkhorn divergence: got {self.p}")
         if self.eps is None:
             raise ValueError("eps must be given: it is part of what the interval is for")
-        check_eps(self.eps)
+        checks.settle(self, eps=checks.positive("eps", self.eps))
 
     def limit(self, pair: Pair, x: Any, y: Any, seed: int | None) -> Linear:
         """See `HasInterval`."""
@@ -263,7 +261,7 @@ def confidence_interval(
     True
     """
     chosen = named(statistic, options)
-    check_level(level, "level")
+    level, seed = checks.share("level", level), checks.seed(seed)
     samples = pair(x, y)
     check_rows(samples)
     with torch.no_grad():
@@ -281,22 +279,15 @@ def check_rows(samples: Pair) -> None:
         )
 
 
-def check_level(level: float, name: str) -> None:
-    """Raise unless `level` is a probability strictly between 0 and 1."""
-    if isinstance(level, bool) or not 0 < level < 1:
-        raise ValueError(f"{name} must be above 0 and below 1: got {level}")
-
-
 def named(statistic: str, options: dict[str, Any]) -> HasInterval:
     """The statistic of that name, with its options.
 
     Raises:
         ValueError: an unknown name, one without an interval, or an option that it does not have.
     """
-    if statistic in REFUSED:
+    if isinstance(statistic, str) and statistic in REFUSED:
         raise ValueError(f"there is no honest interval for {statistic!r}: {REFUSED[statistic]}")
-    if statistic not in NAMES:
-        raise ValueError(f"statistic must be one of {', '.join(NAMES)}: got {statistic!r}")
+    checks.choice("statistic", statistic, NAMES)
     maker = NAMES[statistic]
     known = set(getattr(maker, "__dataclass_fields__", {}))
     if not set(options) <= known:
@@ -307,5 +298,5 @@ def named(statistic: str, options: dict[str, Any]) -> HasInterval:
 
 
 def _above_one(p: float) -> None:
-    if check_p(p) == 1:
+    if checks.exponent(p) == 1:
         raise NoIntervalError(P1)

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from otdist.core import measure, painters
+from otdist.core import checks, measure, painters
 from otdist.inference import statistics
 from otdist.inference.order import sorted_rows
-from otdist.sliced.sliced import check_count
 
 _TIE = 1e-5
 """Labellings within this relative distance below the observed value count as reaching it: float32
@@ -116,12 +115,12 @@ def two_sample_test(
     """
     started = time.perf_counter()
     chosen = statistics.named(statistic, options)
-    check_count(n_permutations, "n_permutations")
+    n_permutations = checks.whole("n_permutations", n_permutations)
     pair = measure.pair(x, y)
     # In an order of their own, so that the labellings do not depend on how the rows were sorted.
     pair = replace(pair, x=sorted_rows(pair.x), y=sorted_rows(pair.y))
     n, m = len(pair.x), len(pair.y)
-    rng = np.random.default_rng(seed)
+    rng = checks.generator(seed)
     with torch.no_grad():
         values = chosen.values(pair, labellings(n, m, n_permutations, rng), rng)
     if not np.isfinite(values).all():

@@ -25,12 +25,12 @@ import torch
 from torch import Tensor
 
 from otdist import distances
-from otdist.core.measure import Pair, check_p
+from otdist.core import checks
+from otdist.core.measure import Pair
 from otdist.core.point_cost import PointCost
 from otdist.core.result import ConvergenceWarning
 from otdist.core.threads import each
 from otdist.sliced import directions as families
-from otdist.sliced.sliced import check_count
 
 _BLOCK = 1 << 19
 """Entries of cumulative sums at a time: they stay in cache."""
@@ -67,7 +67,7 @@ class SlicedStatistic:
     name = "SW_1"
 
     def __post_init__(self) -> None:
-        check_count(self.n_projections)
+        checks.settle(self, n_projections=checks.whole("n_projections", self.n_projections))
 
     def values(self, pair: Pair, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """See `Statistic`; O(L N) per labelling after L sorts."""
@@ -114,8 +114,8 @@ class MmdStatistic:
     name = "MMD"
 
     def __post_init__(self) -> None:
-        if self.bandwidth is not None and not 0 < self.bandwidth < np.inf:
-            raise ValueError(f"bandwidth must be positive and finite: got {self.bandwidth}")
+        width = checks.optional(checks.positive, "bandwidth", self.bandwidth)
+        checks.settle(self, bandwidth=width)
 
     def values(self, pair: Pair, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """See `Statistic`; N² kernel values once."""
@@ -142,7 +142,7 @@ class WassersteinStatistic:
     p: float = 1
 
     def __post_init__(self) -> None:
-        check_p(self.p)
+        checks.exponent(self.p)
 
     @property
     def name(self) -> str:
@@ -166,10 +166,9 @@ class SinkhornStatistic:
     name = "S_eps"
 
     def __post_init__(self) -> None:
-        if not 1 <= check_p(self.p) <= 2:
+        if checks.exponent(self.p) > 2:
             raise ValueError(f"p must be between 1 and 2 for a Sinkhorn divergence: got {self.p}")
-        if self.eps is not None and not 0 < self.eps < np.inf:
-            raise ValueError(f"eps must be positive and finite: got {self.eps}")
+        checks.settle(self, eps=checks.optional(checks.positive, "eps", self.eps))
 
     def values(self, pair: Pair, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """See `Statistic`; three entropic problems per labelling. A plan need not be sharp here."""
@@ -225,14 +224,12 @@ def named(statistic: Any, options: dict[str, Any]) -> Statistic:
         ValueError: an unknown name, or an option that the statistic does not have.
         TypeError: neither a name nor a callable.
     """
-    if callable(statistic):
+    if callable(statistic) and not isinstance(statistic, type):
         if options:
             raise ValueError(f"a callable takes no options: got {sorted(options)}")
         return CallableStatistic(statistic)
-    if not isinstance(statistic, str):
-        raise TypeError(f"statistic must be a name or a callable: got {statistic!r}")
-    if statistic not in NAMES:
-        raise ValueError(f"statistic must be one of {', '.join(NAMES)}: got {statistic!r}")
+    checks.instance("statistic", statistic, str, "a name or a callable")
+    checks.choice("statistic", statistic, NAMES)
     maker = NAMES[statistic]
     known = set(getattr(maker, "__dataclass_fields__", {}))
     if not set(options) <= known:

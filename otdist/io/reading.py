@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from otdist.core import checks
 from otdist.io.errors import DataError
 
 NAMES_OF_NOTHING = (
@@ -32,7 +33,7 @@ class Reading:
 
     >>> Reading(decimal=";")
     Traceback (most recent call last):
-    ValueError: decimal must be '.' or ',': got ';'
+    ValueError: decimal must be one of '.', ',': got ';'
     """
 
     sep: str | None = None
@@ -45,12 +46,10 @@ class Reading:
     categories: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.decimal not in (None, ".", ","):
-            raise ValueError(f"decimal must be '.' or ',': got {self.decimal!r}")
+        checks.optional(checks.choice, "decimal", self.decimal, allowed=(".", ","))
         if self.sep is not None and (not isinstance(self.sep, str) or len(self.sep) != 1):
             raise ValueError(f"sep must be one character: got {self.sep!r}")
-        if self.header not in (None, True, False):
-            raise ValueError(f"header must be True, False or None: got {self.header!r}")
+        checks.optional(checks.flag, "header", self.header)
         try:
             "".encode(self.encoding)
         except (LookupError, TypeError):

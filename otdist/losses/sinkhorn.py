@@ -83,6 +83,7 @@ class SinkhornLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.p = checks.exponent(p)
+        self.debias = checks.flag("debias", debias)
         if debias and self.p > 2:
             raise ValueError(
                 f"p must be at most 2 for a debiased loss, which can be negative above: got {p:g}; "
@@ -90,7 +91,6 @@ class SinkhornLoss(nn.Module):
             )
         self.eps = check_eps(eps)
         self.tol, self.max_iter = check_stop(tol, max_iter)
-        self.debias = checks.flag("debias", debias)
         self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
         self.process_group = check_group(process_group)
 

@@ -55,7 +55,7 @@ class Directions:
 
 def draw(kind: str, count: int, d: int, rng: np.random.Generator) -> Directions:
     """`count` directions of one kind in d dimensions."""
-    check_kind(kind)
+    checks.choice("directions", kind, KINDS)
     if d == 1:
         return Directions(np.ones((count, 1)), np.arange(count))
     if kind == "iid" or count < 2:
@@ -67,11 +67,6 @@ def draw(kind: str, count: int, d: int, rng: np.random.Generator) -> Directions:
     make = _orthonormal if kind == "orthogonal" else _low_discrepancy
     rows = np.concatenate([make(int(size), d, rng) for size in sizes])
     return Directions(rows, np.repeat(np.arange(number), sizes))
-
-
-def check_kind(kind: str) -> None:
-    """Raise unless `kind` names a kind of directions."""
-    checks.choice("directions", kind, KINDS)
 
 
 def given(rows: np.ndarray, d: int | None = None) -> Directions:

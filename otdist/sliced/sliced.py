@@ -56,13 +56,11 @@ class Choice:
     stderr_rtol: float | None = None
 
     def __post_init__(self) -> None:
-        checks.seed(self.seed)
-        if self.n_projections is not None:
-            check_count(self.n_projections)
-        if self.stderr_rtol is not None:
-            checks.positive("stderr_rtol", self.stderr_rtol)
+        count = checks.optional(checks.whole, "n_projections", self.n_projections)
+        rtol = checks.optional(checks.positive, "stderr_rtol", self.stderr_rtol)
+        checks.settle(self, n_projections=count, stderr_rtol=rtol, seed=checks.seed(self.seed))
         if self.directions is None or isinstance(self.directions, str):
-            families.check_kind(self.directions or "orthogonal")
+            checks.optional(checks.choice, "directions", self.directions, allowed=families.KINDS)
             return
         if self.n_projections is not None:
             raise ValueError("pass n_projections or an array of directions, not both")
@@ -92,7 +90,8 @@ def choose(
 ) -> Directions:
     """The directions that a caller asks for, drawn or given."""
     if directions is None or isinstance(directions, str):
-        count = check_count(DEFAULT_PROJECTIONS if n_projections is None else n_projections)
+        wanted = DEFAULT_PROJECTIONS if n_projections is None else n_projections
+        count = checks.whole("n_projections", wanted)
         return families.draw(directions or "orthogonal", count, d, rng)
     if n_projections is not None:
         raise ValueError("pass n_projections or an array of directions, not both")
@@ -103,11 +102,6 @@ def given(directions: Any, d: int | None = None) -> Directions:
     """A caller's directions, numpy or torch, in d dimensions if that is known."""
     rows = as_tensor(directions, "directions")
     return families.given(rows.detach().cpu().double().numpy(), d)
-
-
-def check_count(number: Any, name: str = "n_projections") -> int:
-    """A positive number of directions, or of something else by `name`."""
-    return checks.whole(name, number)
 
 
 def samples_of(pair: Pair, p: float) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
@@ -219,6 +213,7 @@ class Sliced:
 
     def __post_init__(self) -> None:
         Choice(self.n_projections, self.directions, self.seed)
+        checks.flag("progress", self.progress)
 
     def solve(self, task: Task, *, rtol: float = 0.0, start: OTResult | None = None) -> OTResult:
         """The best slice plan and the bracket that slices prove.
