@@ -20,6 +20,7 @@ from otdist.cli._common import ExitCode, errors_without_traceback, fail, show, t
 if TYPE_CHECKING:
     from otdist.io import Samples
     from otdist.wgan import WGANTrainer
+    from otdist.wgan.architectures import Layers
 
 
 class Critic(enum.StrEnum):
@@ -143,11 +144,11 @@ class Train:
             options["mode"] = self.critic.value
         elif self.critic is not Critic.clip:
             options["clip_value"] = None
-        layers = self.critic.value if self.critic in (Critic.orthogonal, Critic.spectral) else None
+        named: dict[Critic, Layers] = {Critic.orthogonal: "orthogonal", Critic.spectral: "spectral"}
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             generator = wgan.MLPGenerator(self.latent_dim, shape, hidden, bounded=bounded)
-            critic = wgan.MLPCritic(shape, hidden, layers=layers or "plain")
+            critic = wgan.MLPCritic(shape, hidden, layers=named.get(self.critic, "plain"))
         return wgan.WGANTrainer(
             generator,
             critic,

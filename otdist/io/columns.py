@@ -143,7 +143,7 @@ def _plain(cells: Any) -> Array:
         cells = cells.detach().cpu()
         cells = (cells.double() if cells.is_floating_point() else cells).numpy()
     if isinstance(cells, np.ma.MaskedArray):
-        cells = cells.astype(object).filled(None)
+        cells = np.ma.filled(cells.astype(object), None)
     kind = str(getattr(cells, "dtype", getattr(cells, "type", "")))
     if kind.startswith(("category", "dictionary", "Categorical")):  # codes are no numbers
         cells = [None if _nothing(cell) else str(cell) for cell in _listed(cells)]

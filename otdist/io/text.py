@@ -215,7 +215,8 @@ def not_text(path: Path, encoding: str, error: UnicodeError) -> DataError:
     other = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1"
     if b"\0" in start and other == "latin-1":
         return DataError(f"{path}: is not text: it holds bytes that are no characters")
+    reason = getattr(error, "reason", error)
     return DataError(
-        f"{path}: is not {encoding.removesuffix('-sig')} text ({error.reason}); state its "
+        f"{path}: is not {encoding.removesuffix('-sig')} text ({reason}); state its "
         f'encoding, such as encoding="{other}" (--encoding {other})'
     )

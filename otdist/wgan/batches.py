@@ -86,7 +86,7 @@ def identity_of(data: Any) -> dict[str, str]:
         return {}
     digest = hashlib.blake2b(digest_size=8)
     for part in data.detach().split(2**16):
-        digest.update(part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     kind = f"{tuple(data.shape)} {str(data.dtype)[6:]}"
     return {"samples": kind, "content": digest.hexdigest()}
 
