@@ -1,17 +1,26 @@
 r"""Bures–Wasserstein: W_2 between Gaussians, from the first two moments.
 
-    W_2² = ‖m_x − m_y‖² + tr A + tr B − 2 F(A, B),    F = tr (A^{1/2} B A^{1/2})^{1/2}.
+    W_2² = ‖m_x − m_y‖² + tr A + tr B − 2 tr (A^{1/2} B A^{1/2})^{1/2}
 
-F is a sum of roots of eigenvalues of a symmetric matrix: real, however singular A and B are. Its
-derivatives are halves of the transport maps between the Gaussians,
+Let F and G be factors of the covariances, A = FᵀF and B = GᵀG, such as the weighted deviations
+√a_i (x_i − m_x) as rows. The last trace is the nuclear norm of F Gᵀ = W S Vᵀ, and what the
+covariances add is a distance between factors that are turned upon each other (Procrustes):
 
-    ∂F/∂A = ½ A^{−1/2} (A^{1/2} B A^{1/2})^{1/2} A^{−1/2},    ∂F/∂B with A and B exchanged,
+    ‖Wᵀ F − Vᵀ G‖² + ‖F − W Wᵀ F‖² + ‖G − V Vᵀ G‖².
 
-with pseudo-inverses where a covariance is singular: directions without variance are dropped, along
-which F has a root's infinite slope.
+Differences are formed before they are squared, and no root is taken of a product of covariances,
+which keeps half of its digits where it is singular. The optimum is one over W and V, so that the
+derivative in F is that with both held fixed, 2 (F − W Vᵀ G); in A it is 1 − T with the transport
+map T = F⁺ W Vᵀ G.
+
+What is left is the rounding of the factors: a distance below 16 (1 + √d)·u of the samples' means
+and spread is reported as 0. A covariance alone, as a stream has it, knows the standard deviations
+down to √u of the largest only.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -19,48 +28,139 @@ from torch import Tensor
 from otdist.core.gradient import attach
 from otdist.core.measure import Measure, Pair
 
+Gaussian = tuple[Tensor, Tensor]
+"""A mean (d,) and a covariance (d, d), float64."""
+
+_UNIT = torch.finfo(torch.float64).eps
+_SOUND = 1e-6
+"""Ratio of eigenvalues from which the root of a covariance is as good as the deviations: its
+rounding is u over the least standard deviation, relative to the largest."""
+
 
 def cost(pair: Pair) -> Tensor:
     """W_2² between the fitted Gaussians in scaled units; 0-d, float64, first-order graph."""
-    return between(moments(pair.x), moments(pair.y))
-
-
-def between(x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Tensor:
-    """W_2² between Gaussians of given mean (d,) and covariance (d, d), float64."""
-    (mean_x, cov_x), (mean_y, cov_y) = x, y
-    shift = (mean_x - mean_y).square().sum()
-    spread = cov_x.diagonal().sum() + cov_y.diagonal().sum() - 2 * _fidelity(cov_x, cov_y)
-    return shift + spread.clamp(min=0)
-
-
-def moments(measure: Measure) -> tuple[Tensor, Tensor]:
-    """Weighted mean (d,) and covariance (d, d), float64."""
-    points, weights = measure.points.double(), measure.weights
-    mean = weights @ points
-    centred = points - mean
-    return mean, (centred * weights[:, None]).T @ centred
-
-
-def _fidelity(a: Tensor, b: Tensor) -> Tensor:
-    """F(A, B), with the maps as its gradients."""
     with torch.no_grad():
-        root_a, inverse_a = _roots(a)
-        middle, _ = _roots(root_a @ b @ root_a)
-        value = middle.diagonal().sum()
+        x, y = _Fit(pair.x), _Fit(pair.y)
+        spread, turn = _procrustes(x.factor, y.factor)
+        value = _total(x.mean, y.mean, spread, x.factor, y.factor)
 
     def gradients() -> list[Tensor]:
-        root_b, inverse_b = _roots(b.detach())
-        other, _ = _roots(root_b @ a.detach() @ root_b)
-        return [inverse_a @ middle @ inverse_a / 2, inverse_b @ other @ inverse_b / 2]
+        return [
+            *x.slopes(x.mean - y.mean, turn @ y.factor),
+            *y.slopes(y.mean - x.mean, turn.T @ x.factor),
+        ]
 
-    return attach(value, [a, b], gradients)
+    inputs = [pair.x.points, pair.x.weights, pair.y.points, pair.y.weights]
+    return attach(value, inputs, gradients)
 
 
-def _roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """The positive root of a positive semidefinite matrix, and the root's pseudo-inverse."""
-    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
-    values = values.clamp(min=0)
-    floor = values[-1] * len(values) * torch.finfo(values.dtype).eps
+def between(x: Gaussian, y: Gaussian) -> Tensor:
+    """W_2² between Gaussians of given mean (d,) and covariance (d, d), float64."""
+    (mean_x, cov_x), (mean_y, cov_y) = x, y
+    with torch.no_grad():
+        (f, inverse_f), (g, inverse_g) = _root(cov_x), _root(cov_y)
+        spread, turn = _procrustes(f, g)
+        value = _total(mean_x, mean_y, spread, f, g)
+
+    def gradients() -> list[Tensor]:
+        shift, one = 2 * (mean_x - mean_y), torch.eye(len(f), dtype=f.dtype, device=f.device)
+        to_y, to_x = inverse_f @ turn @ g, inverse_g @ turn.T @ f
+        return [shift, one - (to_y + to_y.T) / 2, -shift, one - (to_x + to_x.T) / 2]
+
+    return attach(value, [mean_x, cov_x, mean_y, cov_y], gradients)
+
+
+def moments(measure: Measure) -> Gaussian:
+    """Weighted mean (d,) and covariance (d, d), float64, without a graph."""
+    points, weights = measure.points.detach().double(), measure.weights.detach()
+    mean = weights @ points
+    return mean, _covariance(points - mean, weights)
+
+
+def _covariance(around: Tensor, weights: Tensor) -> Tensor:
+    return (around * weights[:, None]).T @ around
+
+
+class _Fit:
+    """The Gaussian of a measure: its mean, the deviations, and a factor F of the covariance."""
+
+    def __init__(self, measure: Measure) -> None:
+        self.points, self.weights = measure.points.double(), measure.weights
+        self.mean = self.weights @ self.points
+        self.around = self.points - self.mean
+        n, d = self.around.shape
+        if n <= d:
+            self.factor, self.inverse = self._rows(), None
+            return
+        covariance = _covariance(self.around, self.weights)
+        self.factor, self.inverse = _root(covariance)
+        lengths = self.factor.square().sum(1)
+        if float(lengths[0]) < _SOUND * float(lengths[-1]):
+            self.factor, self.inverse = _sharper(self._rows(), covariance)
+
+    def _rows(self) -> Tensor:
+        """Deviations times the roots of their weights."""
+        return self.around * self.weights.sqrt()[:, None]
+
+    def slopes(self, shift: Tensor, turned: Tensor) -> list[Tensor]:
+        """Gradients in the points and in the weights.
+
+        Args:
+            shift: From the other mean to this one.
+            turned: The other factor turned upon this one, (k, d).
+        """
+        if self.inverse is None:
+            tiny = torch.finfo(torch.float64).tiny
+            moved = turned / self.weights.clamp(min=tiny).sqrt()[:, None]
+        else:
+            moved = self.around @ (self.inverse @ turned)
+        left = self.around - moved
+        of_points = 2 * self.weights[:, None] * (left + shift)
+        return [of_points, (self.around * left).sum(1) + 2 * self.points @ shift]
+
+
+def _total(mean_x: Tensor, mean_y: Tensor, spread: Tensor, f: Tensor, g: Tensor) -> Tensor:
+    """Means and spreads together; 0 below their rounding, whose direction has no meaning."""
+    value = (mean_x - mean_y).square().sum() + spread
+    size = sum(float(part.square().sum()) for part in (mean_x, mean_y, f, g))
+    rounding = 16 * (1 + math.sqrt(len(mean_x))) * _UNIT
+    return value if float(value) > rounding**2 * size else torch.zeros_like(value)
+
+
+def _procrustes(f: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    """What the covariances add, of factors (k, d) and (l, d), and W Vᵀ, (k, l)."""
+    left, values, right = torch.linalg.svd(f @ g.T, full_matrices=False)
+    turned_f, turned_g = left.T @ f, right @ g
+    spread = (turned_f - turned_g).square().sum()
+    if len(f) > len(values):
+        spread += (f - left @ turned_f).square().sum()
+    if len(g) > len(values):
+        spread += (g - right.T @ turned_g).square().sum()
+    kept = values > values[0] * (len(values) * _UNIT)  # beyond, any turn is optimal: none pulls
+    return spread, left * kept @ right
+
+
+def _root(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """R with RᵀR = A, rows by growing length, and its pseudo-inverse."""
+    values, vectors = torch.linalg.eigh(covariance)
+    values = torch.where(values > values[-1] * (len(values) * _UNIT), values, 0.0)
     roots = values.sqrt()
-    inverse = torch.where(values > floor, roots.clamp(min=torch.finfo(values.dtype).tiny) ** -1, 0)
-    return (vectors * roots) @ vectors.T, (vectors * inverse) @ vectors.T
+    return roots[:, None] * vectors.T, vectors * _inverse(roots)
+
+
+def _sharper(rows: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """`_root` of rowsᵀ rows, whose small deviations the rounding of the product hides.
+
+    Along the eigenvectors they are known to u of the largest, and their correlations to u each.
+    """
+    _, axes = torch.linalg.eigh(covariance)
+    along = rows @ axes
+    lengths = along.norm(dim=0)
+    units = along * _inverse(lengths)
+    root, inverse = _root(units.T @ units)
+    return root * lengths @ axes.T, axes * _inverse(lengths) @ inverse
+
+
+def _inverse(values: Tensor) -> Tensor:
+    """1 / values, 0 where they are 0."""
+    return torch.where(values > 0, values, math.inf).reciprocal()

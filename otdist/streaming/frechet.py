@@ -14,7 +14,8 @@ from otdist.streaming.moments import Moments, gaussian_cost
 class Frechet(Accumulator):
     """W_2 between the Gaussians with the samples' moments, batch by batch: `gaussian_wasserstein`.
 
-    Nothing is approximated: means and covariances of batches join without cancellation. On
+    Means and covariances of batches join without cancellation; deviations below 1e-7 of the largest
+    are lost in a covariance, which `gaussian_wasserstein` of samples in memory still has. On
     Inception features the square of the result is the FID, with covariances divided by n.
 
     Raises:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from otdist.distances import gaussian_wasserstein
+from otdist.streaming import Frechet
 
 
 def sample(seed: int, n: int, d: int) -> np.ndarray:
@@ -47,13 +48,77 @@ def test_singular_covariances() -> None:
     assert gaussian_wasserstein(wide, wide + 2) == pytest.approx(2 * np.sqrt(30), rel=1e-9)
 
 
+def nuclear(x: np.ndarray, y: np.ndarray) -> float:
+    """The formula with the nuclear norm of the cross matrix."""
+    f, g = ((z - z.mean(0)) / len(z) ** 0.5 for z in (x, y))
+    cross = np.linalg.svd(f @ g.T, compute_uv=False).sum()
+    return ((x.mean(0) - y.mean(0)) ** 2).sum() + (f**2).sum() + (g**2).sum() - 2 * cross
+
+
+@pytest.mark.parametrize("size", [(30, 300), (300, 30), (20, 20)])
+@pytest.mark.parametrize("noise", [1e-3, 1e-4])
+def test_near_singular_covariances_lose_nothing(size: tuple[int, int], noise: float) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(size[0], 10)) @ rng.normal(size=(10, size[1]))
+    y = x + noise * rng.normal(size=size)
+    assert gaussian_wasserstein(x, y) ** 2 == pytest.approx(nuclear(x, y), rel=1e-3)
+
+
+def shared_axes(n: int, d: int, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal deviations (n, k) and axes (k, d): a sample and a rescaled one commute."""
+    rng = np.random.default_rng(1)
+    k = len(spread)
+    left = np.linalg.qr(np.c_[np.ones(n), rng.normal(size=(n, k))])[0][:, 1:]
+    return left * n**0.5, np.linalg.qr(rng.normal(size=(d, k)))[0].T
+
+
+@pytest.mark.parametrize("size", [(40, 60), (60, 20)])
+@pytest.mark.parametrize("step", [1e-3, 1e-6, 1e-9])
+def test_deviations_that_differ_little_keep_their_digits(
+    size: tuple[int, int], step: float
+) -> None:
+    spread = np.geomspace(1, 1e-5, 12)
+    deviations, axes = shared_axes(*size, spread)
+    change = step * np.random.default_rng(2).normal(size=12) * spread
+    x, y = deviations * spread @ axes, deviations * (spread + change) @ axes
+    assert gaussian_wasserstein(x, y) == pytest.approx(np.linalg.norm(change), rel=1e-5)
+
+
+@pytest.mark.parametrize("step", [1e-6, 1e-9, 1e-12])
+def test_a_sample_and_its_multiple(step: float) -> None:
+    x = sample(16, 50, 1)[:, 0]
+    expected = step * np.sqrt((x**2).mean())
+    assert gaussian_wasserstein(x, x * (1 + step)) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [(30, 300), (300, 30), (50, 1)])
+def test_equal_samples_in_any_order_are_at_distance_zero(size: tuple[int, int]) -> None:
+    x = sample(17, *size)
+    x[:, -1] = x[:, 0]
+    again = torch.tensor(x[::-1].copy(), requires_grad=True)
+    value = gaussian_wasserstein(torch.tensor(x), again)
+    value.backward()
+    assert float(value.detach()) == 0
+    assert float(again.grad.abs().max()) == 0
+
+
+def test_covariances_alone_know_small_deviations_too() -> None:
+    x = sample(18, 40, 60)
+    y = x + 1e-4 * sample(19, 40, 60)
+    stream = Frechet().update(x=x).update(y=y).compute()
+    assert stream == pytest.approx(gaussian_wasserstein(x, y), rel=1e-6)
+    assert Frechet().update(x=x).update(y=x[::-1].copy()).compute() < 1e-12
+
+
 def test_is_a_lower_bound_of_w2() -> None:
     x, y = sample(8, 60, 3), sample(9, 60, 3) ** 3
     assert gaussian_wasserstein(x, y) <= np.sqrt(ot.emd2([], [], ot.dist(x, y))) + 1e-12
 
 
-def test_gradients() -> None:
-    arrays = sample(10, 8, 2), sample(11, 7, 2), np.full(8, 1 / 8), np.full(7, 1 / 7)
+@pytest.mark.parametrize("d", [2, 5, 9])
+def test_gradients(d: int) -> None:
+    """More points than coordinates, fewer in the one or the other sample, fewer in both."""
+    arrays = sample(10, 8, d), sample(11, 5, d), np.full(8, 1 / 8), np.full(5, 1 / 5)
     inputs = [torch.tensor(z, requires_grad=True) for z in arrays]
     assert torch.autograd.gradcheck(
         lambda x, y, a, b: gaussian_wasserstein(x, y, a=a / a.sum(), b=b / b.sum()), inputs
