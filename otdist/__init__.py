@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from otdist.inference.intervals import ConfidenceInterval, confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
     from otdist.masses import grid, histogram
+    from otdist.mixtures import mixture_wasserstein
     from otdist.sliced.sliced import Sliced
     from otdist.solve import transport
     from otdist.transport_map import barycentric_map, extend_potential, soft_ctransform
@@ -79,6 +80,7 @@ _WHERE = {
     "histogram": "otdist.masses",
     "gaussian_wasserstein": "otdist.distances",
     "max_sliced_wasserstein": "otdist.distances",
+    "mixture_wasserstein": "otdist.mixtures",
     "mmd": "otdist.distances",
     "pairwise": "otdist.all_pairs.matrix",
     "sinkhorn_divergence": "otdist.distances",
@@ -121,6 +123,7 @@ __all__ = [
     "histogram",
     "losses",
     "max_sliced_wasserstein",
+    "mixture_wasserstein",
     "mmd",
     "neural",
     "pairwise",

@@ -21,6 +21,7 @@ ROOMS = [
     "transport_map",
     "solve",
     "distances",
+    "mixtures",
     "all_pairs",
     "losses",
     "problems",
