@@ -80,7 +80,7 @@ def wasserstein(
     rtol = checks.number("rtol", rtol, least=0)
     if blocks := _streamed(x, y, a, b):
         return blocks.wasserstein(x, y, a=a, b=b, p=p, solver=solver, rtol=rtol, start=start)
-    return solve(task.of_pair(pair(x, y, a, b, p=p), p), solver, rtol, start)
+    return solve(task.of_pair(pair(x, y, a, b, p=p, extends=True), p), solver, rtol, start)
 
 
 @full_precision()
@@ -125,7 +125,7 @@ def sliced_wasserstein(
     choice = sliced.Choice(n_projections, directions, seed, stderr_rtol)
     if blocks := _streamed(x, y, a, b):
         return blocks.sliced_wasserstein(x, y, a=a, b=b, p=p, choice=choice)
-    return sliced.average(pair(x, y, a, b), p, choice)
+    return sliced.average(pair(x, y, a, b, p=p), p, choice)
 
 
 @full_precision()
@@ -166,7 +166,7 @@ def max_sliced_wasserstein(
     p = checks.exponent(p)
     n_starts, max_iter = checks.sizes(n_starts=n_starts, max_iter=max_iter)
     checks.seed(seed)
-    return max_sliced.largest(pair(x, y, a, b), p, n_starts, max_iter, seed)
+    return max_sliced.largest(pair(x, y, a, b, p=p), p, n_starts, max_iter, seed)
 
 
 @full_precision()

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 
 from otdist.core import checks, task
+from otdist.core.absent import extended, stayed
 from otdist.core.modes import full_precision
 from otdist.core.result import OTResult
 from otdist.core.threads import single_thread
@@ -73,7 +74,7 @@ def solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult | 
     if start is not None:
         _check_start(job, start)
     with single_thread(job.numbers):
-        return solver.solve(job, rtol=rtol, start=start)
+        return extended(job, solver.solve(job, rtol=rtol, start=stayed(job, start)))
 
 
 def check_solver(solver: Any) -> Solver:
@@ -90,8 +91,8 @@ def _check_start(job: task.Task, start: OTResult) -> None:
     """A start must be an earlier result of the same sizes."""
     checks.instance("start", start, OTResult, "an earlier OTResult")
     f, g = start.potentials
-    if (len(f), len(g)) != job.cost.shape:
+    if (len(f), len(g)) != job.sizes:
         raise ValueError(
-            f"start must come from a problem of the same sizes {job.cost.shape}: "
+            f"start must come from a problem of the same sizes {job.sizes}: "
             f"its potentials have lengths {(len(f), len(g))}"
         )

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from otdist.core import checks
@@ -22,7 +21,7 @@ from otdist.core.arrays import enter
 from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.point_cost import PointCost
-from otdist.core.result import Array, OTResult
+from otdist.core.result import Arcs, Array, OTResult
 from otdist.core.task import of_pair
 from otdist.entropic import entropic
 from otdist.entropic.sinkhorn import scaled_eps
@@ -54,7 +53,8 @@ def barycentric_map(result: OTResult, y: Any) -> Any:
     targets = raw["y"].detach().double()
     if plan.shape[1] != len(targets):
         raise ValueError(f"y must have the plan's {plan.shape[1]} targets: got {len(targets)}")
-    rows, cols, mass = _triples(plan, targets.device)
+    arcs = Arcs.of(plan)
+    rows, cols, mass = (part.to(targets.device) for part in (arcs.rows, arcs.cols, arcs.mass))
     columns = targets if targets.ndim == 2 else targets[:, None]
     total = columns.new_zeros(plan.shape[0], 1).index_add_(0, rows, mass[:, None])
     moved = columns.new_zeros(plan.shape[0], columns.shape[1])
@@ -129,14 +129,16 @@ def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps:
     """
     p = checks.exponent(p)
     eps = checks.positive("eps", eps)
-    task = of_pair(pair(z, y, None, b, p=p), p)
+    measures = pair(z, y, None, b, p=p)
+    task = of_pair(measures, p)
     potential = torch.as_tensor(g).detach().to(task.b.device, torch.float64)
-    if potential.shape != task.b.shape or not bool(torch.isfinite(potential).all()):
+    if potential.shape != task.sizes[1:] or not bool(torch.isfinite(potential).all()):
         raise ValueError(
-            f"g must hold one finite number per point of y, shape ({len(task.b)},): got shape "
+            f"g must hold one finite number per point of y, shape {task.sizes[1:]}: got shape "
             f"{tuple(potential.shape)}"
         )
-    scaled = (potential.abs() ** (1 / p) / task.scale) ** p * potential.sign()  # no power overflows
+    absent = measures.y.absent
+    scaled = task.in_scaled_units(potential if absent is None else potential[absent.present])
     strength = scaled_eps(task, eps)
     cost = entropic.precise(task.cost, strength, 1e-3)
     f = entropic.extend(cost, scaled, task.b.detach(), strength)
@@ -146,16 +148,3 @@ def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps:
 def _as_points(t: torch.Tensor) -> torch.Tensor:
     t = t.detach().double()
     return t if t.ndim == 2 else t[:, None]
-
-
-def _triples(plan: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rows, columns and masses of a sparse plan of either kind."""
-    if isinstance(plan, torch.Tensor):
-        plan = plan.detach().coalesce()
-        rows, cols = plan.indices().to(device)
-        return rows, cols, plan.values().to(device, torch.float64)
-    plan = plan.tocoo()
-    rows, cols, mass = (
-        torch.from_numpy(np.ascontiguousarray(v)) for v in (*plan.coords, plan.data)
-    )
-    return rows.long().to(device), cols.long().to(device), mass.double().to(device)

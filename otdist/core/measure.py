@@ -1,47 +1,25 @@
-r"""Measure: a weighted sample, validated, centred and scaled once, here, and never again.
+"""Measure: a weighted sample, validated and put into a frame once, here, and never again.
 
-Both samples of a pair share one centre c and one scale s:
-
-.. math::  \text{points} = (\text{raw} - c) / s .
-
-The map is *exact* in floating point, so that whatever is proved for `points` holds for the raw
-sample: s is a power of two, and a coordinate is centred only where its offset is at least twice
-its half-range; then raw/2 ≤ c ≤ 2·raw and the subtraction has no rounding (Sterbenz' lemma).
-Where the offset is smaller, the coordinate loses nothing by staying. In units of s no two points
-are farther apart than 1 (2¹⁰ on the line at low powers, see `_MODERATE`; 2^(1000/p) at high ones,
-see `_ROOM`), so that no power of a distance overflows. Where digits would fall below the normal
-numbers, float32 samples become float64; float64 samples that span more than its range are refused.
+Both samples of a pair share one frame, an exact change of units (`frame`). Points of weight zero do
+not exist (`absent`).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from otdist.core import checks
+from otdist.core.absent import Absent, split_zeros
 from otdist.core.arrays import Kind, as_tensor, enter
+from otdist.core.frame import framed
 from otdist.core.threads import single_thread
 
 WEIGHT_TOLERANCE = 1e-6
 """How far a sum of weights may be from one before it is refused."""
-
-_MODERATE = 8
-_LOW_POWER = 4.0
-"""On the line, where two passes over the points cost as much as half the sorting, samples that span
-2⁻⁸ to 2⁸ stay as they are up to this power, which float32 holds with digits to spare."""
-
-_SINGLE_POWER = 16.0
-"""Above this power the samples are float64: in float32, a distance of 1/256 of the largest would
-have no power left."""
-
-_ROOM = 1000.0
-"""Bits of the range of float64 that are free for powers of distances above 1. Above `_SINGLE_POWER`
-they are used, since the other half of the range holds the powers of distances below 1."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +30,25 @@ class Measure:
         points: Shape (n, d), float32 or float64; carries the graph of the caller's tensor.
         weights: Shape (n,), float64, non-negative, of sum one; normalised inside the graph.
         uniform: True when the caller gave no weights.
+        given: The weights before the division by their sum, which rounds: float64, without a
+            graph; None where uniform.
+        absent: The points of weight zero, which left; None where there are none.
     """
 
     points: Tensor
     weights: Tensor
     uniform: bool
+    given: Tensor | None = None
+    absent: Absent | None = None
 
     def __len__(self) -> int:
         return self.points.shape[0]
+
+    @property
+    def whole(self) -> Tensor:
+        """All points, those of weight zero in their places, without a graph."""
+        points = self.points.detach()
+        return points if self.absent is None else self.absent.spread(points, self.absent.points)
 
 
 @dataclass(frozen=True)
@@ -87,8 +76,14 @@ class Pair:
         return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
-def pair(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2.0) -> Pair:
+def pair(
+    x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2.0, extends: bool = False
+) -> Pair:
     """Validate two samples and their weights, and put them in one frame.
+
+    Points of weight zero leave, and the frame is that of the others. Where a gradient in the
+    weights is asked for they stay, since they have one, unless the caller `extends` his answer to
+    them, as `core.absent` does.
 
     Args:
         x: Points, shape (n, d), or (n,) on the line.
@@ -96,6 +91,7 @@ def pair(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2.0) -> Pai
         a: Weights of x, shape (n,); uniform when None.
         b: Weights of y, shape (m,); uniform when None.
         p: The highest power of a distance that the caller takes.
+        extends: Let points of weight zero leave in any case.
 
     Raises:
         TypeError: not numbers; numpy mixed with torch.
@@ -110,17 +106,59 @@ def pair(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2.0) -> Pai
             f"y is {_shape(raw['y'])}"
         )
     with single_thread(px.numel() + py.numel()):
-        low_x, high_x = _range(px, "x")
-        low_y, high_y = _range(py, "y")
-        low, high = torch.minimum(low_x, low_y), torch.maximum(high_x, high_y)
-        px, py, centre, scale = _framed(px, py, low, high, p)
-        return Pair(
-            Measure(px, weights(a, "a", "x", px), a is None),
-            Measure(py, weights(b, "b", "y", py), b is None),
-            kind,
-            scale,
-            centre,
-        )
+        mass_a, mass_b = _masses(a, "a", "x", px), _masses(b, "b", "y", py)
+        first, second = _Side.of(px, mass_a, "x", extends), _Side.of(py, mass_b, "y", extends)
+        low = torch.minimum(first.low, second.low)
+        high = torch.maximum(first.high, second.high)
+        px, py, centre, scale = framed(first.points, second.points, low, high, p)
+        sides = (first.measure(px, centre, scale), second.measure(py, centre, scale))
+        return Pair(*sides, kind, scale, centre)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A sample on its way into the frame.
+
+    Attributes:
+        points: Those that stay, shape (k, d).
+        low: Lowest values of the coordinates of points of positive weight, shape (d,).
+        high: Highest values.
+        mass: Weights of all points as given, None where uniform.
+        split: Indices of points that stay and that leave; None where all stay.
+        gone: The points that leave.
+    """
+
+    points: Tensor
+    low: Tensor
+    high: Tensor
+    mass: Tensor | None
+    split: tuple[Tensor, Tensor] | None = None
+    gone: Tensor | None = None
+
+    @staticmethod
+    def of(points: Tensor, mass: Tensor | None, name: str, extends: bool) -> _Side:
+        low, high = _range(points, name)
+        split = None if mass is None else split_zeros(mass)
+        if mass is None or split is None:
+            return _Side(points, low, high, mass)
+        present, rows = split
+        kept = points[present]
+        low, high = _range(kept, name)
+        if not extends and torch.is_grad_enabled() and mass.requires_grad:
+            return _Side(points, low, high, mass)
+        return _Side(kept, low, high, mass, split, points[rows].detach())
+
+    def measure(self, points: Tensor, centre: Tensor, scale: float) -> Measure:
+        """The measure of `points`, which are those of this side in the frame."""
+        if self.mass is None:
+            return Measure(points, _uniform(points), True)
+        mass, absent = self.mass, None
+        if self.split is not None and self.gone is not None:
+            present, rows = self.split
+            far = ((self.gone.double() - centre) / scale).to(points.dtype).nan_to_num()
+            absent = Absent(rows, present, far, mass[rows] / mass.sum())
+            mass = mass[present]
+        return Measure(points, mass / mass.sum(), False, mass.detach(), absent)
 
 
 def sample(value: Any, name: str) -> Tensor:
@@ -142,14 +180,45 @@ def weights(value: Any, name: str, of: str, sample: Tensor) -> Tensor:
     Raises:
         ValueError: wrong length, NaN or infinite, negative, or a sum that is not one.
     """
-    n = len(sample)
+    mass = _masses(value, name, of, sample)
+    return _uniform(sample) if mass is None else mass / mass.sum()
+
+
+def onto_present(points: Tensor, weights: Tensor | None) -> Tensor:
+    """Points (..., n, d) with those of weight zero moved onto one of the largest weight.
+
+    For batches, whose entries keep their number of points: there a point of weight zero changes no
+    centre, scale or default. It has no gradient. Where a gradient in the weights is asked for, the
+    points stay where they are.
+    """
+    if weights is None or (weights.requires_grad and torch.is_grad_enabled()):
+        return points
+    zero = weights == 0
+    if not bool(zero.any()):
+        return points
+    zero, weights = (w.expand(points.shape[:-1]) for w in (zero, weights))
+    largest = weights.argmax(-1)[..., None, None].expand(*points.shape[:-2], 1, points.shape[-1])
+    return torch.where(zero[..., None], points.detach().gather(-2, largest), points)
+
+
+def weight_tolerance(weights: Any) -> float:
+    """How far from one a sum of weights may be: what their own type reaches, at least 1e-6."""
+    if getattr(weights, "dtype", None) not in (torch.float16, torch.bfloat16):
+        return WEIGHT_TOLERANCE
+    kind = torch.finfo(weights.dtype)
+    return 2 * kind.eps + weights.shape[-1] * kind.smallest_normal * kind.eps
+
+
+def _masses(value: Any, name: str, of: str, sample: Tensor) -> Tensor | None:
+    """Valid weights as they were given, float64; None where uniform."""
     if value is None:
-        return torch.tensor(1.0 / n, dtype=torch.float64, device=sample.device).expand(n)
-    weight = as_tensor(value, name).to(torch.float64)
-    if weight.shape != (n,):
+        return None
+    n = len(sample)
+    given = as_tensor(value, name)
+    if given.shape != (n,):
         raise ValueError(f"{name} must hold one weight per point of {of}, shape ({n},): got "
-                         f"shape {_shape(weight)}")  # fmt: skip
-    weight = weight.to(sample.device)
+                         f"shape {_shape(given)}")  # fmt: skip
+    weight = given.to(sample.device, torch.float64)
     with torch.no_grad():
         if not bool(torch.isfinite(weight).all()):
             raise ValueError(_not_finite(weight[:, None], name, "entry"))
@@ -158,13 +227,18 @@ def weights(value: Any, name: str, of: str, sample: Tensor) -> Tensor:
             raise ValueError(
                 f"{name} must be non-negative: got {float(weight[row]):.6g} at entry {row}"
             )
-        total = float(weight.sum())
-    if abs(total - 1.0) > WEIGHT_TOLERANCE:
+        total, tolerance = float(weight.sum()), weight_tolerance(given)
+    if abs(total - 1.0) > tolerance:
         raise ValueError(
-            f"{name} must sum to 1 within {WEIGHT_TOLERANCE:g}: got {total:.9g}; "
+            f"{name} must sum to 1 within {tolerance:g}: got {total:.9g}; "
             f"pass {name} / {name}.sum()"
         )
-    return weight / weight.sum()
+    return weight
+
+
+def _uniform(sample: Tensor) -> Tensor:
+    n = len(sample)
+    return torch.tensor(1.0 / n, dtype=torch.float64, device=sample.device).expand(n)
 
 
 def check_p(p: Any) -> float:
@@ -200,61 +274,6 @@ def _range(points: Tensor, name: str) -> tuple[Tensor, Tensor]:
     if not bool((torch.isfinite(low) & torch.isfinite(high)).all()):
         raise ValueError(_not_finite(points.detach(), name, "row"))
     return low, high
-
-
-def _framed(
-    x: Tensor, y: Tensor, low: Tensor, high: Tensor, p: float
-) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Both samples, with coordinates between `low` and `high`, in one frame; centre and scale."""
-    middle, half = low / 2 + high / 2, high / 2 - low / 2
-    centre = torch.where(middle.abs() >= 2 * half, middle, torch.zeros_like(middle))
-    if p > _SINGLE_POWER and x.dtype != torch.float64:
-        return _framed(x.double(), y.double(), low.double(), high.double(), p)
-    exponent = _exponent(half) - (int(_ROOM / p) if p > _SINGLE_POWER else 0)
-    if len(low) == 1 and abs(exponent) <= _MODERATE and p <= _LOW_POWER:
-        exponent = 0
-    exponent = min(max(exponent, -1074), 1023)
-    moved = [z - centre if bool(centre.any()) else z for z in (x, y)]
-    if exponent > 0:
-        lost = max(exponent - min(_largest_shift(z.detach()) for z in moved), 0)
-        if lost > 0 and x.dtype != torch.float64:
-            return _framed(x.double(), y.double(), low.double(), high.double(), p)
-        lost = min(lost, exponent)
-        if lost > (0 if p > _SINGLE_POWER else _ROOM / p):
-            raise ValueError(
-                f"x and y must fit the range of float64: a coordinate below 2**{exponent - 1022} "
-                f"beside distances of 2**{exponent} loses digits; set such coordinates to 0"
-            )
-        exponent -= lost
-    elif exponent < -120 and x.dtype != torch.float64:
-        return _framed(x.double(), y.double(), low.double(), high.double(), p)
-    x, y = (_times_power(z, -exponent) for z in moved)
-    return x, y, centre, math.ldexp(1.0, exponent)
-
-
-def _exponent(half: Tensor) -> int:
-    """The least e for which the diagonal of a box of these half-widths is below 2^e; 0 for none."""
-    widths = half.cpu().double().numpy()
-    top = math.frexp(float(widths.max()))[1]
-    diagonal = 2 * float(np.linalg.norm(np.ldexp(widths, -top)))
-    return top + math.frexp(diagonal)[1] if diagonal > 0 else 0
-
-
-def _largest_shift(points: Tensor) -> int:
-    """The largest e for which no coordinate loses digits when divided by 2^e."""
-    least = float(torch.linalg.vector_norm(points, ord=-math.inf))
-    if least == 0:
-        sizes = points.abs()
-        sizes = sizes[sizes > 0]
-        least = float(sizes.min()) if len(sizes) else 1.0
-    return math.frexp(least)[1] - math.frexp(torch.finfo(points.dtype).tiny)[1]
-
-
-def _times_power(points: Tensor, exponent: int) -> Tensor:
-    """`points` · 2^exponent, in two steps where one factor would overflow."""
-    if abs(exponent) > 1000:
-        points, exponent = points * math.ldexp(1.0, exponent // 2), exponent - exponent // 2
-    return points if exponent == 0 else points * math.ldexp(1.0, exponent)
 
 
 def _not_finite(values: Tensor, name: str, place: str) -> str:

@@ -87,6 +87,20 @@ class Arcs:
     mass: Tensor
     shape: tuple[int, int]
 
+    @staticmethod
+    def of(plan: Any) -> Arcs:
+        """The arcs of a sparse plan: of scipy.sparse, or a torch sparse tensor."""
+        if isinstance(plan, Tensor):
+            plan = plan.detach().coalesce()
+            rows, cols = plan.indices()
+            mass = plan.values()
+        else:
+            plan = plan.tocoo()
+            rows, cols, mass = (
+                torch.from_numpy(np.ascontiguousarray(part)) for part in (*plan.coords, plan.data)
+            )
+        return Arcs(rows.long(), cols.long(), mass.double(), (plan.shape[0], plan.shape[1]))
+
     def sparse(self, kind: Kind) -> scipy.sparse.coo_array | Tensor:
         """As scipy.sparse for numpy callers, as a torch sparse tensor for torch callers."""
         if kind.torch:

@@ -14,7 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from otdist.core.absent import Absent, Whole, split_zeros
 from otdist.core.arrays import Kind, enter
+from otdist.core.frame import scaled
 from otdist.core.gradient import root
 from otdist.core.measure import Pair, weights
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
@@ -33,6 +35,8 @@ class Task:
         kind: What the caller's samples were.
         pair: The samples, or None when a matrix was given.
         matrix: The scaled matrix with its graph, or None when samples were given.
+        whole: The problem with the points of weight zero, which no solver sees; None where there
+            are none.
     """
 
     cost: Cost
@@ -43,6 +47,12 @@ class Task:
     kind: Kind
     pair: Pair | None = None
     matrix: Tensor | None = None
+    whole: Whole | None = None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of sources and of targets as the caller counts them."""
+        return self.cost.shape if self.whole is None else self.whole.cost.shape
 
     @property
     def needs_gradient(self) -> bool:
@@ -63,12 +73,14 @@ class Task:
         pair, matrix = self.pair, self.matrix
         if pair is not None:
             x, y = (
-                replace(s, points=s.points.detach(), weights=s.weights.detach())
+                replace(s, points=s.points.detach(), weights=s.weights.detach(), absent=None)
                 for s in (pair.x, pair.y)
             )
             pair = replace(pair, x=x, y=y)
         matrix = None if matrix is None else matrix.detach()
-        return replace(self, a=self.a.detach(), b=self.b.detach(), pair=pair, matrix=matrix)
+        whole = None if self.whole is None else self.whole.detached()
+        a, b = self.a.detach(), self.b.detach()
+        return replace(self, a=a, b=b, pair=pair, matrix=matrix, whole=whole)
 
     def distance(self, cost: Tensor) -> Tensor:
         """W_p in the caller's units from a cost in scaled units; gradient 0 at 0."""
@@ -81,11 +93,23 @@ class Task:
             return values * factor
         return values.sign() * (root(values.abs(), self.p) * self.scale) ** self.p
 
+    def in_scaled_units(self, values: Tensor) -> Tensor:
+        """The inverse of `in_cost_units`."""
+        factor = _power(self.scale, self.p)
+        if math.isfinite(factor) and factor > 0:
+            return values / factor
+        return values.sign() * (root(values.abs(), self.p) / self.scale) ** self.p
+
 
 def of_pair(pair: Pair, p: float) -> Task:
     """The task of moving `pair.x` to `pair.y` at cost ‖x − y‖^p."""
     cost = PointCost(pair.x.points, pair.y.points, p)
-    return Task(cost, pair.x.weights, pair.y.weights, p, pair.scale, pair.kind, pair=pair)
+    whole = None
+    if pair.x.absent is not None or pair.y.absent is not None:
+        everything = PointCost(pair.x.whole.double(), pair.y.whole.double(), p)
+        whole = Whole(everything, pair.x.absent, pair.y.absent)
+    weights = pair.x.weights, pair.y.weights
+    return Task(cost, *weights, p, pair.scale, pair.kind, pair=pair, whole=whole)
 
 
 def of_matrix(cost: Any, a: Any = None, b: Any = None) -> Task:
@@ -117,11 +141,27 @@ def of_matrix(cost: Any, a: Any = None, b: Any = None) -> Task:
         raise ValueError(
             f"cost must be non-negative: the lowest entry is {low:.6g}; pass cost - cost.min()"
         )
-    scale = math.ldexp(1.0, math.frexp(high)[1] - 1) if high > 0 else 1.0
-    matrix = matrix if scale == 1 else matrix / scale
-    weight_a = weights(a, "a", "the rows of cost", matrix)
-    weight_b = weights(b, "b", "the columns of cost", matrix.T)
-    return Task(MatrixCost(matrix), weight_a, weight_b, 1.0, scale, kind, matrix=matrix)
+    weight_a, rows = _present(weights(a, "a", "the rows of cost", matrix))
+    weight_b, cols = _present(weights(b, "b", "the columns of cost", matrix.T))
+    part = matrix if rows is None else matrix[rows.present]
+    part = part if cols is None else part[:, cols.present]
+    # Costs are summed, never raised to a power: most of the range of float64 is free.
+    high = high if part is matrix else float(part.detach().max())
+    (part,), scale = scaled([part], math.frexp(high)[1] - 1 if high > 0 else 0, "cost", 900.0)
+    whole = None
+    if rows is not None or cols is not None:
+        whole = Whole(MatrixCost(matrix.detach().double() / scale), rows, cols)
+    return Task(MatrixCost(part), weight_a, weight_b, 1.0, scale, kind, matrix=part, whole=whole)
+
+
+def _present(weights: Tensor) -> tuple[Tensor, Absent | None]:
+    """Positive weights, of sum one, and those that left."""
+    split = split_zeros(weights)
+    if split is None:
+        return weights, None
+    present, rows = split
+    kept = weights[present]
+    return kept / kept.sum(), Absent(rows, present, None, weights[rows])
 
 
 def _power(scale: float, p: float) -> float:

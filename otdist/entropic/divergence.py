@@ -75,7 +75,9 @@ def objective(
         dual = entropic.solve(between, a, b, eps, tol=tol, max_iter=max_iter)
         cost = a @ dual.f + b @ dual.g
         gradients = _between(between, a, b, dual, eps, pair)
-        return _value(cost, pair, dual.f, dual.g, [dual], gradients)
+        f = _everywhere(x, dual.f, p, eps, (y, dual.g))
+        g = _everywhere(y, dual.g, p, eps, (x, dual.f))
+        return _value(cost, pair, f, g, [dual], gradients)
     within = PointCost(x.points, x.points, p), PointCost(y.points, y.points, p)
     tol = finer(tol, between.largest, eps)
     rule: dict[str, Any] = {"tol": tol, "max_iter": max_iter}
@@ -83,8 +85,8 @@ def objective(
         rule["kernel"] = Kernel()  # one after the other they share it
     if _same(x, y) or between.largest == 0:
         self_x = entropic.solve_symmetric(within[0], a, eps, **rule)
-        flat = torch.zeros_like(a)
-        return _value(a.new_zeros(()), pair, flat, flat, [self_x], lambda: _zeros(pair))
+        flat = [a.new_zeros(len(side.whole)) for side in (x, y)]
+        return _value(a.new_zeros(()), pair, *flat, [self_x], lambda: _zeros(pair))
     near, self_x, self_y = _each(
         [
             partial(entropic.approach, between, a, b, eps, tol),
@@ -103,7 +105,32 @@ def objective(
         own_y = _pull(within[1], b, b, self_y, eps) if y.points.requires_grad else crossed[1]
         return [crossed[0] - own_x, crossed[1] - own_y, f, g]
 
-    return _value(cost, pair, f, g, [dual, self_x, self_y], gradients)
+    f_all = _everywhere(x, f, p, eps, (y, dual.g), (x, self_x.f))
+    g_all = _everywhere(y, g, p, eps, (x, dual.f), (y, self_y.f))
+    return _value(cost, pair, f_all, g_all, [dual, self_x, self_y], gradients)
+
+
+def _everywhere(
+    side: Measure, values: Tensor, p: float, eps: float, *sources: tuple[Measure, Tensor]
+) -> Tensor:
+    """A potential at all points of a side: softly extended to those of weight zero, which left.
+
+    Args:
+        side: The measure.
+        values: The potential at its points.
+        p: Exponent.
+        eps: In scaled cost units.
+        *sources: Measures and potentials on them that extend to the potential; for a debiased one
+            also those to be subtracted.
+    """
+    if side.absent is None:
+        return values
+    points = side.absent.points.double()
+    parts = [
+        entropic.extend(PointCost(points, z.points.double(), p), h, z.weights.detach(), eps)
+        for z, h in sources
+    ]
+    return side.absent.spread(values, sum(parts[1:], -parts[0]).neg())
 
 
 def finer(tol: float, largest: float, eps: float) -> float:

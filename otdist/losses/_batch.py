@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.measure import WEIGHT_TOLERANCE
+from otdist.core.measure import onto_present, weight_tolerance
 from otdist.core.modes import refuse_transforms
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -66,15 +66,18 @@ def prepare(
     _check_samples(x, y)
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     x, y = x.to(work), y.to(work)
+    tolerances = [weight_tolerance(w) for w in (a, b)]
     a, b = _check_length(a, "a", x), _check_length(b, "b", y)
     if process_group is not None:
         x, y = gather(x, -2, process_group), gather(y, -2, process_group)
         a = None if a is None else gather(a, -1, process_group)
         b = None if b is None else gather(b, -1, process_group)
+    a, b = _normalised(a, "a", tolerances[0]), _normalised(b, "b", tolerances[1])
+    x, y = onto_present(x, a), onto_present(y, b)
     # One shift for both samples changes no distance; far from the origin it saves digits. What is
     # not finite stays where it is, to be named by its row.
     centre = x.detach().mean(-2, keepdim=True).nan_to_num(0.0, 0.0, 0.0)
-    return Batch(x - centre, y - centre, _normalised(a, "a"), _normalised(b, "b"))
+    return Batch(x - centre, y - centre, a, b)
 
 
 def entries(batch: Batch) -> list[tuple[Tensor, Tensor, Tensor | None, Tensor | None]]:
@@ -190,7 +193,7 @@ def _check_length(weights: Tensor | None, name: str, sample: Tensor) -> Tensor |
     return weights.to(device=sample.device, dtype=torch.float64)
 
 
-def _normalised(weights: Tensor | None, name: str) -> Tensor | None:
+def _normalised(weights: Tensor | None, name: str, tolerance: float) -> Tensor | None:
     if weights is None:
         return None
     total = weights.sum(-1, keepdim=True)
@@ -198,9 +201,9 @@ def _normalised(weights: Tensor | None, name: str) -> Tensor | None:
         if bool((weights < 0).any()):
             raise ValueError(f"{name} must be non-negative: got {float(weights.min()):.6g}")
         off = (total - 1).abs()
-        if not bool((off <= WEIGHT_TOLERANCE).all()):
+        if not bool((off <= tolerance).all()):
             raise ValueError(
-                f"{name} must sum to 1 within {WEIGHT_TOLERANCE:g}: got "
+                f"{name} must sum to 1 within {tolerance:g}: got "
                 f"{float(total.flatten()[off.argmax()]):.9g}; pass {name} / {name}.sum()"
             )
     return weights / total

@@ -7,6 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from otdist.core import checks
+from otdist.core.absent import extended
 from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.task import of_pair
@@ -75,9 +76,9 @@ class ExactLoss(nn.Module):
         return reduce(costs, self.reduction)
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
-        task = of_pair(pair(x, y, a, b, p=self.p), self.p)
+        task = of_pair(pair(x, y, a, b, p=self.p, extends=True), self.p)
         with single_thread(task.numbers):
-            return Exact().solve(task).cost
+            return extended(task, Exact().solve(task)).cost
 
     def extra_repr(self) -> str:
         """The options, as `print` shows a module."""
