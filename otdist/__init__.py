@@ -13,6 +13,8 @@ from otdist.core.painters import PAINTERS
 if TYPE_CHECKING:
     from otdist import losses, neural, problems, streaming, wgan
     from otdist.all_pairs.matrix import PairwiseResult, pairwise
+    from otdist.barycenters.barycenter import barycenter
+    from otdist.barycenters.result import BarycenterResult
     from otdist.core.result import (
         Bracket,
         ConvergenceWarning,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "BarycenterResult": "otdist.barycenters.result",
     "Bracket": "otdist.core.result",
     "ConfidenceInterval": "otdist.inference.intervals",
     "ConvergenceWarning": "otdist.core.result",
@@ -69,6 +72,7 @@ _WHERE = {
     "Sliced": "otdist.sliced.sliced",
     "SlicedResult": "otdist.core.result",
     "TestResult": "otdist.inference.permutation",
+    "barycenter": "otdist.barycenters.barycenter",
     "barycentric_map": "otdist.transport_map",
     "confidence_interval": "otdist.inference.intervals",
     "drift": "otdist.evaluation.drift",
@@ -93,6 +97,7 @@ _WHERE = {
 _ROOMS = ("losses", "neural", "problems", "streaming", "wgan")
 
 __all__ = [
+    "BarycenterResult",
     "Bracket",
     "ConfidenceInterval",
     "ConvergenceWarning",
@@ -111,6 +116,7 @@ __all__ = [
     "Sliced",
     "SlicedResult",
     "TestResult",
+    "barycenter",
     "barycentric_map",
     "confidence_interval",
     "drift",

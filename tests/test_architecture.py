@@ -26,6 +26,7 @@ ROOMS = [
     "losses",
     "problems",
     "drawing",
+    "barycenters",
     "inference",
     "critics",
     "neural",

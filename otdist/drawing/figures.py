@@ -125,3 +125,31 @@ def windows(
     axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     bare(axis)
     return figure
+
+
+def barycenter(
+    samples: Sequence[tuple[Array, Array | None]], points: Array, weights: Array
+) -> Figure:
+    """Samples in grey and their barycenter, in the first two coordinates or along the line.
+
+    Args:
+        samples: Points (n, d) or (n,), and weights (n,) or None.
+        points: Support of the barycenter, shape (k, d) or (k,).
+        weights: Shape (k,).
+    """
+    figure, (axis,) = panels(1, 4.2, 4.2)
+    flat = points.ndim == 1 or points.shape[1] == 1
+    for x, a in [*samples, (points, weights)]:
+        last = x is points
+        colour, size = (ORANGE, 26) if last else (GREY, 10)
+        if flat:
+            order = np.argsort(x.reshape(-1))
+            mass = np.full(len(x), 1 / len(x)) if a is None else np.asarray(a)
+            axis.step(x.reshape(-1)[order], np.cumsum(mass[order]), where="post", color=colour)
+        else:
+            share = 1.0 if a is None else np.asarray(a) / np.max(a)
+            axis.scatter(x[:, 0], x[:, 1], s=size * share, color=colour, alpha=1 if last else 0.5)
+    axis.set_xlabel("value" if flat else "first coordinate", fontsize=8)
+    axis.set_ylabel("share of mass below" if flat else "second coordinate", fontsize=8)
+    bare(axis)
+    return figure
