@@ -291,8 +291,8 @@ def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
         x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
 
     Returns:
-        The distance, in the square root of the units of x; 0 only for equal measures. Errors are
-        those of `wasserstein`.
+        The distance, in the square root of the units of x; 0 for equal measures, and for a square
+        below its own rounding, 2e-15 times the mean distance within the samples.
 
     Gradients: x, y, a, b, first order; zero where the distance is zero.
     Cost: O((n + m)² d) time, O(n + m) memory. Reference: Székely and Rizzo (2013).
@@ -330,7 +330,8 @@ def mmd(
             a weight of one is a ValueError.
 
     Returns:
-        MMD for "V", an unbiased estimate of MMD² for "U". Errors are those of `wasserstein`.
+        MMD for "V", an unbiased estimate of MMD² for "U". A V-statistic below its own rounding,
+        about 5e-8 for a kernel that is 1 at the distance 0, is 0.
 
     Gradients: x, y, a, b; for "V" zero where the distance is zero.
     Cost: O((n + m)² d) time, O(n + m) memory. Reference: Gretton et al. (2012).

@@ -92,10 +92,8 @@ def energy_distance(x: Any, y: Any, *, a: Any, b: Any) -> float:
     kernel = pairs.Kernel("distance")
     terms = _terms(kernel, first, second, a, b)
     (own_x, own_y, cross), (mass_x, mass_y) = terms, (t.mass for t in terms[:2])
-    squared = (
-        2 * cross.total / (mass_x * mass_y) - own_x.total / mass_x**2 - own_y.total / mass_y**2
-    )
-    return math.sqrt(max(squared, 0.0))
+    own = own_x.total / mass_x**2 + own_y.total / mass_y**2
+    return math.sqrt(kernels.above_rounding(2 * cross.total / (mass_x * mass_y) - own, own))
 
 
 def mmd(
@@ -109,7 +107,7 @@ def mmd(
     own_x, own_y, cross = _terms(
         pairs.Kernel(kernel, bandwidth), first, second, a, b, diagonal=unbiased
     )
-    squared = -2 * cross.total / (own_x.mass * own_y.mass)
+    within, between = 0.0, 2 * cross.total / (own_x.mass * own_y.mass)
     for name, own in (("x", own_x), ("y", own_y)):
         total, rest = own.total, own.mass**2
         if unbiased:
@@ -118,8 +116,9 @@ def mmd(
                 raise ValueError(
                     f'{name} must hold at least two points with weight for statistic="U"'
                 )
-        squared += total / rest
-    return squared if unbiased else math.sqrt(max(squared, 0.0))
+        within += total / rest
+    squared = within - between
+    return squared if unbiased else math.sqrt(kernels.above_rounding(squared, within))
 
 
 def _terms(

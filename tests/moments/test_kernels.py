@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -162,3 +163,40 @@ def test_any_bandwidth_has_a_value():
 def test_what_overflows_is_not_zero():
     x, y = 1e150 * np.random.default_rng(0).normal(size=(2, 9, 2))
     assert mmd(x, y, kernel="polynomial") != 0
+
+
+FUNCTIONS = {
+    "energy": energy_distance,
+    "gaussian": mmd,
+    "laplacian": partial(mmd, kernel="laplacian"),
+    "polynomial": partial(mmd, kernel="polynomial"),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_samples_in_another_order_are_at_distance_zero(name, dtype):
+    rng = np.random.default_rng(0)
+    for n, d in ((50, 1), (50, 3), (300, 30)):
+        x = rng.normal(size=(n, d)).astype(dtype)
+        assert FUNCTIONS[name](x, x[rng.permutation(n)]) == 0
+
+
+def test_a_sample_and_a_shifted_one_keep_their_digits_or_are_zero():
+    """The truth from series in the shift: kernel means differ by δ² times the mean of −k''."""
+    x = np.random.default_rng(0).normal(size=50)
+    gap = (x[:, None] - x) ** 2
+    slope = np.sqrt(((1 - gap) * np.exp(-gap / 2)).mean())
+    assert mmd(x, x + 1e-6, bandwidth=1.0) == pytest.approx(1e-6 * slope, rel=0.02)
+    assert mmd(x, x + 1e-9, bandwidth=1.0) == 0
+    for shift in (1e-6, 1e-9):  # a point meets itself alone within the shift
+        expected = np.sqrt(2 * shift / 50)
+        assert energy_distance(x, x + shift) == pytest.approx(expected, rel=1e-3)
+
+
+def test_no_figure_below_its_rounding_has_a_gradient():
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    again = x.flip(0).requires_grad_()
+    for function in FUNCTIONS.values():
+        (slope,) = torch.autograd.grad(function(x, again), again)
+        assert slope.abs().max() == 0
