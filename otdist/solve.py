@@ -72,9 +72,12 @@ def solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult | 
     """
     solver = Exact() if solver is None else check_solver(solver)
     if start is not None:
-        _check_start(job, start)
+        checks.instance("start", start, OTResult, "an earlier OTResult")
+        task.check_sizes(start, job.sizes)
+        start = stayed(job, start)
+        job.potential(start)
     with single_thread(job.numbers):
-        return extended(job, solver.solve(job, rtol=rtol, start=stayed(job, start)))
+        return extended(job, solver.solve(job, rtol=rtol, start=start))
 
 
 def check_solver(solver: Any) -> Solver:
@@ -85,14 +88,3 @@ def check_solver(solver: Any) -> Solver:
             f"got {checks.shown(solver)}"
         )
     return solver
-
-
-def _check_start(job: task.Task, start: OTResult) -> None:
-    """A start must be an earlier result of the same sizes."""
-    checks.instance("start", start, OTResult, "an earlier OTResult")
-    f, g = start.potentials
-    if (len(f), len(g)) != job.sizes:
-        raise ValueError(
-            f"start must come from a problem of the same sizes {job.sizes}: "
-            f"its potentials have lengths {(len(f), len(g))}"
-        )

@@ -103,9 +103,9 @@ def extended(task: Task, result: OTResult) -> OTResult:
     )
 
 
-def stayed(task: Task, start: OTResult | None) -> OTResult | None:
+def stayed(task: Task, start: OTResult) -> OTResult:
     """An earlier result of all points, with the potentials of those that stayed."""
-    if task.whole is None or start is None:
+    if task.whole is None:
         return start
     f, g = (
         values if side is None else torch.as_tensor(values)[side.present]
@@ -136,8 +136,7 @@ def _potentials(task: Task, result: OTResult) -> tuple[Any, Any]:
         task.in_scaled_units(torch.as_tensor(v).to(task.a.device, torch.float64))
         for v in result.potentials
     )
-    f, g = task.whole.potentials(f, g)
-    return task.kind.array(task.in_cost_units(f)), task.kind.array(task.in_cost_units(g))
+    return task.potentials(*task.whole.potentials(f, g))
 
 
 def _plan(task: Task, result: OTResult) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor
 from otdist.core.certificate import DualBound, bracket, lower_from_potentials, upper_from_plan
 from otdist.core.gradient import attach, plan_gradients
 from otdist.core.result import Arcs, Bracket, OTResult
-from otdist.core.task import Task
+from otdist.core.task import Task, Units
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,66 @@ def answer(
     begin: float,
     converged: bool = True,
     iterations: int = 0,
-    details: dict[str, Any] | None = None,
 ) -> OTResult:
     """The result of a task with a sparse plan, with the envelope gradient if one is asked for."""
-    value = torch.tensor(proof.cost, dtype=torch.float64, device=task.a.device)
-    cost = attach(value, _inputs(task), partial(_gradients, task.detached(), proof))
     later = task.detached()
+    value = torch.tensor(proof.cost, dtype=torch.float64, device=task.a.device)
+    return finish(
+        task,
+        attach(value, _inputs(task), partial(_gradients, later, proof)),
+        proof.bracket,
+        solver=solver,
+        message=message,
+        begin=begin,
+        converged=converged,
+        iterations=iterations,
+        potentials=partial(later.potentials, proof.dual.f, proof.dual.g),
+        plan=partial(proof.arcs.sparse, task.kind),
+    )
+
+
+def finish(
+    units: Units,
+    cost: Tensor,
+    bracket: Bracket,
+    *,
+    solver: str,
+    message: str,
+    begin: float,
+    potentials: Callable[[], tuple[Any, Any]],
+    plan: Callable[[], Any],
+    converged: bool = True,
+    iterations: int = 0,
+    details: dict[str, Any] | None = None,
+) -> OTResult:
+    """The result of any solver; the only place that makes one.
+
+    Args:
+        units: The task, or its units alone.
+        cost: Cost of the best plan in scaled units, 0-d, with its graph where it has one.
+        bracket: On W_p, in the caller's units.
+        solver: Name of the method.
+        message: One sentence on how it ended.
+        begin: Value of `time.perf_counter` when the work began.
+        potentials: Computes (f, g) in the caller's units; called at most once, and pickled.
+        plan: Computes the plan, likewise.
+        converged: Whether the solver reached what it was asked for.
+        iterations: Iterations of the solver.
+        details: Figures of one solver only.
+    """
     return OTResult(
-        distance=task.kind.number(task.distance(cost)),
-        cost=task.kind.number(task.in_cost_units(cost)),
-        p=task.p,
-        lower=proof.bracket.lower,
-        upper=proof.bracket.upper,
+        distance=units.kind.number(units.distance(cost)),
+        cost=units.kind.number(units.in_cost_units(cost)),
+        p=units.p,
+        lower=bracket.lower,
+        upper=bracket.upper,
         solver=solver,
         converged=converged,
         message=message,
         iterations=iterations,
         seconds=time.perf_counter() - begin,
-        _potentials=partial(_potentials, later, proof.dual),
-        _plan=partial(_plan, later, proof.arcs),
+        _potentials=potentials,
+        _plan=plan,
         details=details or {},
     )
 
@@ -91,12 +132,3 @@ def _gradients(task: Task, proof: Proof) -> Sequence[Tensor]:
     plan = torch.zeros(task.cost.shape, dtype=torch.float64, device=task.a.device)
     plan[proof.arcs.rows, proof.arcs.cols] = proof.arcs.mass
     return [plan, *weights]
-
-
-def _potentials(task: Task, dual: DualBound) -> tuple[Any, Any]:
-    array, units = task.kind.array, task.in_cost_units
-    return array(units(dual.f)), array(units(dual.g))
-
-
-def _plan(task: Task, arcs: Arcs) -> Any:
-    return arcs.sparse(task.kind)

@@ -44,6 +44,10 @@ class Kind:
         return value if self.torch else value.detach().numpy()
 
 
+NUMPY = Kind(False, torch.float64, torch.device("cpu"))
+"""What numbers of numpy, or none in particular, make of a result."""
+
+
 def enter(**arrays: Any) -> tuple[Kind, dict[str, Tensor]]:
     """Tensors for the named samples, all of one floating type and device.
 

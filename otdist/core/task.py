@@ -20,19 +20,54 @@ from otdist.core.frame import scaled
 from otdist.core.gradient import root
 from otdist.core.measure import Pair, weights
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
+from otdist.core.result import OTResult
 
 
 @dataclass(frozen=True)
-class Task:
+class Units:
+    """The way from scaled costs to the caller's distances and costs.
+
+    Attributes:
+        p: Exponent; 1 for a given matrix.
+        scale: Distances in the caller's units are `scale` times larger.
+        kind: What the caller's samples were.
+    """
+
+    p: float
+    scale: float
+    kind: Kind
+
+    def distance(self, cost: Tensor) -> Tensor:
+        """W_p in the caller's units from a cost in scaled units; gradient 0 at 0."""
+        return root(cost, self.p) * self.scale
+
+    def in_cost_units(self, values: Tensor) -> Tensor:
+        """Costs or potentials in the caller's units; inf only where the value itself overflows."""
+        factor = _power(self.scale, self.p)
+        if math.isfinite(factor) and factor > 0:
+            return values * factor
+        return values.sign() * (root(values.abs(), self.p) * self.scale) ** self.p
+
+    def in_scaled_units(self, values: Tensor) -> Tensor:
+        """The inverse of `in_cost_units`."""
+        factor = _power(self.scale, self.p)
+        if math.isfinite(factor) and factor > 0:
+            return values / factor
+        return values.sign() * (root(values.abs(), self.p) / self.scale) ** self.p
+
+    def potentials(self, f: Tensor, g: Tensor) -> tuple[Any, Any]:
+        """Potentials in the caller's units, as arrays of the caller's kind."""
+        return self.kind.array(self.in_cost_units(f)), self.kind.array(self.in_cost_units(g))
+
+
+@dataclass(frozen=True)
+class Task(Units):
     """One transport problem in scaled units.
 
     Attributes:
         cost: Ground cost, shape (n, m), in the working precision, without a graph.
         a: Weights of the sources, shape (n,), float64, of sum one, with their graph.
         b: Weights of the targets, shape (m,), likewise.
-        p: Exponent; 1 for a given matrix.
-        scale: Distances in the caller's units are `scale` times larger.
-        kind: What the caller's samples were.
         pair: The samples, or None when a matrix was given.
         matrix: The scaled matrix with its graph, or None when samples were given.
         whole: The problem with the points of weight zero, which no solver sees; None where there
@@ -42,9 +77,6 @@ class Task:
     cost: Cost
     a: Tensor
     b: Tensor
-    p: float
-    scale: float
-    kind: Kind
     pair: Pair | None = None
     matrix: Tensor | None = None
     whole: Whole | None = None
@@ -82,23 +114,34 @@ class Task:
         a, b = self.a.detach(), self.b.detach()
         return replace(self, a=a, b=b, pair=pair, matrix=matrix, whole=whole)
 
-    def distance(self, cost: Tensor) -> Tensor:
-        """W_p in the caller's units from a cost in scaled units; gradient 0 at 0."""
-        return root(cost, self.p) * self.scale
+    def potential(self, start: OTResult) -> Tensor:
+        """The potential g of an earlier result, in scaled units.
 
-    def in_cost_units(self, values: Tensor) -> Tensor:
-        """Costs or potentials in the caller's units; inf only where the value itself overflows."""
-        factor = _power(self.scale, self.p)
-        if math.isfinite(factor) and factor > 0:
-            return values * factor
-        return values.sign() * (root(values.abs(), self.p) * self.scale) ** self.p
+        Raises:
+            ValueError: of another size or exponent, or not finite.
+        """
+        check_sizes(start, self.cost.shape)
+        if start.p != self.p:
+            raise ValueError(f"start must be a result at p = {self.p:g}: got p = {start.p:g}")
+        g = torch.as_tensor(start.potentials[1]).to(self.b.device, torch.float64)
+        g = self.in_scaled_units(g)
+        if not bool(torch.isfinite(g).all()):
+            raise ValueError("start must have finite potentials: they overflow, leave start out")
+        return g
 
-    def in_scaled_units(self, values: Tensor) -> Tensor:
-        """The inverse of `in_cost_units`."""
-        factor = _power(self.scale, self.p)
-        if math.isfinite(factor) and factor > 0:
-            return values / factor
-        return values.sign() * (root(values.abs(), self.p) / self.scale) ** self.p
+
+def check_sizes(start: OTResult, sizes: tuple[int, int]) -> None:
+    """Refuse an earlier result of a problem of other sizes.
+
+    Raises:
+        ValueError: as said.
+    """
+    f, g = start.potentials
+    if (len(f), len(g)) != sizes:
+        raise ValueError(
+            f"start must come from a problem of the same sizes {sizes}: "
+            f"its potentials have lengths {(len(f), len(g))}"
+        )
 
 
 def of_pair(pair: Pair, p: float) -> Task:
@@ -109,7 +152,7 @@ def of_pair(pair: Pair, p: float) -> Task:
         everything = PointCost(pair.x.whole.double(), pair.y.whole.double(), p)
         whole = Whole(everything, pair.x.absent, pair.y.absent)
     weights = pair.x.weights, pair.y.weights
-    return Task(cost, *weights, p, pair.scale, pair.kind, pair=pair, whole=whole)
+    return Task(p, pair.scale, pair.kind, cost, *weights, pair=pair, whole=whole)
 
 
 def of_matrix(cost: Any, a: Any = None, b: Any = None) -> Task:
@@ -151,7 +194,9 @@ def of_matrix(cost: Any, a: Any = None, b: Any = None) -> Task:
     whole = None
     if rows is not None or cols is not None:
         whole = Whole(MatrixCost(matrix.detach().double() / scale), rows, cols)
-    return Task(MatrixCost(part), weight_a, weight_b, 1.0, scale, kind, matrix=part, whole=whole)
+    return Task(
+        1.0, scale, kind, MatrixCost(part), weight_a, weight_b, matrix=part, whole=whole
+    )  # fmt: skip
 
 
 def _present(weights: Tensor) -> tuple[Tensor, Absent | None]:

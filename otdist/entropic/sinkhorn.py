@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
+from otdist.core.answer import finish
 from otdist.core.certificate import UNIT, bracket, lower_from_potentials, rounding_units
 from otdist.core.modes import full_precision
 from otdist.core.point_cost import Cost
@@ -102,9 +103,8 @@ class Sinkhorn:
             )
         eps = scaled_eps(task, self.eps)
         a, b = task.a.detach(), task.b.detach()
-        dual = entropic.solve(
-            task.cost, a, b, eps, tol=self.tol, max_iter=self.max_iter, start=_start(task, start)
-        )
+        g = None if start is None else task.potential(start)
+        dual = entropic.solve(task.cost, a, b, eps, tol=self.tol, max_iter=self.max_iter, start=g)
         return _result(task, self, eps, dual, begin)
 
 
@@ -157,22 +157,6 @@ def not_converged(max_iter: int, error: float, tol: float) -> str:
     )
 
 
-def _start(task: Task, start: OTResult | None) -> Tensor | None:
-    """The potential g of an earlier result, in scaled units."""
-    if start is None:
-        return None
-    g = torch.as_tensor(start.potentials[1]).to(task.b.device, torch.float64)
-    if start.p != task.p or g.shape != task.b.shape:
-        raise ValueError(
-            f"start must be a result at p = {task.p:g} with {len(task.b)} targets: got "
-            f"p = {start.p:g} and {len(g)}"
-        )
-    g = g / task.scale**task.p
-    if not bool(torch.isfinite(g).all()):
-        raise ValueError("start must have finite potentials")
-    return g
-
-
 def _result(
     task: Task, solver: Sinkhorn, eps: float, dual: entropic.Dual, begin: float
 ) -> OTResult:
@@ -185,35 +169,19 @@ def _result(
     if not dual.converged:
         message = not_converged(solver.max_iter, dual.error, solver.tol)
         warnings.warn(message, ConvergenceWarning, stacklevel=4)
-    number = task.kind.number
-    value = a.new_tensor(value)
-    return OTResult(
-        distance=number(task.distance(value)),
-        cost=number(task.in_cost_units(value)),
-        p=task.p,
-        lower=ends.lower,
-        upper=ends.upper,
-        solver="sinkhorn",
-        converged=dual.converged,
-        message=message,
-        iterations=dual.iterations,
-        seconds=time.perf_counter() - begin,
-        _potentials=partial(_potentials, _light(task), proof.f, proof.g),
-        _plan=partial(_plan, _light(task), dual.f, eps),
-        details={
-            "eps": given_eps(task, solver.eps, eps),
-            "marginal_error": dual.error,
-        },
-    )
+    kept = _light(task)
+    return finish(
+        task, a.new_tensor(value), ends, solver="sinkhorn", message=message, begin=begin,
+        converged=dual.converged, iterations=dual.iterations,
+        potentials=partial(kept.potentials, proof.f, proof.g),
+        plan=partial(_plan, kept, dual.f, eps),
+        details={"eps": given_eps(task, solver.eps, eps), "marginal_error": dual.error},
+    )  # fmt: skip
 
 
 def _light(task: Task) -> Task:
     """The task without graphs, fit to be kept and pickled."""
     return replace(task, a=task.a.detach(), b=task.b.detach(), pair=None, matrix=None)
-
-
-def _potentials(task: Task, f: Tensor, g: Tensor) -> tuple[Any, Any]:
-    return task.kind.array(task.in_cost_units(f)), task.kind.array(task.in_cost_units(g))
 
 
 def _rounded_cost(cost: Cost, a: Tensor, b: Tensor, f: Tensor, eps: float) -> tuple[float, float]:

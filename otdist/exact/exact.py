@@ -107,10 +107,10 @@ class Exact:
         n, m = len(x.first), len(y.first)
         _check_memory(n, m)
         tried = n * m <= DENSE_PAIRS
-        g = None if start is None else _potential(task, start)[y.first]
+        g = None if start is None else task.potential(start)[y.first]
         with progress("exact transport", quiet=not self.progress) as say:
             limits = column_generation.Limits(
-                rtol=(1 + rtol) ** task.p - 1,
+                rtol=math.expm1(min(task.p * math.log1p(rtol), 700.0)),
                 deadline=math.inf if self.max_seconds is None else begin + self.max_seconds,
                 rounds=_TRIED_ROUNDS if tried else column_generation.ROUNDS,
                 lost=_TRIED_LOSS if tried else math.inf,
@@ -130,16 +130,6 @@ class Exact:
             task, proof, solver="exact", message=found.message, begin=begin,
             converged=converged, iterations=found.rounds,
         )  # fmt: skip
-
-
-def _potential(task: Task, start: OTResult) -> Tensor:
-    """The potential g of an earlier result in the scaled units of a task."""
-    g = torch.as_tensor(start.potentials[1]).to(task.b.device, torch.float64)
-    if start.p != task.p or not bool(torch.isfinite(g).all()):
-        raise ValueError(
-            f"start must be a result at p = {task.p:g} with finite potentials: got p = {start.p:g}"
-        )
-    return g / task.scale**task.p
 
 
 def _everywhere(g: Tensor, y: Merged) -> Tensor:

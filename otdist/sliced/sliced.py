@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
+from otdist.core.answer import finish
 from otdist.core.arrays import as_tensor
 from otdist.core.certificate import bracket
 from otdist.core.gradient import attach, plan_gradients, root
@@ -235,20 +236,12 @@ class Sliced:
         points = [pair.x.points, pair.y.points]
         forces = partial(_forces, kept, task.p, proof.arcs)
         value = attach(value, points, forces)
-        return OTResult(
-            distance=task.kind.number(task.distance(value)),
-            cost=task.kind.number(task.in_cost_units(value)),
-            p=task.p,
-            lower=proved.lower,
-            upper=proved.upper,
-            solver="sliced",
-            converged=True,
-            message=f"best plan of {len(chosen)} directions",
-            iterations=len(chosen),
-            seconds=time.perf_counter() - started,
-            _potentials=partial(_slice_potentials, task.p, kept, proof.best),
-            _plan=partial(proof.arcs.sparse, task.kind),
-        )
+        return finish(
+            task, value, proved, solver="sliced", message=f"best plan of {len(chosen)} directions",
+            begin=started, iterations=len(chosen),
+            potentials=partial(_slice_potentials, task.p, kept, proof.best),
+            plan=partial(proof.arcs.sparse, task.kind),
+        )  # fmt: skip
 
     def _check(self, task: Task, rtol: float, start: OTResult | None) -> Pair:
         if task.pair is None:
@@ -276,4 +269,4 @@ def _slice_potentials(p: float, pair: Pair, direction: Tensor) -> tuple[Any, Any
     x, y, a, b = samples_of(pair, p)
     f, g = univariate.potentials(x.double() @ direction, y.double() @ direction, p, a, b)
     units = of_pair(pair, p)
-    return pair.kind.array(units.in_cost_units(f)), pair.kind.array(units.in_cost_units(g))
+    return units.potentials(f, g)

@@ -6,11 +6,15 @@ import time
 from functools import partial
 from typing import Any, NoReturn
 
+import torch
 from torch import Tensor
 
 from otdist.core import checks
+from otdist.core.answer import finish
+from otdist.core.arrays import NUMPY
 from otdist.core.certificate import bracket
 from otdist.core.result import OTResult
+from otdist.core.task import Units
 from otdist.streaming.accumulator import Accumulator
 from otdist.streaming.bounds import line_cost
 from otdist.streaming.grid import Grid
@@ -81,21 +85,16 @@ def line_result(x: Grid, y: Grid, p: float, started: float) -> OTResult:
             raise ValueError(f"{name} must have a positive sum of weights: all are zero")
     cost = line_cost(x, y, p)
     proved = bracket(cost.lower, cost.upper, p, cost.scale)
-    distance = cost.value ** (1 / p) * cost.scale
-    distance = min(max(distance, proved.lower), proved.upper)
-    return OTResult(
-        distance=distance,
-        cost=power(distance, p),
-        p=p,
-        lower=proved.lower,
-        upper=proved.upper,
+    value = min(max(cost.value, cost.lower), cost.upper)
+    return finish(
+        Units(p, cost.scale, NUMPY),
+        torch.tensor(value, dtype=torch.float64),
+        proved,
         solver="line, in blocks",
-        converged=True,
         message=described(x, y),
-        iterations=0,
-        seconds=time.perf_counter() - started,
-        _potentials=partial(_not_kept, "potentials"),
-        _plan=partial(_not_kept, "plan"),
+        begin=started,
+        potentials=partial(_not_kept, "potentials"),
+        plan=partial(_not_kept, "plan"),
         details={"cells": (len(x.mass), len(y.mass)), "widths": (x.width, y.width)},
     )
 
