@@ -1,22 +1,26 @@
-"""The edge: numpy arrays, torch tensors or lists come in as tensors and leave as what they were.
+"""The edge: arrays, tensors, lists or data frames come in as tensors and leave as what they were.
 
 Numpy arrays enter without a copy. Lists and integers take the floating type of the arrays beside
-them, float64 when there is none. What cannot be compared safely raises instead of being converted:
-numpy beside torch, float32 beside float64, one device beside another.
+them, float64 when there is none. Data frames are compared column by column of the same name
+(`frames`). What cannot be compared safely raises instead of being converted: numpy beside torch,
+float32 beside float64, one device beside another, numbers that the type would round.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.core import frames
 from otdist.core.large import is_large, refuse
 from otdist.core.modes import refuse_transforms
 
+_WITHOUT_DOUBLE = ("mps", "meta")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -61,6 +65,7 @@ def enter(**arrays: Any) -> tuple[Kind, dict[str, Tensor]]:
         TypeError: an array of strings, objects or complex numbers; numpy mixed with torch.
         ValueError: ragged lists; samples of different floating types or devices.
     """
+    arrays = frames.aligned(arrays)
     tensors = {name: as_tensor(value, name) for name, value in arrays.items()}
     torch_names = [name for name, value in arrays.items() if isinstance(value, Tensor)]
     if torch_names and len(torch_names) < len(arrays):
@@ -76,7 +81,14 @@ def enter(**arrays: Any) -> tuple[Kind, dict[str, Tensor]]:
         raise ValueError(f"samples must be on one device: {listed}")
     work = torch.float64 if dtype == torch.float64 else torch.float32
     kind = Kind(bool(torch_names), dtype, next(iter(devices.values())))
-    return kind, {name: tensor.to(work) for name, tensor in tensors.items()}
+    return kind, {name: _to(tensor, work, name) for name, tensor in tensors.items()}
+
+
+def _to(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    """Raise to the working type; integers only where it does not round them."""
+    if dtype == torch.float32 and not tensor.is_floating_point() and tensor.element_size() > 2:
+        frames.exactly(tensor.cpu().numpy(), str(dtype)[6:], name)
+    return tensor.to(dtype)
 
 
 def as_tensor(value: Any, name: str) -> Tensor:
@@ -84,8 +96,8 @@ def as_tensor(value: Any, name: str) -> Tensor:
 
     Raises:
         TypeError: strings, objects, complex numbers; a dask array, which would be gathered whole;
-            a tensor of forward-mode differentiation or of torch.func.
-        ValueError: ragged lists.
+            a tensor of forward-mode differentiation or of torch.func, or without float64.
+        ValueError: ragged lists, missing values, long doubles with more digits than float64.
     """
     if is_large(value):
         raise refuse(name)
@@ -94,8 +106,19 @@ def as_tensor(value: Any, name: str) -> Tensor:
             raise TypeError(f"{name} must be real: got {value.dtype}")
         if value.layout != torch.strided:
             raise TypeError(f"{name} must be a dense tensor: got layout {value.layout}")
+        if value.device.type in _WITHOUT_DOUBLE:
+            raise TypeError(
+                f"{name} must be on the CPU or on CUDA: got {value.device}, which has no float64; "
+                f"pass {name}.cpu()"
+            )
         refuse_transforms(value, name)
+        if value.dtype == torch.int64:
+            frames.exactly(value.cpu().numpy(), np.float64, name)
         return value
+    if frames.column_names(value) is not None:
+        value = frames.aligned({name: value})[name]
+    elif hasattr(value, "to_numpy"):  # a column of a data frame
+        value = frames.numbers(value, name)
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -103,16 +126,17 @@ def as_tensor(value: Any, name: str) -> Tensor:
     if array.dtype.kind not in "fiub":
         raise TypeError(
             f"{name} must be an array of real numbers: got dtype {array.dtype} "
-            f"from {_kind_name(value)}"
+            f"from {_kind_name(value)}{_stranger(array)}"
         )
     if array.dtype == np.longdouble and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
+        array = frames.exactly(array, np.float64, name)
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise TypeError(f"{name} must not be masked: pass the unmasked rows")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind in "iub":
-        array = array.astype(np.float64 if array.dtype.itemsize > 4 else np.int64)
+        whole = array.dtype.itemsize > 4
+        array = frames.exactly(array, np.float64, name) if whole else array.astype(np.int64)
     if any(stride < 0 for stride in array.strides) or not array.flags.writeable:
         array = array.copy() if array.nbytes < _COPY or array.flags.writeable else array
     if not array.flags.writeable:
@@ -147,6 +171,14 @@ def _common(arrays: dict[str, Any], tensors: dict[str, Tensor]) -> torch.dtype:
         listed = ", ".join(f"{name} is {str(dtype)[6:]}" for name, dtype in typed.items())
         raise ValueError(f"samples must have one floating type: {listed}; convert one of them")
     return next(iter(typed.values()), torch.float64)
+
+
+def _stranger(array: np.ndarray) -> str:
+    """Which entry of an array of objects is no number, in words."""
+    for place, entry in enumerate(array.ravel()):
+        if not isinstance(entry, Real):
+            return f", which holds {entry!r} (entry {place})"
+    return ""
 
 
 def _kind_name(value: Any) -> str:

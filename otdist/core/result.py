@@ -119,7 +119,8 @@ class OTResult:
     Attributes:
         distance: W_p of the best feasible plan found, in the units of x; exact when the bracket
             is closed. A float, or a 0-d tensor for torch input.
-        cost: W_p^p; `inf` where it overflows although the distance does not.
+        cost: W_p^p; `inf` where the type of x cannot hold it although it holds the distance (above
+            65,504 in float16).
         p: Exponent.
         lower: Certified: the exact W_p is not below it.
         upper: Certified: the exact W_p is not above it; `distance` up to rounding slack.

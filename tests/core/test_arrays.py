@@ -87,3 +87,47 @@ def test_refusals_name_the_argument(arrays: dict, error: type[Exception], text: 
 def test_devices_may_not_differ() -> None:
     with pytest.raises(ValueError, match="one device"):
         enter(x=torch.ones(2), y=torch.ones(2, device="cuda"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([2**53 + 1]),
+        np.array([2**64 - 1], dtype=np.uint64),
+        [2**53 + 1],
+        torch.tensor([2**53 + 1]),
+        torch.tensor([2**63 - 1]),
+    ],
+)
+def test_integers_that_would_be_rounded_are_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"x must hold integers .* up to 2\*\*53: got .* subtract"):
+        enter(x=value)
+
+
+def test_large_integers_that_float64_holds_enter() -> None:
+    for value in ([2**60, -(2**62)], torch.tensor([2**60]), np.array([2**63], dtype=np.uint64)):
+        _, tensors = enter(x=value)
+        assert [int(v) for v in tensors["x"]] == [int(v) for v in value]
+
+
+def test_integers_beside_float32_are_not_rounded() -> None:
+    with pytest.raises(ValueError, match=r"y must hold integers that float32 does not round"):
+        enter(x=np.ones(1, dtype=np.float32), y=np.array([2**24 + 1], dtype=np.int32))
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant <= 52, reason="no type longer than float64")
+def test_long_doubles_that_would_be_rounded_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"x must fit float64, which rounds the (longdouble|float128)"
+    ):
+        enter(x=np.array([1, 2**53 + 1], dtype=np.longdouble))
+
+
+def test_what_is_no_number_in_an_array_of_objects_is_named() -> None:
+    with pytest.raises(TypeError, match=r"dtype object from a list, which holds None \(entry 1\)"):
+        enter(x=[1.0, None])
+
+
+def test_devices_without_float64_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"x must be on the CPU or on CUDA: got meta, .*x.cpu\(\)"):
+        enter(x=torch.ones(2, device="meta"))
