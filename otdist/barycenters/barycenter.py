@@ -112,11 +112,11 @@ def barycenter(
     if not found.converged:
         warnings.warn(found.message, ConvergenceWarning, stacklevel=3)
 
-    def leave(values: Any) -> Any:
-        return None if values is None else kind.array(torch.as_tensor(values, device=kind.device))
+    def leave(values: np.ndarray | None) -> Any:
+        return None if values is None else kind.array(torch.from_numpy(values).to(kind.device))
 
-    points = np.asarray(found.points) + problem.centre
-    mean = None if found.mean is None else np.asarray(found.mean) + problem.centre
+    points = found.points + problem.centre
+    mean = None if found.mean is None else found.mean + problem.centre
     return replace(
         found,
         points=leave(points[:, 0] if flat else points),

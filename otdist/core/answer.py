@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from otdist.core.certificate import DualBound, bracket, lower_from_potentials, upper_from_plan
+from otdist.core.certificate import bracket, lower_from_potentials, upper_from_plan
 from otdist.core.gradient import attach, plan_gradients
 from otdist.core.result import Arcs, Bracket, OTResult
 from otdist.core.task import Task, Units
@@ -23,13 +23,15 @@ class Proof:
 
     Attributes:
         arcs: The plan.
-        dual: The potentials and their bound.
+        f: Potential of the sources, shape (n,), float64, feasible together with
+        g: the potential of the targets, shape (m,).
         cost: Cost of the plan, in scaled units.
         bracket: On W_p, in the caller's units.
     """
 
     arcs: Arcs
-    dual: DualBound
+    f: Tensor
+    g: Tensor
     cost: float
     bracket: Bracket
 
@@ -38,7 +40,7 @@ def prove(task: Task, arcs: Arcs, g: Tensor) -> Proof:
     """The bracket that a plan and a potential of the targets give, recomputed from the points."""
     dual = lower_from_potentials(task.cost, task.a, task.b, g=g)
     cost, upper = upper_from_plan(task.cost, task.a, task.b, arcs)
-    return Proof(arcs, dual, cost, bracket(dual.cost, upper, task.p, task.scale))
+    return Proof(arcs, dual.f, dual.g, cost, bracket(dual.cost, upper, task.p, task.scale))
 
 
 def answer(
@@ -52,25 +54,28 @@ def answer(
     iterations: int = 0,
 ) -> OTResult:
     """The result of a task with a sparse plan, with the envelope gradient if one is asked for."""
-    later = task.detached()
-    value = torch.tensor(proof.cost, dtype=torch.float64, device=task.a.device)
+    cost, kept = proof.cost, task
+    if task.needs_gradient:
+        kept = task.detached()
+        value = torch.tensor(cost, dtype=torch.float64, device=task.a.device)
+        cost = attach(value, _inputs(task), partial(_gradients, kept, proof))
     return finish(
         task,
-        attach(value, _inputs(task), partial(_gradients, later, proof)),
+        cost,
         proof.bracket,
         solver=solver,
         message=message,
         begin=begin,
         converged=converged,
         iterations=iterations,
-        potentials=partial(later.potentials, proof.dual.f, proof.dual.g),
+        potentials=partial(kept.potentials, proof.f, proof.g),
         plan=partial(proof.arcs.sparse, task.kind),
     )
 
 
 def finish(
     units: Units,
-    cost: Tensor,
+    cost: Tensor | float,
     bracket: Bracket,
     *,
     solver: str,
@@ -86,7 +91,7 @@ def finish(
 
     Args:
         units: The task, or its units alone.
-        cost: Cost of the best plan in scaled units, 0-d, with its graph where it has one.
+        cost: Cost of the best plan in scaled units; 0-d with a graph where it has one.
         bracket: On W_p, in the caller's units.
         solver: Name of the method.
         message: One sentence on how it ended.
@@ -124,7 +129,7 @@ def _inputs(task: Task) -> list[Tensor]:
 
 def _gradients(task: Task, proof: Proof) -> Sequence[Tensor]:
     """The envelope theorem: the plan for the cost, centred potentials for the weights."""
-    f, g = proof.dual.f, proof.dual.g
+    f, g = proof.f, proof.g
     weights = [f - task.a @ f, g - task.b @ g]
     if task.pair is not None:
         x, y = task.pair.x.points.double(), task.pair.y.points.double()

@@ -38,9 +38,13 @@ class Kind:
     dtype: torch.dtype
     device: torch.device
 
-    def number(self, value: Tensor) -> float | Tensor:
+    def number(self, value: Tensor | float) -> float | Tensor:
         """A 0-d tensor of the caller's type with its graph, or a Python float."""
-        return value.to(self.dtype) if self.torch else float(value)
+        if not self.torch:
+            return float(value)
+        if isinstance(value, float):
+            return torch.tensor(value, dtype=self.dtype, device=self.device)
+        return value.to(self.dtype)
 
     def array(self, value: Tensor) -> np.ndarray | Tensor:
         """A tensor of the caller's floating type, or a numpy array of it."""

@@ -209,14 +209,12 @@ def names(name: str, value: Any, allowed: Iterable[str] | None = None) -> list[s
     Traceback (most recent call last):
     ValueError: metrics must be among w1, w2: got 'w3'
     """
-    found: Any = [value] if isinstance(value, str) else value
+    found = [value] if isinstance(value, str) else value
     if getattr(found, "ndim", 0) == 1 and hasattr(found, "tolist"):
         found = found.tolist()
     known = None if allowed is None else tuple(allowed)
     what = "text or a sequence of texts" if known is None else f"among {', '.join(known)}"
-    entries: list[Any] = (
-        list(found) if isinstance(found, list | tuple | set | frozenset) else [None]
-    )
+    entries = list(found) if isinstance(found, list | tuple | set | frozenset) else [None]
     if not all(isinstance(entry, str) for entry in entries):
         raise TypeError(f"{name} must be {what}: got {shown(value)}")
     unknown = [entry for entry in entries if known is not None and entry not in known]

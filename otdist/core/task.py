@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -37,15 +37,27 @@ class Units:
     scale: float
     kind: Kind
 
-    def distance(self, cost: Tensor) -> Tensor:
+    @overload
+    def distance(self, cost: float) -> float: ...
+    @overload
+    def distance(self, cost: Tensor) -> Tensor: ...
+    def distance(self, cost: Tensor | float) -> Tensor | float:
         """W_p in the caller's units from a cost in scaled units; gradient 0 at 0."""
+        if isinstance(cost, float):
+            return max(cost, 0.0) ** (1 / self.p) * self.scale
         return root(cost, self.p) * self.scale
 
-    def in_cost_units(self, values: Tensor) -> Tensor:
+    @overload
+    def in_cost_units(self, values: float) -> float: ...
+    @overload
+    def in_cost_units(self, values: Tensor) -> Tensor: ...
+    def in_cost_units(self, values: Tensor | float) -> Tensor | float:
         """Costs or potentials in the caller's units; inf only where the value itself overflows."""
         factor = _power(self.scale, self.p)
         if math.isfinite(factor) and factor > 0:
             return values * factor
+        if isinstance(values, float):
+            return _power(self.distance(values), self.p)
         return values.sign() * (root(values.abs(), self.p) * self.scale) ** self.p
 
     def in_scaled_units(self, values: Tensor) -> Tensor:
@@ -113,6 +125,17 @@ class Task(Units):
         whole = None if self.whole is None else self.whole.detached()
         a, b = self.a.detach(), self.b.detach()
         return replace(self, a=a, b=b, pair=pair, matrix=matrix, whole=whole)
+
+    def in_units_of(self, unit: float) -> Task:
+        """The same task with costs in units of unit^p; points round by their last digit."""
+        if unit == 1:
+            return self
+        pair = self.pair
+        if pair is not None:
+            x, y = (replace(s, points=s.points / unit) for s in (pair.x, pair.y))
+            pair = replace(pair, x=x, y=y, scale=pair.scale * unit)
+        matrix = None if self.matrix is None else self.matrix / unit
+        return replace(self, scale=self.scale * unit, pair=pair, matrix=matrix)
 
     def potential(self, start: OTResult) -> Tensor:
         """The potential g of an earlier result, in scaled units.

@@ -14,49 +14,39 @@ import math
 import os
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.answer import answer, prove
+from otdist.core.answer import Proof, answer, prove
 from otdist.core.certificate import UNIT, bracket
 from otdist.core.measure import Pair
+from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.progress import progress
-from otdist.core.result import Arcs, Bracket, ConvergenceWarning, OTResult
+from otdist.core.result import Arcs, ConvergenceWarning, OTResult
 from otdist.core.task import Task
-from otdist.exact import column_generation, network_simplex
+from otdist.exact import column_generation, dense, matrix, network_simplex
 from otdist.line import univariate
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
 
 POINT_BYTES = 16_000
 """Memory of column generation per point of both samples, as measured at 50,000 + 50,000."""
 
-DENSE_PAIRS = 1200 * 1200
-"""Up to so many pairs the full matrix is at hand when column generation is slow."""
-
-TRIED_PAIRS = 300 * 300
-"""Up to so many pairs the full matrix is always faster. Between the two, most problems end within
-a few rounds of column generation, in 60% of its time (500² pairs) or a third (1,000²). Where much
-mass finds no way, as between clusters, the matrix takes over after one round: twice its time."""
-
-_TRIED_ROUNDS, _TRIED_LOSS = 6, 0.03
-
-_AGREED, _SMALL_SHARE = 1e-6, 1e-3
-"""Relative gap of a bracket that counts as closed, and the share of the diameter up to which a
-distance cannot be told so well, since costs are rounded at the size of the largest."""
+MATRIX_PAIRS = 1200 * 1200
+"""Up to so many pairs all costs are kept; above, column generation finds those that matter."""
 
 
 @dataclass(frozen=True)
 class Exact:
     """Exact optimal transport, proved by its dual.
 
-    Closed form on the line; otherwise the network simplex, on the full matrix when that is small
-    and by column generation without a matrix above (`columns`); in between by column generation
-    with the matrix to fall back on. The options, `rtol` and `start` speak to column generation: the
-    others end within a fraction of a second, exact, and need none of them.
+    Closed form on the line; otherwise a linear programme, on the full matrix of costs up to 1.44
+    million pairs (`matrix`), and by column generation without a matrix above. The options, `rtol`
+    and `start` speak to the latter: the others end within a fraction of a second, exact, and need
+    none of them.
 
     Attributes:
         max_seconds: Stop after this time with the best bracket so far, `converged=False` and a
@@ -70,6 +60,7 @@ class Exact:
 
     max_seconds: float | None = None
     progress: bool = False
+    _matrix_pairs: int = field(default=MATRIX_PAIRS, repr=False)
 
     def __post_init__(self) -> None:
         checks.settle(
@@ -90,37 +81,33 @@ class Exact:
         begin = time.perf_counter()
         if task.pair is not None and task.cost.dimension == 1:
             return _on_the_line(task, task.pair, begin)
-        network_simplex.load()
-        begin = time.perf_counter()
+        n, m = task.cost.shape
+        g = None if start is None else task.potential(start)
+        if n * m <= min(matrix.ALL_PAIRS, self._matrix_pairs):  # merging equal points does not pay
+            return _on_matrix(task, None, g)
         x, y = (
             merge(points, weights.detach())
             for points, weights in zip(coincident(task.cost), (task.a, task.b), strict=True)
         )
-        if len(x.first) * len(y.first) <= min(TRIED_PAIRS, DENSE_PAIRS):
-            return _dense(task, x, y, begin)
-        return self._columns(task, x, y, rtol, start, begin)
+        g = None if g is None else g[y.first]
+        if len(x.first) * len(y.first) <= self._matrix_pairs:
+            return _on_matrix(task, (x, y), g)
+        network_simplex.load()
+        return self._columns(task, x, y, rtol, g)
 
-    def _columns(
-        self, task: Task, x: Merged, y: Merged, rtol: float, start: OTResult | None, begin: float
-    ) -> OTResult:
+    def _columns(self, task: Task, x: Merged, y: Merged, rtol: float, g: Tensor | None) -> OTResult:
         """Column generation between merged points."""
-        n, m = len(x.first), len(y.first)
-        _check_memory(n, m)
-        tried = n * m <= DENSE_PAIRS
-        g = None if start is None else task.potential(start)[y.first]
+        begin = time.perf_counter()
+        _check_memory(len(x.first), len(y.first))
         with progress("exact transport", quiet=not self.progress) as say:
             limits = column_generation.Limits(
                 rtol=math.expm1(min(task.p * math.log1p(rtol), 700.0)),
                 deadline=math.inf if self.max_seconds is None else begin + self.max_seconds,
-                rounds=_TRIED_ROUNDS if tried else column_generation.ROUNDS,
-                lost=_TRIED_LOSS if tried else math.inf,
                 report=say,
             )
             found = column_generation.solve(
                 restrict(task.cost, x, y), x.weights, y.weights, limits, g
             )
-        if tried and found.exhausted:
-            return _dense(task, x, y, begin, found.g)
         a, b = task.a.detach(), task.b.detach()
         proof = prove(task, deal(found.arcs, x, a, y, b), _everywhere(found.g, y))
         converged = found.optimal or (rtol > 0 and proof.bracket.proves(rtol))
@@ -132,8 +119,60 @@ class Exact:
         )  # fmt: skip
 
 
+def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | None) -> OTResult:
+    """By way of the full matrix, between merged points where points were merged."""
+    cost, a, b = task.cost.to(torch.float64), task.a.detach(), task.b.detach()
+    mass_a, mass_b = a, b
+    if merged is not None:
+        cost = restrict(cost, *merged)
+        mass_a, mass_b = merged[0].weights, merged[1].weights
+    if cost.device.type != "cpu":
+        cost, mass_a, mass_b = _on_cpu(cost), mass_a.cpu(), mass_b.cpu()
+    mass_a, mass_b = mass_a.numpy(), mass_b.numpy()
+    uniform = matrix.are_uniform(mass_a, mass_b)
+    if not uniform:
+        network_simplex.load()
+    begin = time.perf_counter()
+    start = None if g is None else g.cpu().numpy()
+    found = dense.solve(cost, mass_a, mass_b, uniform, task.scale, start)
+    proof = _original(found, task, merged)
+    message = "exact: optimal plan and dual agree"
+    agree = found.closed or dense.is_rounding(found.bracket.upper, cost, task.scale)
+    if not agree:
+        message = (
+            f"costs at p = {task.p:g} span more than the digits of float64: the bracket is what "
+            "was proved"
+        )
+        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+    return answer(
+        task.in_units_of(found.unit), proof, solver="exact", message=message, begin=begin,
+        converged=agree,
+    )  # fmt: skip
+
+
+def _original(found: dense.Evidence, task: Task, merged: tuple[Merged, Merged] | None) -> Proof:
+    """The evidence for the points as they were before they were merged, on their device."""
+    device = task.a.device
+    rows, cols, mass = (
+        torch.from_numpy(z).to(device) for z in (found.rows, found.cols, found.mass)
+    )
+    f, g = (torch.from_numpy(z).to(device) for z in (found.f, found.g))
+    arcs = Arcs(rows, cols, mass, (len(f), len(g)))
+    if merged is not None:
+        x, y = merged
+        arcs = deal(arcs, x, task.a.detach(), y, task.b.detach())
+        f, g = _everywhere(f, x), _everywhere(g, y)
+    return Proof(arcs, f, g, found.cost, found.bracket)
+
+
+def _on_cpu(cost: Cost) -> Cost:
+    if isinstance(cost, PointCost):
+        return PointCost(cost.x.cpu(), cost.y.cpu(), cost.p)
+    return MatrixCost(cost.dense().cpu())
+
+
 def _everywhere(g: Tensor, y: Merged) -> Tensor:
-    """The potential of merged targets at all original targets; −inf where there is no mass."""
+    """A potential of merged points at all original points; −inf where there is no mass."""
     return torch.where(y.group >= 0, g[y.group.clamp(min=0)], -math.inf)
 
 
@@ -178,44 +217,6 @@ def _line_potentials(task: Task, x: Tensor, y: Tensor, a: Tensor | None, b: Tens
 
 def _line_plan(task: Task, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None):
     return univariate.plan(x, y, a, b).sparse(task.kind)
-
-
-def _dense(task: Task, x: Merged, y: Merged, begin: float, start: Tensor | None = None) -> OTResult:
-    """The full linear programme on the matrix between merged points.
-
-    A potential `start` of the targets enters as reduced costs: the simplex picks the cheapest arcs
-    first, and ends in two thirds of the time where the potential is good (500 points).
-    """
-    cost = restrict(task.cost, x, y).to(torch.float64)
-    matrix = cost.dense().contiguous()
-    if start is not None:
-        matrix -= start
-        matrix -= matrix.amin(1, keepdim=True)
-    flow = network_simplex.solve_dense(
-        x.weights.cpu().numpy(), y.weights.cpu().numpy(), matrix.cpu().numpy()
-    )
-    rows, cols, mass, g = (
-        torch.from_numpy(part).to(task.a.device)
-        for part in (flow.rows, flow.cols, flow.mass, flow.g)
-    )
-    g = g if start is None else g + start
-    a, b = task.a.detach(), task.b.detach()
-    arcs = deal(Arcs(rows, cols, mass, cost.shape), x, a, y, b)
-    proof = prove(task, arcs, _everywhere(g, y))
-    message, agree = "exact: optimal plan and dual agree", _agree(task, proof.bracket)
-    if not agree:
-        message = (
-            f"costs at p = {task.p:g} span more than the digits of float64: the bracket is what "
-            "was proved"
-        )
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
-    return answer(task, proof, solver="exact", message=message, begin=begin, converged=agree)
-
-
-def _agree(task: Task, proved: Bracket) -> bool:
-    """Whether a bracket is as narrow as rounding allows, of a distance of some size."""
-    small = proved.upper <= _SMALL_SHARE * task.scale * task.cost.largest ** (1 / task.p)
-    return small or proved.proves(_AGREED)
 
 
 def _check_memory(n: int, m: int) -> None:

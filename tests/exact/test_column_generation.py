@@ -7,13 +7,13 @@ import numpy as np
 import ot
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import otdist
 from otdist.core.point_cost import MatrixCost, PointCost
 from otdist.core.result import Arcs, ConvergenceWarning
-from otdist.exact import boxed, column_generation, exact
+from otdist.exact import boxed, column_generation
 from otdist.exact.pricing import Pricer
 from otdist.line.merge import deal, merge
 
@@ -21,10 +21,10 @@ COST_RTOL = 1e-9  # of the cost, or of 1e-12 of the largest pair where the cost 
 MARGINAL_ATOL = 1e-12
 
 
-@pytest.fixture(autouse=True)
-def no_dense(monkeypatch):
-    """Everything here goes through column generation, whatever its size."""
-    monkeypatch.setattr(exact, "DENSE_PAIRS", 0)
+def wasserstein(x, y, *, max_seconds=None, pairs=0, **options):
+    """By column generation, whatever the size."""
+    solver = otdist.Exact(max_seconds, _matrix_pairs=pairs)
+    return otdist.wasserstein(x, y, solver=solver, **options)
 
 
 def clouds(kind, n, m, d, rng):
@@ -69,12 +69,7 @@ def check(result, x, y, a, b, p):
     assert result.lower <= result.distance <= result.upper
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    derandomize=True,
-)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     n=st.integers(1, 60),
     m=st.integers(1, 60),
@@ -88,7 +83,7 @@ def test_equals_the_dense_simplex(n, m, d, p, points, masses, seed):
     rng = np.random.default_rng(seed)
     x, y = clouds(points, n, m, d, rng)
     a, b = weights(masses, n, rng), weights(masses, m, rng)
-    check(otdist.wasserstein(x, y, a=a, b=b, p=p), x, y, a, b, p)
+    check(wasserstein(x, y, a=a, b=b, p=p), x, y, a, b, p)
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0])
@@ -98,7 +93,7 @@ def test_several_rounds_end_at_the_optimum(p, d, monkeypatch):
     rng = np.random.default_rng(0)
     x, y = clouds("normal", 400, 300, d, rng)
     a, b = weights("random", 400, rng), weights("uniform", 300, rng)
-    result = otdist.wasserstein(x, y, a=a, b=b, p=p)
+    result = wasserstein(x, y, a=a, b=b, p=p)
     assert result.iterations > 1
     check(result, x, y, a, b, p)
 
@@ -106,7 +101,7 @@ def test_several_rounds_end_at_the_optimum(p, d, monkeypatch):
 def test_a_given_matrix():
     rng = np.random.default_rng(1)
     cost = rng.random((150, 120))
-    result = otdist.transport(cost)
+    result = otdist.transport(cost, solver=otdist.Exact(_matrix_pairs=0))
     a, b = np.full(150, 1 / 150), np.full(120, 1 / 120)
     assert result.cost == pytest.approx(ot.emd2(a, b, cost, numItermax=10**7), rel=COST_RTOL)
     assert result.upper - result.lower <= 1e-9
@@ -115,7 +110,7 @@ def test_a_given_matrix():
 @pytest.mark.parametrize("n", [64, 1000])
 def test_identical_samples_cost_nothing(n):
     x = np.random.default_rng(2).normal(size=(n, 3))
-    result = otdist.wasserstein(x, x[::-1], p=2)
+    result = wasserstein(x, x[::-1], p=2)
     assert result.distance == 0
     assert result.lower == 0
 
@@ -123,19 +118,18 @@ def test_identical_samples_cost_nothing(n):
 def test_a_translation_is_exact_beside_its_size():
     x = np.random.default_rng(3).normal(size=(500, 5))
     shift = np.full(5, 2.0**-12)
-    result = otdist.wasserstein(x, x + shift, p=2)
+    result = wasserstein(x, x + shift, p=2)
     assert result.distance == pytest.approx(np.linalg.norm(shift), rel=1e-8)
     assert result.lower == pytest.approx(result.upper, rel=1e-6)
 
 
-def test_gradient_is_that_of_the_dense_simplex(monkeypatch):
-    rng = np.random.default_rng(4)
+def test_gradient_is_that_of_the_full_matrix():
     grads = []
     for pairs in (0, 10**9):
-        monkeypatch.setattr(exact, "DENSE_PAIRS", pairs)
         rng = np.random.default_rng(4)
         x = torch.tensor(rng.normal(size=(40, 3)), requires_grad=True)
-        otdist.wasserstein(x, torch.tensor(rng.normal(size=(30, 3))), p=2).cost.backward()
+        y = torch.tensor(rng.normal(size=(30, 3)))
+        wasserstein(x, y, p=2, pairs=pairs).cost.backward()
         grads.append(x.grad)
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-12)
 
@@ -144,7 +138,7 @@ def test_rtol_stops_early_with_a_proof(monkeypatch):
     monkeypatch.setattr(column_generation, "_NEAREST", 2)
     rng = np.random.default_rng(5)
     x, y = clouds("normal", 600, 600, 2, rng)
-    full, early = (otdist.wasserstein(x, y, p=2, rtol=rtol) for rtol in (0.0, 0.05))
+    full, early = (wasserstein(x, y, p=2, rtol=rtol) for rtol in (0.0, 0.05))
     assert early.iterations < full.iterations
     assert early.converged
     assert early.upper - early.lower <= 0.05 * early.lower
@@ -157,8 +151,8 @@ def test_max_seconds_returns_the_bracket_so_far(monkeypatch):
     rng = np.random.default_rng(6)
     x, y = clouds("normal", 500, 500, 2, rng)
     with pytest.warns(ConvergenceWarning, match="max_seconds"):
-        stopped = otdist.wasserstein(x, y, solver=otdist.Exact(max_seconds=1e-6))
-    truth = otdist.wasserstein(x, y).distance
+        stopped = wasserstein(x, y, max_seconds=1e-6)
+    truth = wasserstein(x, y).distance
     assert not stopped.converged
     assert stopped.gap > 0
     assert stopped.lower <= truth <= stopped.upper
@@ -168,7 +162,7 @@ def test_max_seconds_returns_the_bracket_so_far(monkeypatch):
 def test_an_interrupt_returns_the_bracket_so_far(when, monkeypatch):
     rng = np.random.default_rng(7)
     x, y = clouds("normal", 300, 200, 3, rng)
-    truth = otdist.wasserstein(x, y).distance
+    truth = wasserstein(x, y).distance
 
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
@@ -180,7 +174,7 @@ def test_an_interrupt_returns_the_bracket_so_far(when, monkeypatch):
     }[when]
     monkeypatch.setattr(*where, interrupt)
     with pytest.warns(ConvergenceWarning, match="interrupted"):
-        result = otdist.wasserstein(x, y)
+        result = wasserstein(x, y)
     assert not result.converged
     assert result.lower <= truth <= result.upper
     assert np.asarray(result.plan.sum()) == pytest.approx(1.0)
@@ -189,23 +183,22 @@ def test_an_interrupt_returns_the_bracket_so_far(when, monkeypatch):
 def test_a_start_saves_the_entropic_steps_and_changes_nothing(monkeypatch):
     rng = np.random.default_rng(8)
     x, y = clouds("normal", 300, 300, 5, rng)
-    first = otdist.wasserstein(x, y, p=2)
+    first = wasserstein(x, y, p=2)
     moved = x + 1e-3 * rng.normal(size=x.shape)
-    cold = otdist.wasserstein(moved, y, p=2)
+    cold = wasserstein(moved, y, p=2)
 
     def unwanted(*args):
         raise AssertionError("a start replaces the entropic potential")
 
     monkeypatch.setattr(column_generation, "entropic_start", unwanted)
-    warm = otdist.wasserstein(moved, y, p=2, start=first)
+    warm = wasserstein(moved, y, p=2, start=first)
     assert warm.cost == pytest.approx(cold.cost, rel=COST_RTOL)
 
 
 @pytest.mark.parametrize("pairs", [0, 10**9])
-def test_a_single_target(pairs, monkeypatch):
-    monkeypatch.setattr(exact, "DENSE_PAIRS", pairs)
+def test_a_single_target(pairs):
     x = np.random.default_rng(12).normal(size=(50, 3))
-    result = otdist.wasserstein(x, np.zeros((1, 3)))
+    result = wasserstein(x, np.zeros((1, 3)), pairs=pairs)
     assert result.distance == pytest.approx(np.linalg.norm(x, axis=1).mean(), rel=1e-12)
 
 
@@ -297,6 +290,6 @@ def test_integer_data_and_lattices_end_fast():
     begin = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = otdist.wasserstein(side, side + np.array([3.0, 0.0]), p=1)
+        result = wasserstein(side, side + np.array([3.0, 0.0]), p=1)
     assert result.distance == pytest.approx(3.0, rel=1e-12)
     assert time.perf_counter() - begin < 60

@@ -83,7 +83,7 @@ def test_arcs_that_cannot_carry_the_flow_raise():
 
 FIRST_CALL = """
 import random, sys, warnings
-import numpy as np, otdist, scipy.sparse, torch
+import numpy as np, otdist.exact.exact
 before = random.getstate(), np.random.get_state()[1].tolist(), list(warnings.filters)
 x = np.random.default_rng(0).normal(size=(40, 3))
 otdist.wasserstein(x, x + 1, a=np.arange(1, 41) / 820)

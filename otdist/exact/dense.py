@@ -1,0 +1,251 @@
+r"""Exact transport by way of the full matrix: costs, solver, proof; in smaller units if need be.
+
+Costs are relative to a unit of distance t: c_ij = (‖x_i − y_j‖ / t)^p, at first about the size of
+the samples. Where W_p is so small beside them that float64 cannot tell small costs apart (a large
+p, or points that nearly coincide), the bracket stays open. Then the problem is solved again with
+the size of W_p, as the best plan so far has it, for t, and with costs cut off at a cap. Potentials
+that are feasible for these lower costs are feasible; the plan is paid for in full.
+
+The bracket is evaluated from the points. Distances by direct differences are off by (d/2 + 5) units
+u = 2⁻⁵³ of themselves, which moves W_p by no more; costs by a matrix product carry a bound on their
+error. What follows is two c-transforms and one sum over the plan, as in `certificate`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse
+import torch
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
+
+from otdist.core.certificate import UNIT, between, bracket
+from otdist.core.cost import Cost
+from otdist.core.point_cost import PointCost
+from otdist.core.result import Bracket
+from otdist.exact import matrix
+from otdist.exact.network_simplex import Flow
+
+AGREED = 1e-6
+"""Relative width of a bracket that counts as closed."""
+
+_DIRECT = 2**18  # numbers in all differences, up to which they cost no more than a matrix product
+_DIRECT_DIMENSION = 12  # and coordinates, up to which they never do
+_LOW_POWER = 4.0  # above, the error of a matrix product drowns small costs
+_CHANGES = 40  # of the unit, at most: each follows a better plan or a better bound
+_SEEN = 10  # bits by which costs may differ and be seen well beside one another
+_CAP = 2.0**40  # of costs in units of t^p
+_PROGRESS = 1e-9  # relative, of an end of the bracket
+_ROUNDED = 2.0**-46  # mass that the rounding of weights may move across the samples
+_NORMAL = 2.0**-1022  # the least number that carries all its digits
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found.
+
+    Attributes:
+        rows: Sources of the plan, shape (k,).
+        cols: Their targets.
+        mass: What moves between them.
+        f: Potential of the sources, shape (n,), feasible together with
+        g: the potential of the targets, shape (m,); both in units of t^p.
+        cost: Cost of the plan, in units of t^p.
+        unit: t, in scaled units.
+        bracket: On W_p, in the caller's units.
+    """
+
+    rows: np.ndarray
+    cols: np.ndarray
+    mass: np.ndarray
+    f: np.ndarray
+    g: np.ndarray
+    cost: float
+    unit: float
+    bracket: Bracket
+
+    @property
+    def closed(self) -> bool:
+        """Whether the bracket proves the cost."""
+        return self.bracket.proves(AGREED)
+
+
+def solve(
+    cost: Cost,
+    a: np.ndarray,
+    b: np.ndarray,
+    uniform: bool,
+    scale: float,
+    start: np.ndarray | None = None,
+) -> Evidence:
+    """An optimal plan and potentials, with what they prove.
+
+    Args:
+        cost: Shape (n, m), float64, on the CPU.
+        a: Weights of the sources, shape (n,), positive, of sum one.
+        b: Weights of the targets, shape (m,), likewise.
+        uniform: What `matrix.are_uniform` says.
+        scale: Distances in the caller's units are so many times larger.
+        start: A potential of the targets near an optimal one, shape (m,).
+    """
+    problem = _Problem(cost, a, b, uniform, scale)
+    values, error, unit = _costs(cost)
+    flow = problem.solve(values, start if unit == 1 else None)
+    paid = values[flow.rows, flow.cols]
+    if error > 0:
+        paid = cost.pairs(torch.from_numpy(flow.rows), torch.from_numpy(flow.cols)).numpy()
+    best = problem.prove(values, flow, paid, unit, float(values.max()), error)
+    return best if best.closed else _in_smaller_units(problem, best)
+
+
+def _costs(cost: Cost) -> tuple[np.ndarray, float, float]:
+    """Costs, a bound on their error beyond the rounding of distances, and their unit."""
+    if not isinstance(cost, PointCost):
+        return cost.dense().numpy(), 0.0, 1.0
+    x, y, p = cost.x.numpy(), cost.y.numpy(), cost.p
+    d = cost.dimension
+    if d > _DIRECT_DIMENSION and p <= _LOW_POWER and len(x) * len(y) * d > _DIRECT:
+        return cost.dense().numpy(), cost.slack, 1.0
+    if p == 2:
+        return cdist(x, y, "sqeuclidean"), 0.0, 1.0
+    distances = cdist(x, y)
+    unit = 1.0 if p <= _LOW_POWER else float(distances.max()) or 1.0
+    return (distances if p == 1 else (distances / unit) ** p), 0.0, unit
+
+
+def _in_smaller_units(problem: _Problem, best: Evidence) -> Evidence:
+    """Solve again in units of the distance so far, until the bracket is closed or stays as it is.
+
+    Where the ends are too far apart for float64 to see both, the unit lies between them: either the
+    new plan is better, or no plan is.
+    """
+    cost, p = problem.cost, problem.cost.p
+    if isinstance(cost, PointCost):
+        distances = cdist(cost.x.numpy(), cost.y.numpy())
+    else:
+        distances = cost.dense().numpy()
+    for step in range(_CHANGES):
+        used = distances[best.rows, best.cols]
+        unit = float((used * best.mass ** (1 / p)).max())  # W_p up to the root of the arcs
+        if best.closed or unit == 0:
+            break
+        old = best.bracket
+        if step > 0 and p * math.log2(old.upper / max(old.lower, _NORMAL)) > _SEEN:
+            unit = (old.lower / problem.scale + unit) / 2
+        with np.errstate(over="ignore", under="ignore"):
+            cap = min(max(2.0**_SEEN, 16 * (used.max() / unit) ** p), _CAP)
+            values = np.minimum(distances / unit, cap ** (1 / p)) ** p
+            flow = problem.solve(values)
+            paid = (distances[flow.rows, flow.cols] / unit) ** p
+            found = problem.prove(values, flow, paid, unit, float((distances.max() / unit) ** p))
+        new = found.bracket
+        ends = between(max(old.lower, new.lower), min(old.upper, new.upper))
+        kept = found if new.upper <= old.upper else best
+        best = replace(kept, bracket=ends)
+        if ends.upper > (1 - _PROGRESS) * old.upper and ends.lower < (1 + _PROGRESS) * old.lower:
+            break
+    return _restated(best, distances[best.rows, best.cols], p)
+
+
+def _restated(found: Evidence, used: np.ndarray, p: float) -> Evidence:
+    """The same plan in a unit in which its cost is a number; with potentials that need no unit."""
+    unit = float((used * found.mass ** (1 / p)).max())
+    if 0 < found.cost < math.inf or unit == 0:
+        return found
+    cost = float((used / unit) ** p @ found.mass)
+    return replace(found, f=np.zeros_like(found.f), g=np.zeros_like(found.g), cost=cost, unit=unit)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What does not change with the unit; arguments of `solve`."""
+
+    cost: Cost
+    a: np.ndarray
+    b: np.ndarray
+    uniform: bool
+    scale: float
+
+    def solve(self, values: np.ndarray, start: np.ndarray | None = None) -> Flow:
+        """A plan and a potential for costs in any unit."""
+        cost, a, b = self.cost, self.a, self.b
+        flat = isinstance(cost, PointCost) and cost.dimension <= 2 and cost.p < 2
+        if not self.uniform:
+            b = b * (a.sum() / b.sum())  # the simplex asks for equal sums
+        return matrix.solve(values, a, b, uniform=self.uniform, flat=flat, start=start)
+
+    def prove(
+        self, values: np.ndarray, flow: Flow, paid: np.ndarray, unit: float, largest: float,
+        error: float = 0.0,
+    ) -> Evidence:  # fmt: skip
+        """The bracket that a plan and a potential of the targets prove.
+
+        Args:
+            values: Costs in units of `unit`, at most the true ones up to `error`.
+            flow: The plan, and g.
+            paid: True costs of the arcs of the plan.
+            unit: t.
+            largest: At least every true cost.
+            error: As said.
+        """
+        a, b, cost = self.a, self.b, self.cost
+        f = (values - flow.g).min(1)
+        g = (values - f[:, None]).min(0)
+        size_f, size_g = np.abs(f), np.abs(g)
+        units = (math.log2(len(a) + len(b)) + 12) * UNIT
+        lost = 0.0
+        if isinstance(cost, PointCost):
+            lost = max(_NORMAL, (math.sqrt(cost.dimension * _NORMAL) / unit) ** cost.p)
+        mass_error = 4 * UNIT + abs(float(a.sum() - b.sum()))
+        slack = 3 * units * float(a @ size_f + b @ size_g) + error + lost
+        slack += mass_error * float(size_f.max() + size_g.max())
+        value = float(paid @ flow.mass)
+        missing = _missing(a, flow.rows, flow.mass) + _missing(b, flow.cols, flow.mass)
+        charge = units * value
+        if missing > 0:
+            along = missing * (largest + error)
+            if along > charge:
+                along = min(along, self._rerouted(flow, paid, missing + 4 * units))
+            charge += along
+        if value * UNIT < lost and self._hidden(flow, paid < lost):
+            charge += 2 * lost
+        ends = bracket(float(a @ f + b @ g) - slack, value + charge, cost.p, unit * self.scale)
+        if isinstance(cost, PointCost):  # distances, and their unit, are rounded
+            off = (cost.dimension / 2 + 5) * UNIT
+            ends = between(ends.lower * (1 - off), ends.upper * (1 + off))
+        return Evidence(flow.rows, flow.cols, flow.mass, f, g, value, unit, ends)
+
+    def _rerouted(self, flow: Flow, paid: np.ndarray, missing: float) -> float:
+        """What it costs to move missing mass along arcs of the plan; inf where they do not reach.
+
+        On a spanning tree no arc then carries more than all that is missing.
+        """
+        n, m = len(self.a), len(self.b)
+        missing += abs(float(self.a.sum()) - 1) + abs(float(self.b.sum()) - 1)
+        if len(flow.rows) < n + m - 1 or not flow.mass.min() > missing:
+            return math.inf
+        arcs = scipy.sparse.coo_array((flow.mass, (flow.rows, flow.cols + n)), (n + m, n + m))
+        pieces = connected_components(arcs, directed=False, return_labels=False)
+        return 2 * missing * float(paid.sum()) if pieces == 1 else math.inf
+
+    def _hidden(self, flow: Flow, faint: np.ndarray) -> bool:
+        """Whether points that are apart look as if they were not."""
+        assert isinstance(self.cost, PointCost)
+        x, y = self.cost.x.numpy(), self.cost.y.numpy()
+        return bool((x[flow.rows[faint]] != y[flow.cols[faint]]).any())
+
+
+def is_rounding(upper: float, cost: Cost, scale: float) -> bool:
+    """Whether a distance is no more than what the rounding of weights may move."""
+    power = 1 / min(cost.p, 4.0)  # beyond, a distance is not small for this reason
+    return upper <= _ROUNDED**power * cost.largest ** (1 / cost.p) * scale
+
+
+def _missing(weights: np.ndarray, index: np.ndarray, mass: np.ndarray) -> float:
+    """By how much the plan misses the weights, with the rounding of its own sums."""
+    n = len(weights)
+    missing = float(np.abs(np.bincount(index, mass, n) - weights).sum())
+    return missing if len(index) == n else missing + UNIT * float(np.bincount(index).max())
