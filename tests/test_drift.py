@@ -1,5 +1,8 @@
 """Drift: distances per column, corrected p-values, names kept, tables of numbers and categories."""
 
+import decimal
+import fractions
+import importlib
 import json
 
 import numpy as np
@@ -127,18 +130,184 @@ def test_the_report_shows_effects(report, tmp_path):
         ({**NEW, "age": np.full(60, "old")}, {}, "'age' must be of one kind: got numbers and cat"),
         ({**NEW, "city": np.zeros(60)}, {}, "'city' must be of one kind: got categories and num"),
         ({**NEW, "age": [1.0]}, {}, "columns of one length"),
-        ({**NEW, "age": np.full(60, np.nan)}, {}, "'age' must be finite: got nan at row 0"),
+        ({**NEW, "age": np.full(60, np.inf)}, {}, "'age' must be finite: got inf at row 0"),
+        ({**NEW, "age": [[1.0]] * 60}, {}, "'age' must hold single cells: got a list"),
+        (NEW, {"exclude": ["height"]}, "reference has no column height"),
+        (NEW, {"exclude": ["age", "income", "city"]}, "reference has no column left"),
+        (NEW, {"missing": "NA"}, "missing must be a list: got 'NA'"),
+        (NEW, {"columns": 1.5}, "columns must be a list: got 1.5"),
     ],
 )
 def test_errors(new, options, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((TypeError, ValueError), match=words):
         otdist.drift(OLD, new, **options)
 
 
-def test_dates_are_refused():
-    days = {"day": np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[D]")}
-    with pytest.raises(ValueError, match="'day' must hold numbers or categories: got dates"):
-        otdist.drift(days, days)
+def test_times_are_compared_in_days():
+    days = np.datetime64("2024-01-01") + np.arange(40).repeat(2)
+    moved = days + np.timedelta64(36, "h").astype("timedelta64[h]")
+    forms = {
+        "numpy": (days, moved),
+        "text": (days.astype(str), (days + 3).astype(str)),
+        "objects": (days.tolist(), [None, *(days + 3).tolist()]),
+        "differences": (days - days[0], moved - days[0]),
+    }
+    for name, (old, new) in forms.items():
+        found = otdist.drift({"day": old}, {"day": new}, n_permutations=9).metrics["day"]
+        expected = 3 if name in ("text", "objects") else 1.5
+        assert found.estimate == pytest.approx(expected, rel=0.02), name
+        if name != "differences":
+            assert (found.convention, found.note) == ("W_1, days", "times, in days")
+
+
+NOTHING = (None, float("nan"), "", "NA", np.datetime64("NaT"))
+
+
+@pytest.mark.parametrize("one", NOTHING)
+@pytest.mark.parametrize("other", NOTHING)
+def test_a_missing_cell_is_no_category(one, other):
+    report = otdist.drift({"c": ["Rome", one] * 50}, {"c": ["Rome", other] * 50}, n_permutations=9)
+    assert {name: r.estimate for name, r in report.metrics.items()} == {
+        "c": 0, "c: missing": 0, JOINT: 0,
+    }  # fmt: skip
+
+
+def test_missing_cells_are_a_result_of_their_own_and_the_others_are_compared_among_themselves():
+    rng = np.random.default_rng(8)
+    old, new = rng.normal(size=200), rng.normal(size=150)
+    gaps = rng.random(150) < 0.4
+    holed = {"v": np.where(gaps, np.nan, new), "w": np.where(gaps, "", "a")}
+    report = otdist.drift({"v": old, "w": ["a", "b"] * 100}, holed, n_permutations=199)
+    expected = wasserstein_distance(old, new[~gaps])
+    assert report.metrics["v"].estimate == pytest.approx(expected)
+    assert report.metrics["v"].pvalue > 0.05
+    rate = report.metrics["v: missing"]
+    assert rate.estimate == pytest.approx(gaps.mean())
+    assert rate.pvalue <= 0.05
+    assert report.metrics["w"].estimate == pytest.approx(0.5)
+    windows = otdist.drift({"v": old}, {"v": [*new, *[None] * 50]}, window=50, n_permutations=19)
+    last = windows.samples["150–199"]
+    assert (last["v"].estimate, last["v: missing"].estimate) == (None, 1)
+    assert last["v"].note == "all cells of this window are missing"
+    empty = otdist.drift({"v": old, "e": [None] * 200}, {"v": new, "e": [1.0] * 150})
+    assert empty.metrics["e: missing"].estimate == 1
+    assert "e" not in empty.metrics
+    assert "'e' is empty in reference: only its gaps are compared" in empty.notes
+
+
+def test_gaps_do_not_raise_false_alarms_about_values():
+    """At 5% for one column in 150 trials: more than 17 has a probability below 0.1%."""
+    rng = np.random.default_rng(9)
+    alarms = 0
+    for trial in range(150):
+        old, new = rng.normal(size=30), np.where(rng.random(25) < 0.6, np.nan, rng.normal(size=25))
+        found = otdist.drift(
+            {"v": old}, {"v": new}, n_permutations=99, correction="none", seed=trial
+        )
+        alarms += found.metrics["v"].pvalue <= 0.05
+    assert alarms <= 17
+
+
+def test_numbers_of_any_type_are_numbers_and_missing_words_can_be_stated():
+    values = [1.25, 2.5, 3.75] * 20
+    money = [decimal.Decimal(str(value)) for value in values]
+    shifted = [value + 1 for value in values]
+    for new in (money, [*money, None], [*values, "NA"], [fractions.Fraction(v) for v in values]):
+        found = otdist.drift({"m": shifted}, {"m": new}, n_permutations=9).metrics["m"]
+        assert found.estimate == pytest.approx(1)
+    sentinel = {"m": [*values, -999, "none"]}
+    found = otdist.drift({"m": values}, sentinel, missing=[-999, "none"], n_permutations=9)
+    assert (found.metrics["m"].estimate, found.metrics["m: missing"].estimate) == (
+        0,
+        pytest.approx(2 / 62),
+    )
+    flags = otdist.drift({"ok": [True, False] * 9}, {"ok": [True, None] * 9}, n_permutations=9)
+    assert flags.metrics["ok"].estimate == 0.5
+
+
+def test_identifiers_are_left_out_with_a_note_unless_they_are_asked_for():
+    old = {"v": OLD["age"], "id": range(80), "user_key": RNG.permutation(900)[:80], "n": [3.0] * 80}
+    old["uuid"] = [f"a{k}" for k in range(80)]
+    new = {name: list(values)[:60] for name, values in old.items()}
+    report = otdist.drift(old, new, n_permutations=9)
+    assert list(report.metrics) == ["v", "n", JOINT]
+    assert report.metrics["n"].pvalue == 1
+    assert report.notes[0] == "columns by kind: measurement 1; constant n"
+    assert [note.split(" left out")[0] for note in report.notes[1:-1]] == [
+        "'id'",
+        "'user_key'",
+        "'uuid'",
+    ]
+    asked = otdist.drift(old, new, ["id", "v"], n_permutations=9)
+    assert list(asked.metrics) == ["id", "v", JOINT]
+    chosen = otdist.drift(old, new, exclude=["v"], categories=["n"], n_permutations=9)
+    assert chosen.metrics["n"].convention.startswith("total variation")
+    assert list(otdist.drift(np.arange(40.0), np.arange(30.0), n_permutations=9).metrics) == [
+        "0",
+        JOINT,
+    ]
+
+
+def test_data_frames_and_arrow_tables_are_tables():
+    arrow = pytest.importorskip("pyarrow")
+    old = {"v": [1, 2, None, 4] * 5, "c": ["a", None] * 10, "ok": [True, None, False, True] * 5}
+    expected = otdist.drift(old, old, n_permutations=9)
+    frames = [arrow.table(old), arrow.table(old)]
+    coded = arrow.table({"k": arrow.array([1, 2, 2, None] * 5).dictionary_encode()})
+    assert otdist.drift(coded, coded, n_permutations=9).metrics["k"].convention.startswith("total")
+    for module in ("pandas", "polars"):
+        try:
+            library = importlib.import_module(module)
+        except ImportError:
+            continue
+        frames.append(library.DataFrame(old))
+        if module == "pandas":
+            frames += [
+                library.DataFrame(old).convert_dtypes(),
+                library.DataFrame(old).astype("category"),
+            ]
+    for table in frames:
+        report = otdist.drift(table, table, n_permutations=9)
+        assert list(report.metrics) == list(expected.metrics)
+        assert all(abs(result.estimate) < 1e-6 for result in report.metrics.values())
+
+
+def test_the_shapes_of_single_rows_are_compared():
+    wide, tall = np.zeros((5, 8, 6)), np.zeros((5, 6, 8))
+    with pytest.raises(ValueError, match=r"reference has \(8, 6\), current has \(6, 8\)"):
+        otdist.drift(wide, tall)
+
+
+def test_labellings_suffice_for_the_correction_or_a_note_says_what_does():
+    rng = np.random.default_rng(10)
+    old, new = rng.normal(size=(40, 60)), rng.normal(size=(40, 60)) + 3
+    few = otdist.drift(old, new, n_permutations=99)
+    assert few.notes[-1] == (
+        "with n_permutations=99 and holm over 60 results, no p-value can be below 0.6: "
+        "5999 reach 0.01"
+    )
+    new[:, 30:] -= 3
+    enough = otdist.drift(old, new)
+    found = [r.pvalue for name, r in enough.metrics.items() if name != JOINT]
+    assert max(found[:30]) <= 0.011
+    assert min(found[30:]) > 0.05
+    assert len(enough.notes) == 1
+    assert len(enough.metrics["0"].test.null) == 5999
+    assert len(enough.metrics["59"].test.null) == 999
+
+
+def test_equal_tables_are_equal_jointly_however_many_rows_there_are():
+    rng = np.random.default_rng(11)
+    old = {"u": rng.normal(size=9000), "c": rng.choice(["a", "b"], 9000)}
+    order = rng.permutation(9000)
+    mixed = {name: values[order] for name, values in old.items()}
+    for new in (old, mixed):
+        found = otdist.drift(old, new, n_permutations=9).metrics[JOINT]
+        assert (found.estimate, found.pvalue) == (pytest.approx(0, abs=1e-6), 1)
+    new = {"u": rng.normal(size=9000), "c": mixed["c"]}
+    assert otdist.drift(old, new, n_permutations=99).metrics[JOINT].pvalue > 0.01
+    new["u"] += 0.2
+    assert otdist.drift(old, new, n_permutations=99).metrics[JOINT].pvalue == 0.01
 
 
 def test_without_permutations_there_are_effects_alone():

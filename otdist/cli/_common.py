@@ -130,12 +130,13 @@ def record(command: str, inputs: Sequence[Samples | Table], **fields: Any) -> di
     Keys and their meaning are an interface: within one `schema_version` they are added to, never
     changed.
     """
+    notes = [note for s in inputs for note in s.notes] + fields.pop("notes", [])
     return {
         "schema_version": SCHEMA_VERSION,
         "command": command,
         "inputs": [{"path": s.path, "n": s.n, "d": s.d, "dtype": s.dtype} for s in inputs],
         **fields,
-        "notes": [note for s in inputs for note in s.notes],
+        "notes": notes,
         "versions": versions(),
     }
 

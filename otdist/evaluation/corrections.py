@@ -11,6 +11,17 @@ from otdist.core import checks
 CORRECTIONS = ("holm", "bonferroni", "benjamini-hochberg", "benjamini-yekutieli", "none")
 
 
+def growth(k: int, correction: str) -> float:
+    """By how much the least of k p-values grows: with B labellings none is below growth/(B + 1).
+
+    >>> growth(60, "holm")
+    60.0
+    """
+    if correction == "none":
+        return 1.0
+    return k * (sum(1 / j for j in range(1, k + 1)) if correction.endswith("yekutieli") else 1.0)
+
+
 def corrected(values: Sequence[float], correction: str) -> list[float]:
     r"""Adjusted p-values, at most 1: reject where one is at most the level.
 

@@ -1,31 +1,43 @@
 r"""drift(): which columns of a table have moved, by how much, and is that more than chance?
 
-Per numeric column: W_1, with the effect size W_1 / std of the reference (free of units). Per
-categorical column: the total variation distance ½ Σ |p − q|, an effect size itself. Jointly: the
-energy distance of standardised numbers and indicators of categories. All p-values come from
-permutations of rows, or of blocks of rows, and those of the columns are corrected for their number.
+Per column of numbers or times: W_1, with the effect size W_1 / std of the reference (free of
+units). Per column of categories: the total variation distance ½ Σ |p − q|, an effect size itself.
+Jointly: the energy distance of standardised numbers and indicators of categories. All p-values come
+from permutations of rows, or of blocks of rows, and those of the columns are corrected for their
+number.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from otdist.core import checks, measure
-from otdist.evaluation import table_columns as tables
-from otdist.evaluation.corrections import CORRECTIONS, corrected
+from otdist.core.shapes import check_shapes
+from otdist.evaluation import column_kinds as kinds
+from otdist.evaluation.corrections import CORRECTIONS, corrected, growth
 from otdist.evaluation.report import MetricResult, Report
 from otdist.evaluation.report.evidence import keep
 from otdist.evaluation.table_columns import Column, Window, labellings
 from otdist.inference.permutation import TestResult, pvalue
 from otdist.inference.statistics import EnergyStatistic
+from otdist.io.columns import frame
+from otdist.io.reading import Reading
 
 JOINT = "all columns jointly"
 _JOINT_ROWS = 4000
+_COUNT, _MOST = 999, 19_999
+"""Labellings unless a caller states them: of every column, and of those with small p-values."""
+_FEW = 10
+"""Labellings beyond the observed value, itself counted, up to which a p-value is small."""
+_REACHED, _SMALL = 0.01, 0.05
+"""P-values after correction: what labellings are drawn for, and above which a note says so."""
 _NO_INTERVAL = "the limit law is not the same for columns that have moved and that have not"
 
 
@@ -35,11 +47,14 @@ def drift(
     columns: Sequence[str] | None = None,
     *,
     correction: str = "holm",
-    n_permutations: int = 999,
+    n_permutations: int | None = None,
     block: int = 1,
     window: int | None = None,
     step: int | None = None,
     seed: int | None = 0,
+    exclude: Sequence[str] = (),
+    missing: Sequence[Any] | None = None,
+    categories: Sequence[str] = (),
 ) -> Report:
     r"""How far every column of a table has moved, and all of them together.
 
@@ -49,30 +64,38 @@ def drift(
     (``n_permutations=0``).
 
     Args:
-        reference: A mapping from column names to values (a dict or a DataFrame), or an array (n, d)
-            of numbers. Columns that are not numbers are compared as categories.
+        reference: Columns by name (a dict, a data frame, an Arrow table), or an array (n, d) of
+            numbers. Numbers are measurements, text and truth values categories, times are compared
+            in days; identifiers are left out. The report's `notes` say what was taken for what.
         current: The same columns, m rows; with `window`, in the order of time.
-        columns: Names to compare, in this order; for arrays, the names of all columns. None takes
-            all, and names those of arrays "0", "1", ….
+        columns: Names to compare, in this order and whatever they are; for arrays, the names of all
+            columns. None takes all, and names those of arrays "0", "1", ….
         correction: Of the columns' p-values for their number: "holm" (valid under any dependence,
             uniformly better than Bonferroni), "bonferroni", "benjamini-hochberg" and
             "benjamini-yekutieli" (the expected share of false alarms), or "none".
-        n_permutations: Random labellings; with K columns the smallest p-value after Holm's
-            correction is K/(n_permutations + 1). 0 leaves p-values out.
+        n_permutations: Random labellings B; no p-value of K columns is below K/(B + 1) after Holm's
+            correction. None takes 999, and so many more for columns with small p-values that they
+            can reach 0.01 (at most 19,999). 0 leaves p-values out.
         block: Consecutive rows that are permuted together; rows beyond whole blocks are left out.
         window: Compare the reference with windows of so many rows of `current`, one by one. A
             p-value then counts labellings in which *any* window of the column is as far: it holds
             for all windows together.
         step: Rows from one window to the next; a whole window when None.
         seed: Of the labellings; None draws fresh ones.
+        exclude: Names to leave out.
+        missing: Words and numbers that mean a missing cell, besides None, NaN and empty text; the
+            words NA, N/A, null and the like unless stated.
+        categories: Names of columns whose numbers are categories.
 
     Returns:
-        A report with one result per column: distance, `effect` and p-value. Without windows one
-        more stands under "all columns jointly" (at most 4,000 rows of each table, drawn at random;
-        its p-value is not corrected). With windows, `samples` has one entry a window, in order.
+        A report with one result per column: distance, `effect` and p-value. A column with missing
+        cells has two: the cells that hold something, and "name: missing", the difference of the
+        shares of those that do not. Without windows one more stands under "all columns jointly" (at
+        most 4,000 rows of each table, drawn at random; its p-value is not corrected). With windows,
+        `samples` has one entry a window, in order.
 
     Raises:
-        ValueError: columns differ, are unknown or of different kinds, have no rows, or hold NaN or
+        ValueError: columns differ, are unknown or of different kinds, have no rows, or hold
             infinity; windows or steps that are no whole blocks, or do not fit.
 
     Cost: O(N log N) a column, then O(N) per labelling, column and window.
@@ -93,17 +116,22 @@ def drift(
     checks.choice("correction", correction, CORRECTIONS)
     plan = _Plan(n_permutations, checks.whole("block", block), checks.generator(seed))
     columns = checks.optional(checks.names, "columns", columns)
-    old = tables.read(reference, columns, "reference")
-    new = tables.read(current, columns, "current")
+    rule = Reading(columns=columns, exclude=exclude, missing=missing, categories=categories)
+    given = {"reference": reference, "current": current}
+    check_shapes({name: np.shape(v)[1:] for name, v in given.items() if frame(v) is None})
+    old, new = (kinds.read(v, rule, name) for name, v in given.items())
     if set(old) != set(new):
         raise ValueError(f"the tables differ in columns: {sorted(set(old) ^ set(new))}")
     n, m = (plan.whole(name, table) for name, table in (("reference", old), ("current", new)))
-    pairs = [tables.pooled(name, old[name][:n], new[name][:m]) for name in old]
+    asked = old if frame(reference) is None else columns or ()
+    pairs, notes = kinds.compared(
+        {name: old[name][:n] for name in old}, {name: new[name][:m] for name in old}, asked
+    )
     windows = {"current": (0, m)} if window is None else _windows(m, window, step, block)
     if window is None and step is not None:
         raise ValueError("step applies to windows only: pass window as well")
-    found = plan.compare(pairs, n + m, list(windows.values()))
-    words = f"columns, p-values corrected by {correction}" if n_permutations else "columns"
+    found = plan.compare(pairs, n + m, list(windows.values()), correction)
+    words = f"columns, p-values corrected by {correction}" if n_permutations != 0 else "columns"
     left = (len(next(iter(old.values()))) - n, len(next(iter(new.values()))) - m)
     if any(left):
         words += f"; {left[0]} + {left[1]} last rows left out, no whole block"
@@ -125,6 +153,7 @@ def drift(
         reference="reference",
         evidence=evidence,
         windows={} if window is None else windows,
+        notes=(*notes, *plan.unreachable(pairs, correction)),
     )
 
 
@@ -151,23 +180,47 @@ class _Found:
     @property
     def null(self) -> np.ndarray:
         """The largest distance of any window, at each random labelling."""
-        return self.distances[1:].max(1)
+        return np.nan_to_num(self.distances[1:]).max(1)
 
     def pvalues(self) -> list[float]:
-        """Of every window, valid for all of them together."""
-        return [pvalue(float(value), self.null) for value in self.distances[0]]
+        """Of every window, valid for all of them together; 1 where it holds nothing."""
+        return [pvalue(float(value), self.null) for value in np.nan_to_num(self.distances[0])]
 
 
 @dataclass(frozen=True)
 class _Plan:
     """How labellings are drawn."""
 
-    count: int
+    stated: int | None
     block: int
     rng: np.random.Generator
 
     def __post_init__(self) -> None:
-        checks.whole("n_permutations", self.count, least=0)
+        checks.optional(checks.whole, "n_permutations", self.stated, least=0)
+
+    @property
+    def count(self) -> int:
+        """Labellings for every column."""
+        return _COUNT if self.stated is None else self.stated
+
+    def most(self, pairs: list[Column], correction: str) -> int:
+        """Labellings for columns whose p-values are small."""
+        if self.stated is not None:
+            return self.stated
+        needed = math.ceil(growth(_tested(pairs), correction) / _REACHED) - 1
+        return min(max(_COUNT, needed), _MOST)
+
+    def unreachable(self, pairs: list[Column], correction: str) -> list[str]:
+        """A note where no p-value can be small after the correction, however far columns moved."""
+        k, count = _tested(pairs), self.most(pairs, correction)
+        least = growth(k, correction) / (count + 1)
+        if not count or least <= _SMALL:
+            return []
+        enough = math.ceil(growth(k, correction) / _REACHED) - 1
+        return [
+            f"with n_permutations={count} and {correction} over {k} results, no p-value can be "
+            f"below {min(least, 1):.2g}: {enough} reach {_REACHED}"
+        ]
 
     def whole(self, name: str, table: dict[str, np.ndarray]) -> int:
         """Rows in whole blocks."""
@@ -176,11 +229,31 @@ class _Plan:
             raise ValueError(f"block must be at most the {rows} rows of {name}: got {self.block}")
         return rows - rows % self.block
 
-    def compare(self, pairs: list[Column], number: int, windows: list[Window]) -> list[_Found]:
-        """Every column at every labelling; the labellings are the same for all columns."""
+    def compare(
+        self, pairs: list[Column], number: int, windows: list[Window], correction: str
+    ) -> list[_Found]:
+        """Every column at every labelling; the labellings are the same for all columns.
+
+        Where more are needed than all columns get, those go on that few labellings have reached. Of
+        the two p-values that a column could have, the first exceeds every level that the second is
+        read for, so that each stays valid at every level (as in Besag and Clifford 1991).
+        """
+        found = self._at(pairs, windows, labellings(number, self.block, self.count, self.rng))
+        more = self.most(pairs, correction) - self.count
+        far = [k for k, one in enumerate(found) if min(one.pvalues()) <= _FEW / (self.count + 1)]
+        if more and far:
+            slots = labellings(number, self.block, more, self.rng)
+            for k, one in zip(far, self._at([pairs[k] for k in far], windows, slots), strict=True):
+                distances = np.concatenate([found[k].distances, one.distances[1:]])
+                found[k] = _Found(pairs[k], distances, found[k].seconds + one.seconds)
+        return found
+
+    def _at(
+        self, pairs: list[Column], windows: list[Window], labels: Iterable[torch.Tensor]
+    ) -> list[_Found]:
         pieces: list[list[np.ndarray]] = [[] for _ in pairs]
         seconds = [0.0] * len(pairs)
-        for slots in labellings(number, self.block, self.count, self.rng):
+        for slots in labels:
             for k, column in enumerate(pairs):
                 started = time.perf_counter()
                 pieces[k].append(column.distances(slots, windows))
@@ -196,7 +269,7 @@ class _Plan:
         if old.shape[1] == 0:
             return MetricResult(JOINT, words, None, note="no column has a place in it")
         started = time.perf_counter()
-        old, new = self._drawn(old), self._drawn(new)
+        old, new = self._drawn(old, new)
         n, number = len(old), len(old) + len(new)
         pieces = labellings(number, self.block, self.count, self.rng)
         labels = np.concatenate([slots.numpy() < n for slots in pieces])
@@ -211,12 +284,49 @@ class _Plan:
             seconds=time.perf_counter() - started,
         )  # fmt: skip
 
-    def _drawn(self, rows: np.ndarray) -> np.ndarray:
-        blocks = rows.reshape(-1, self.block, rows.shape[1])
+    def _drawn(self, *tables: np.ndarray) -> list[np.ndarray]:
+        """At most 4,000 rows of each table, in whole blocks.
+
+        The blocks of least priority are taken, and a block that occurs in both tables has the same
+        priority in both: equal tables have equal draws. Blocks that differ have independent ones.
+        """
         most = max(1, _JOINT_ROWS // self.block)
-        if len(blocks) > most:
-            blocks = blocks[np.sort(self.rng.permutation(len(blocks))[:most])]
-        return blocks.reshape(-1, rows.shape[1])
+        blocks = [rows.reshape(-1, self.block * rows.shape[1]) for rows in tables]
+        if max(map(len, blocks)) <= most:
+            return list(tables)
+        content = np.unique(_hashed(np.concatenate(blocks)), return_inverse=True)[1]
+        copies = [_copy(part) for part in np.split(content, [len(blocks[0])])]
+        same = content * (len(content) + 1) + np.concatenate(copies)  # k-th copy in either table
+        units, place = np.unique(same, return_inverse=True)
+        priority = np.split(self.rng.random(len(units))[place], [len(blocks[0])])
+        chosen = [np.sort(np.argsort(part)[:most]) for part in priority]
+        return [
+            part[index].reshape(-1, rows.shape[1])
+            for part, index, rows in zip(blocks, chosen, tables, strict=True)
+        ]
+
+
+def _hashed(rows: np.ndarray) -> np.ndarray:
+    """A number for the content of each row, (n,)."""
+    out = np.zeros(len(rows), np.uint64)
+    for column in np.ascontiguousarray(rows.T + 0.0).view(np.uint64):  # −0 is 0
+        out = (out ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        out ^= out >> np.uint64(29)
+    return out
+
+
+def _copy(content: np.ndarray) -> np.ndarray:
+    """How many equal values stand before each value, (n,)."""
+    order = np.argsort(content, kind="stable")
+    ordered = content[order]
+    out = np.empty(len(content), np.int64)
+    out[order] = np.arange(len(content)) - np.searchsorted(ordered, ordered)
+    return out
+
+
+def _tested(pairs: list[Column]) -> int:
+    """Columns whose p-values are corrected; a constant one has none that could be small."""
+    return max(1, sum(not column.constant for column in pairs))
 
 
 def _test(name: str, values: np.ndarray, sizes: tuple[int, int], seconds: float) -> TestResult:
@@ -235,31 +345,33 @@ def _results(
     """
     tested = len(found[0].distances) > 1
     raw = [one.pvalues() if tested else [] for one in found]
-    least = [min(values, default=1.0) for values in raw]
+    least = {k: min(raw[k]) for k, one in enumerate(found) if tested and not one.column.constant}
     samples: dict[str, dict[str, MetricResult]] = {name: {} for name in names}
     for k, one in enumerate(found):
         column, observed = one.column, one.distances[0]
-        farthest = int(observed.argmax())
+        farthest = int(np.nan_to_num(observed).argmax())
         for w, name in enumerate(names):
+            there = bool(np.isfinite(observed[w]))
             result = MetricResult(
                 column.name,
                 column.convention,
-                float(observed[w]),
-                effect=float(observed[w]) / column.unit if column.unit > 0 else None,
+                float(observed[w]) if there else None,
+                effect=float(observed[w]) / column.unit if there and column.unit > 0 else None,
                 size=n,
                 no_interval=_NO_INTERVAL,
-                note=column.note,
+                note=column.note if there else "all cells of this window are missing",
                 seconds=one.seconds / len(names),
             )
             if tested:
-                replaced = [*least[:k], raw[k][w], *least[k + 1 :]]
-                result = result.with_(pvalue=corrected(replaced, correction)[k])
-            if tested and w == farthest:
+                replaced = {**least, k: raw[k][w]} if k in least else {k: 1.0}
+                p = corrected(list(replaced.values()), correction)
+                result = result.with_(pvalue=p[list(replaced).index(k)])
+            if tested and there and w == farthest:
                 values = np.concatenate([observed[[w]], one.null])
                 title = column.quantity
                 if len(names) > 1:
                     title = f"largest {title} of a window"
-                sizes = (n, column.rows - n)
+                sizes = (n, len(column.there) - n)
                 result = result.with_(test=_test(title, values, sizes, one.seconds))
             samples[name][column.name] = result
     return samples

@@ -7,20 +7,21 @@ observed tables are the labelling that leaves every row in its place.
 Numbers are compared by W_1. With F and G the shares of reference and window among the k smallest
 pooled values and gaps δ_k between these, W_1 = Σ_k |F_k − G_k| δ_k: the values are sorted once.
 Categories are compared by the total variation distance ½ Σ |p − q| of their shares.
+
+Of a column with missing cells the others are compared, and which cells are missing is a column of
+two categories of its own. A labelling then orders the cells that hold something, and as many of
+them as in the observed tables make up each part: the test is exact given which cells are missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
-
-from otdist.evaluation.feature_functions import flat
 
 Array = np.ndarray
 Window = tuple[int, int]
@@ -31,21 +32,68 @@ _MOST_INDICATORS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Numbers:
-    """A column of finite numbers, the reference's rows first; n of them, shape (N,)."""
+class Column:
+    """The cells of a column that hold something, in both tables, the reference's first.
+
+    Attributes:
+        name: Of the column.
+        values: Numbers or codes of categories, shape (k,).
+        there: Which of the N pooled rows they belong to, (N,).
+        rows: Rows n of the reference.
+        convention: What the distance is, in words.
+        remark: What a reader must know.
+    """
 
     name: str
     values: Array
-    n: int
+    there: Array
+    rows: int
+    convention: str
+    remark: str = ""
+
+    @property
+    def n(self) -> int:
+        """Cells of the reference."""
+        return int(self.there[: self.rows].sum())
+
+    @property
+    def constant(self) -> bool:
+        """Whether all cells are the same, so that no labelling differs from another."""
+        return bool((self.values == self.values[0]).all())
+
+    def distances(self, slots: torch.Tensor, windows: Sequence[Window]) -> Array:
+        """From the reference to each window, (b, k), for slots (b, N); NaN for an empty window."""
+        if not self.there.all():
+            slots = slots[:, torch.from_numpy(self.there)].argsort(1).argsort(1)
+            before = np.concatenate([[0], np.cumsum(self.there[self.rows :])])
+            windows = [(int(before[first]), int(before[last])) for first, last in windows]
+        out = np.full((len(slots), len(windows)), np.nan)
+        held = [k for k, (first, last) in enumerate(windows) if last > first]
+        out[:, held] = self._distances(slots, [windows[k] for k in held])
+        return out
+
+    def _distances(self, slots: torch.Tensor, windows: Sequence[Window]) -> Array:
+        raise NotImplementedError
+
+    @property
+    def coordinates(self) -> Array:
+        """In a joint comparison, (N, c): 0 for a missing cell."""
+        cells = self._coordinates
+        out = np.zeros((len(self.there), cells.shape[1]))
+        out[self.there] = cells
+        return out
+
+    @property
+    def _coordinates(self) -> Array:
+        raise NotImplementedError
+
+
+class Numbers(Column):
+    """A column of finite numbers, or of times in days."""
+
     quantity = "W_1"
-    convention = "W_1, units of the column"
 
-    @property
-    def rows(self) -> int:
-        """Pooled rows N."""
-        return len(self.values)
-
-    @property
+    @cached_property
     def unit(self) -> float:
         """Standard deviation of the reference: what an effect is measured in; 0 has no effect."""
         return float(self.values[: self.n].std())
@@ -53,15 +101,16 @@ class Numbers:
     @property
     def note(self) -> str:
         """What a reader must know."""
-        return "" if self.unit > 0 else "constant in the reference: no effect size"
+        words = "" if self.unit > 0 else "constant in the reference: no effect size"
+        return "; ".join(filter(None, [self.remark, words]))
 
     @cached_property
     def _sorted(self) -> tuple[torch.Tensor, torch.Tensor]:
         order = np.argsort(self.values, kind="stable")
         return torch.from_numpy(order[:-1]), torch.from_numpy(np.diff(self.values[order]))
 
-    def distances(self, slots: torch.Tensor, windows: Sequence[Window]) -> Array:
-        """W_1 between the reference and each window, shape (b, k), for slots of shape (b, N)."""
+    def _distances(self, slots: torch.Tensor, windows: Sequence[Window]) -> Array:
+        """W_1."""
         order, gaps = self._sorted
         along = slots.index_select(1, order)
         shares = (along < self.n).cumsum(1, dtype=torch.float64).div_(self.n)
@@ -73,114 +122,53 @@ class Numbers:
         return out.numpy()
 
     @property
-    def coordinates(self) -> Array:
-        """Standardised by the pooled spread, (N, 1)."""
-        return self.values[:, None] / (float(self.values.std()) or 1.0)
+    def _coordinates(self) -> Array:
+        """Standardised by the pooled mean and spread."""
+        centred = self.values[:, None] - self.values.mean()
+        return centred / (float(self.values.std()) or 1.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Categories:
-    """A column of categories as codes from 0 on, the reference's rows first, shape (N,)."""
+class Categories(Column):
+    """A column of categories as codes from 0 on."""
 
-    name: str
-    codes: Array
-    n: int
     quantity = "total variation distance"
-    convention = "total variation distance of the categories"
     unit = 1.0
-
-    @property
-    def rows(self) -> int:
-        """Pooled rows N."""
-        return len(self.codes)
 
     @property
     def kinds(self) -> int:
         """How many categories there are."""
-        return int(self.codes.max()) + 1
+        return int(self.values.max()) + 1
 
     @cached_property
     def _indicators(self) -> scipy.sparse.csr_array:
-        rows, shape = np.arange(self.rows), (self.rows, self.kinds)
-        return scipy.sparse.csr_array((np.ones(self.rows), (rows, self.codes)), shape=shape)
+        rows, shape = np.arange(len(self.values)), (len(self.values), self.kinds)
+        return scipy.sparse.csr_array((np.ones(len(rows)), (rows, self.values)), shape=shape)
 
     @property
     def note(self) -> str:
         """What a reader must know."""
         more = ", too many for the joint comparison" if self.kinds > _MOST_INDICATORS else ""
-        return f"{self.kinds} categories{more}"
+        return self.remark or f"{self.kinds} categories{more}"
 
-    def distances(self, slots: torch.Tensor, windows: Sequence[Window]) -> Array:
-        """½ Σ |p − q| between the reference and each window, shape (b, k)."""
+    def _distances(self, slots: torch.Tensor, windows: Sequence[Window]) -> Array:
+        """½ Σ |p − q|."""
         place = slots.numpy()
         shares = self._shares(place, -self.n, 0)
         found = [
             np.abs(shares - self._shares(place, first, last)).sum(1) / 2 for first, last in windows
         ]
-        return np.stack(found, axis=1)
+        return np.stack(found, axis=1) if found else np.empty((len(place), 0))
 
     def _shares(self, place: Array, first: int, last: int) -> Array:
         inside = (place >= self.n + first) & (place < self.n + last)
         return (inside.astype(np.float64) @ self._indicators) / (last - first)
 
     @property
-    def coordinates(self) -> Array:
-        """Indicators such that two categories are at distance 1, (N, kinds)."""
+    def _coordinates(self) -> Array:
+        """Indicators such that two categories are at distance 1."""
         if self.kinds > _MOST_INDICATORS:
-            return np.empty((self.rows, 0))
+            return np.empty((len(self.values), 0))
         return self._indicators.toarray() / np.sqrt(2)
-
-
-Column = Numbers | Categories
-
-
-def read(value: Any, columns: Sequence[str] | None, name: str) -> dict[str, Array]:
-    """Column name → values (n,), of a mapping, a data frame or an array (n, d).
-
-    Raises:
-        ValueError: unknown columns, no rows, or columns of several lengths.
-    """
-    if isinstance(value, Mapping) or hasattr(value, "columns"):
-        found = {str(key): np.asarray(value[key]) for key in getattr(value, "columns", value)}
-        wanted = list(found) if columns is None else list(columns)
-        missing = [key for key in wanted if key not in found]
-        if missing:
-            raise ValueError(f"{name} has no column {', '.join(missing)}: it has {list(found)}")
-        table = {key: found[key] for key in wanted}
-    else:
-        rows = flat(value, name)
-        names = [str(i) for i in range(rows.shape[1])] if columns is None else list(columns)
-        if len(names) != rows.shape[1]:
-            raise ValueError(f"{name} has {rows.shape[1]} columns: got {len(names)} names")
-        table = dict(zip(names, rows.T, strict=True))
-    lengths = {len(column) if column.ndim == 1 else -1 for column in table.values()}
-    if len(lengths) != 1 or min(lengths) < 1:
-        raise ValueError(f"{name} must hold columns of one length, at least 1")
-    return table
-
-
-def pooled(name: str, old: Array, new: Array) -> Column:
-    """Both parts of a column as one.
-
-    Raises:
-        ValueError: numbers in one table and text in the other, dates, NaN or infinity.
-    """
-    numeric = [part.dtype.kind in "fiu" for part in (old, new)]
-    if numeric[0] != numeric[1]:
-        kinds = " and ".join("numbers" if is_number else "categories" for is_number in numeric)
-        raise ValueError(f"column {name!r} must be of one kind: got {kinds}")
-    if {old.dtype.kind, new.dtype.kind} & set("mM"):
-        raise ValueError(f"column {name!r} must hold numbers or categories: got dates or times")
-    if all(numeric):
-        for part in (old, new):
-            bad = ~np.isfinite(part)
-            if bad.any():
-                row = int(bad.argmax())
-                raise ValueError(f"column {name!r} must be finite: got {part[row]} at row {row}")
-        values = np.concatenate([old.astype(np.float64), new.astype(np.float64)])
-        return Numbers(name, values, len(old))
-    text = np.concatenate([old.astype(str), new.astype(str)])
-    return Categories(name, np.unique(text, return_inverse=True)[1], len(old))
 
 
 def labellings(

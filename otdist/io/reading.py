@@ -47,9 +47,9 @@ class Reading:
 
     def __post_init__(self) -> None:
         checks.optional(checks.choice, "decimal", self.decimal, allowed=(".", ","))
+        checks.optional(checks.flag, "header", self.header)
         if self.sep is not None and (not isinstance(self.sep, str) or len(self.sep) != 1):
             raise ValueError(f"sep must be one character: got {self.sep!r}")
-        checks.optional(checks.flag, "header", self.header)
         try:
             "".encode(self.encoding)
         except (LookupError, TypeError):
@@ -59,7 +59,7 @@ class Reading:
         for name in ("missing", "columns", "exclude", "categories"):
             value = getattr(self, name)
             if isinstance(value, str) or not isinstance(value, Iterable | None):
-                raise ValueError(f"{name} must be a list: got {value!r}")
+                raise TypeError(f"{name} must be a list: got {checks.shown(value)}")
 
     @property
     def words(self) -> frozenset[str]:

@@ -65,6 +65,7 @@ def page(
     lead = f"Compared: {report.features}, {report.dimension} columns. Seed {report.seed}. "
     body = [
         f'<h1>{title}</h1>\n<p class="lead">{escape(lead)}{report.seconds:.1f} s.</p>',
+        "".join(f"<p>{escape(note)}</p>" for note in report.notes),
         _FLOOR if floors else "",
         *(f"<h2>{escape(words)}</h2>\n{_table(table)}" for words, table in tables),
         "<h2>Pictures</h2>" if pictures else "",

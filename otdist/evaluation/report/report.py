@@ -29,6 +29,7 @@ class Report:
         evidence: Some rows of each sample, for pictures; None where there are none.
         windows: Name of a sample → its first row and the one after its last, where the samples are
             windows of one series.
+        notes: What a reader must know about the data as a whole.
 
     >>> import otdist
     >>> report = otdist.evaluate([[0.0], [1.0], [2.0], [3.0]], [[1.0], [2.0]], metrics=["w1"])
@@ -45,6 +46,7 @@ class Report:
     reference: str = "real"
     evidence: Evidence | None = field(default=None, repr=False)
     windows: dict[str, tuple[int, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> dict[str, MetricResult]:
@@ -68,11 +70,14 @@ class Report:
 
     def __str__(self) -> str:
         from rich.console import Console
+        from rich.text import Text
 
         out = io.StringIO()
         console = Console(file=out, width=120)
         for table in self.tables():
             console.print(table)
+        for note in self.notes:
+            console.print(Text(f"note: {note}"))
         return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
     def tables(self) -> list[Any]:
@@ -119,6 +124,7 @@ class Report:
             "features": self.features,
             "seed": self.seed,
             "seconds": self.seconds,
+            "notes": list(self.notes),
             "windows": {name: list(rows) for name, rows in self.windows.items()},
             "samples": {
                 name: {key: result.to_dict() for key, result in results.items()}
