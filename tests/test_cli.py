@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -217,9 +218,71 @@ def test_neural_tells_zeros(pair):
     assert re.search(r"W_1 of the laws ≥ \(95%\) +0\b", table)
 
 
-def run(*arguments):
+def run(*arguments, **environment):
     command = [sys.executable, "-m", "otdist", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    own = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, check=False, env=own, encoding="utf-8")
+
+
+NOISY = """
+import os, sys
+os.write(1, b"from C")
+print("on import")
+def first(rows):
+    print("at work", file=sys.__stdout__, flush=True)
+    return rows[:, :1]
+"""
+
+
+def test_stdout_holds_the_record_alone_whatever_a_module_prints(pair, tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    arguments = ("--features", "noisy:first", "--metrics", "w1", "--json")
+    done = run("evaluate", *pair, *arguments, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["command"] == "evaluate"
+    for words in ("from C", "on import", "at work"):
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_terminal_that_is_not_unicode_is_no_error(pair, tmp_path, encoding):
+    name = str(tmp_path / "größe→.npy")
+    np.save(name, np.load(pair[0]))
+    done = run("distance", name, pair[1], "--json", PYTHONIOENCODING=encoding)
+    assert json.loads(done.stdout)["inputs"][0]["path"] == name, done.stderr
+    for arguments in (["distance", name, pair[1]], ["--help"], ["drift", "--help"]):
+        command = [sys.executable, "-m", "otdist", *arguments]
+        own = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(command, capture_output=True, check=False, env=own)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_options_say_how_text_is_read(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("größe|ort|n\n1,5|Köln|3\n2,5|Bonn|4\n".encode("latin-1"))
+    options = ("--sep", "|", "--decimal", ",", "--exclude", "ort")
+    error = call("distance", path, path, *options, code=3).stderr
+    assert "a.csv: is not utf-8 text" in error
+    assert "--encoding latin-1" in error
+    told("distance", path, path, *options, "--encoding", "latin-1")
+    content = told("distance", path, path, *options[:4], "--columns", "n", "--encoding", "latin-1")
+    assert content["inputs"][0]["d"] == 1
+    np.save(tmp_path / "b.npy", np.ones((3, 2)))
+    told("distance", path, tmp_path / "b.npy", *options, "--encoding", "latin-1")
+    for wrong, words in ((["--decimal", ";"], "decimal must be"), (["--sep", ";"], "text files")):
+        stderr = call("distance", tmp_path / "b.npy", tmp_path / "b.npy", *wrong, code=2).stderr
+        assert words in " ".join(stderr.replace("│", " ").split())
+
+
+def test_the_stream_is_given_back(pair, capfd):
+    from otdist.cli import _common
+
+    told("distance", *pair)
+    print("after")
+    assert capfd.readouterr().out == "after\n"
+    assert _common.stdout() is sys.stdout
 
 
 def test_version_and_help_do_not_import_torch():

@@ -209,7 +209,7 @@ def test_drift_compares_categories(people):
     assert found["city"]["convention"].startswith("total variation")
     assert found["code"]["estimate"] == 1
     assert found["age"]["convention"].startswith("W_1")
-    assert content["inputs"][0]["dtype"] == "2 numeric, 1 categorical"
+    assert content["inputs"][0]["dtype"] == "1 numeric, 2 categorical"
     error = call("drift", *people, "--categories", "height", code=3).stderr
     assert "before.csv has no column height" in error
 
@@ -233,6 +233,39 @@ def test_drift_gates_compare_effect_sizes(people, limits, code, words):
     result = call("drift", *people, *columns, *gates, "--n-permutations", "0", code=code)
     told = " ".join(result.stderr.replace("│", " ").split())
     assert words in told
+
+
+def test_drift_reads_tables_as_it_is_told_to(tmp_path):
+    paths = []
+    for name, shift in (("old", 0), ("new", 30)):
+        rows = [f"{k};{20 + shift + k % 7},5;{'?' if k % 5 == 0 else 'a'};x" for k in range(40)]
+        paths.append(tmp_path / f"{name}.csv")
+        paths[-1].write_text("\n".join(["id;age;word;note", *rows, "99;unknown;?;x"]))
+    assert "state missing (--missing unknown)" in call("drift", *paths, code=3).stderr
+    options = ("--missing", "unknown,?", "--exclude", "note", "--n-permutations", "199")
+    result = call("drift", *paths, *options, "--fail-above", "age: missing=0.5", "--json")
+    content = json.loads(result.stdout)
+    found = content["samples"]["current"]
+    assert found["age"]["estimate"] == pytest.approx(30)
+    assert found["word: missing"]["estimate"] == 0
+    assert "id" not in found or found["id"]["note"]
+    assert any("commas read as decimal points" in note for note in content["notes"])
+    assert any("columns by kind" in note for note in content["notes"])
+    stderr = call("drift", *paths, *options[:4], "--fail-above", "note=1", code=2).stderr
+    assert "'note' is not among" in " ".join(stderr.replace("│", " ").split())
+
+
+def test_a_limit_on_a_column_that_is_left_out_is_an_error(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["id,v", *(f"{k},{k * k % 11}" for k in range(30))]))
+    stderr = call("drift", path, path, "--fail-above", "id=1", code=3).stderr
+    assert "id has a limit, but is not compared: 'id' left out: an identifier" in stderr
+    call("drift", path, path, "--columns", "id,v", "--fail-above", "id=1")
+
+
+def test_an_alpha_that_no_p_value_can_reach_is_noted(tables):
+    few = call("drift", *tables, "--n-permutations", "19", "--alpha", "0.01")
+    assert "no p-value could reach --alpha 0.01: the least is 0.15" in few.stderr
 
 
 def test_drift_in_windows(tables, tmp_path):

@@ -132,15 +132,22 @@ def test_the_report_shows_effects(report, tmp_path):
         ({**NEW, "age": [1.0]}, {}, "columns of one length"),
         ({**NEW, "age": np.full(60, np.inf)}, {}, "'age' must be finite: got inf at row 0"),
         ({**NEW, "age": [[1.0]] * 60}, {}, "'age' must hold single cells: got a list"),
-        (NEW, {"exclude": ["height"]}, "reference has no column height"),
+        (NEW, {"exclude": ["height"]}, "has no column height"),
+        (NEW, {"exclude": ["city", "height"]}, "has no column height"),
         (NEW, {"exclude": ["age", "income", "city"]}, "reference has no column left"),
-        (NEW, {"missing": "NA"}, "missing must be a list: got 'NA'"),
+        (NEW, {"missing": 7}, "missing must be a list: got 7"),
         (NEW, {"columns": 1.5}, "columns must be a list: got 1.5"),
     ],
 )
 def test_errors(new, options, words):
     with pytest.raises((TypeError, ValueError), match=words):
         otdist.drift(OLD, new, **options)
+
+
+def test_a_column_of_one_table_alone_can_be_left_out():
+    more = {**NEW, "debug": [1] * 60}
+    report = otdist.drift(OLD, more, exclude=["debug"], n_permutations=9)
+    assert list(report.metrics) == ["age", "income", "city", JOINT]
 
 
 def test_times_are_compared_in_days():

@@ -1,27 +1,37 @@
 """What every command shares: its options as a dataclass, exit codes, errors, and the record.
 
-A command is a frozen dataclass: its fields are the options, its method `run` does the work.
+A command is a frozen dataclass: its fields are the options, its method `run` does the work. While
+it runs, stdout belongs to what it says itself; whatever else prints, prints on stderr.
 """
 
 from __future__ import annotations
 
 import enum
 import inspect
+import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, get_type_hints
+from typing import Annotated, Any, Protocol, TextIO, TypeVar, get_type_hints
 
 import typer
+from typer import Option
 
-from otdist.core.record import to_json as to_json
-from otdist.core.record import versions
-from otdist.io import Samples, Table, align, read_samples, read_weights
+from otdist.core.quiet import stdout_to_stderr
+from otdist.core.record import to_json, versions
+from otdist.io import Reading, Samples, Table, read_weights
+from otdist.io.reading import read_each
 
 SCHEMA_VERSION = 1
 PICTURES = (".png", ".svg", ".pdf", ".jpg")
+Read = TypeVar("Read", Samples, Table)
+_stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
+"""What the running command says goes there."""
 
 
 class Command(Protocol):
@@ -36,7 +46,12 @@ def as_function(command: Callable[..., Command]) -> Callable[..., None]:
     """The function that typer wants, with the fields of the dataclass as its parameters."""
 
     def call(**options: Any) -> None:
-        command(**options).run()
+        with stdout_to_stderr() as stream:
+            before = _stdout.set(stream)
+            try:
+                command(**options).run()
+            finally:
+                _stdout.reset(before)
 
     hints = get_type_hints(command, include_extras=True)
     own = command.__annotations__  # inherited options stand last in the help
@@ -94,6 +109,11 @@ def usage(option: str, message: str) -> typer.BadParameter:
     return typer.BadParameter(message, param_hint=option)
 
 
+def listed(text: str | None) -> list[str] | None:
+    """Words with commas between."""
+    return None if text is None else [word.strip() for word in text.split(",")]
+
+
 def sizes(option: str, text: str) -> tuple[int, ...]:
     """Positive whole numbers from a list such as 3,32,32."""
     parts = text.split(",")
@@ -114,14 +134,67 @@ def check_target(option: str, path: Path | None, suffixes: Sequence[str] = ()) -
         raise usage(option, f"{path} is a directory")
 
 
-def read_pair(
-    first: str, second: str, weights_a: str | None, weights_b: str | None
-) -> tuple[Samples, Samples, Any, Any]:
-    """Both samples, aligned, and their weights or None."""
-    x, y = align(read_samples(first), read_samples(second))
-    a = None if weights_a is None else read_weights(weights_a, x.n)
-    b = None if weights_b is None else read_weights(weights_b, y.n)
-    return x, y, a, b
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """Options of a command that reads samples and makes a record; a command inherits them."""
+
+    columns: Annotated[str | None, Option(help="Columns to read, with commas; else all.")] = None
+    exclude: Annotated[str | None, Option(help="Columns to leave out, with commas.")] = None
+    sep: Annotated[str | None, Option(help="Text files: between cells; 'tab' is one.")] = None
+    decimal: Annotated[str | None, Option(help="Text files: the decimal mark, . or ,")] = None
+    header: Annotated[bool | None, Option(help="Text files: is the first line names?")] = None
+    encoding: Annotated[str | None, Option(help="Text files: such as latin-1.")] = None
+    json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
+    output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress and no notes.")] = False
+
+    def read(
+        self, reader: Callable[..., Read], paths: Sequence[str], **stated: list[str] | None
+    ) -> list[Read]:
+        """What is in the files.
+
+        Args:
+            reader: `read_samples` or `read_columns`.
+            paths: Of the files.
+            **stated: Further options of the reader; None leaves them out.
+
+        Raises:
+            BadParameter: a wrong option, or options of text without a text file.
+        """
+        separator = {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
+        given = {"sep": separator, "decimal": self.decimal, "header": self.header}
+        given["encoding"] = self.encoding
+        text = {name: value for name, value in given.items() if value is not None}
+        stated |= {"columns": listed(self.columns)}
+        exclude = listed(self.exclude) or []
+        table = {name: value for name, value in stated.items() if value is not None}
+        try:
+            Reading(**text, **table)
+        except ValueError as error:
+            raise usage(f"--{str(error).split()[0]}", str(error)) from None
+        texts = [Path(path).suffix.lower() in (".csv", ".tsv") for path in paths]
+        if text and not any(texts):
+            raise usage(f"--{next(iter(text))}", "applies to text files only")
+        readers = [
+            partial(reader, path, **table, **(text if is_text else {}))
+            for path, is_text in zip(paths, texts, strict=True)
+        ]
+        return read_each([lambda names, r=r: r(exclude=names) for r in readers], exclude)
+
+    def tell(self, content: dict[str, Any], show: Callable[[], None]) -> None:
+        """Write the record; print it, or `show` the result to a person."""
+        if self.output is not None:
+            self.output.write_text(to_json(content) + "\n", encoding="utf-8")
+        if self.json:
+            say_record(content)
+        else:
+            show()
+
+
+def read_weights_of(x: Samples, y: Samples, *paths: str | None) -> list[Any]:
+    """The weights of both samples, or None where there is no file."""
+    pairs = zip((x, y), paths, strict=True)
+    return [None if path is None else read_weights(path, sample.n) for sample, path in pairs]
 
 
 def record(command: str, inputs: Sequence[Samples | Table], **fields: Any) -> dict[str, Any]:
@@ -143,11 +216,9 @@ def record(command: str, inputs: Sequence[Samples | Table], **fields: Any) -> di
 
 def show(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """Names and values on stdout: a table for a person, aligned text for a pipe."""
-    if not sys.stdout.isatty():
+    if not stdout().isatty():
         width = max(len(name) for name, _ in rows)
-        typer.echo(title)
-        for name, value in rows:
-            typer.echo(f"{name:<{width}}  {value}")
+        say("\n".join([title, *(f"{name:<{width}}  {value}" for name, value in rows)]))
         return
     from rich.console import Console
     from rich.table import Table
@@ -157,12 +228,27 @@ def show(title: str, rows: Sequence[tuple[str, str]]) -> None:
     table.add_column()
     for name, value in rows:
         table.add_row(name, value)
-    Console().print(table)
+    Console(file=stdout()).print(table)
+
+
+def stdout() -> TextIO:
+    """The stream that the result goes to, and nothing else."""
+    return _stdout.get() or sys.stdout
 
 
 def say(text: str) -> None:
     """Print on stdout."""
-    typer.echo(text)
+    print(text, file=stdout(), flush=True)
+
+
+def say_record(content: dict[str, Any]) -> None:
+    """Print a record as JSON, with escapes where stdout is not Unicode."""
+    text = to_json(content)
+    try:
+        text.encode(stdout().encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text), indent=2)
+    say(text)
 
 
 def say_notes(notes: Sequence[str], quiet: bool) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
 from otdist.cli import _common
-from otdist.cli._common import ExitCode, check_target, fail, to_json, usage
+from otdist.cli._common import ExitCode, FileOptions, check_target, fail, usage
 
 if TYPE_CHECKING:
     from otdist.evaluation.report import MetricResult, Report
@@ -23,17 +22,14 @@ Gates = dict[str | None, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions:
+class ReportOptions(FileOptions):
     """Options of a command that makes a report; a command inherits them."""
 
     fail_above: Annotated[
         list[str] | None, Option(metavar="METRIC=VALUE", help="Exit with 1 above this figure.")
     ] = None
-    json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
-    output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
     html: Annotated[Path | None, Option(help="Write the report as one page.")] = None
     plot: Annotated[Path | None, Option(help="Draw a picture of it: .png .svg .pdf")] = None
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress and no notes.")] = False
 
     def check_targets(self) -> None:
         """Refuse files that cannot be written before the work is done."""
@@ -48,21 +44,13 @@ class ReportOptions:
         if self.plot is not None:
             report.plot(kind, shape=shape).savefig(self.plot, dpi=150)
 
-    def tell(self, content: dict[str, Any], show: Callable[[], None]) -> None:
-        """Write the record; print it, or `show` the result to a person."""
-        if self.output is not None:
-            self.output.write_text(to_json(content) + "\n", encoding="utf-8")
-        if self.json:
-            _common.say(to_json(content))
-        else:
-            show()
-
-    def gates(self, names: Sequence[str], *, alone: bool) -> Gates:
+    def gates(self, names: Sequence[str], *, alone: bool, also: Sequence[str] = ()) -> Gates:
         """The limits of `--fail-above`.
 
         Args:
             names: Of the metrics that may be named.
             alone: Whether a VALUE without a METRIC is a limit for all of them.
+            also: Names that may exist.
 
         Raises:
             BadParameter: an unknown metric, or no number.
@@ -70,7 +58,7 @@ class ReportOptions:
         gates: Gates = {}
         for gate in self.fail_above or []:
             name, equals, limit = gate.rpartition("=")
-            if equals and name not in names:
+            if equals and name not in (*names, *also):
                 known = ", ".join(names)
                 raise usage("--fail-above", f"{name!r} is not among the metrics here: {known}")
             forms = "METRIC=VALUE or VALUE" if alone else "METRIC=VALUE"
@@ -88,10 +76,10 @@ class ReportOptions:
 
 def show_report(report: Report) -> None:
     """Tables for a person, aligned text for a pipe."""
-    if sys.stdout.isatty():
+    if _common.stdout().isatty():
         from rich.console import Console
 
-        Console().print(*report.tables())
+        Console(file=_common.stdout()).print(*report.tables())
     else:
         _common.say(str(report))
 

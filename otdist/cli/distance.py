@@ -11,9 +11,17 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from otdist.cli import _common
-from otdist.cli._common import ExitCode, errors_without_traceback, fail, show, to_json, usage
+from otdist.cli._common import (
+    ExitCode,
+    FileOptions,
+    errors_without_traceback,
+    fail,
+    read_weights_of,
+    show,
+    usage,
+)
 from otdist.core.progress import progress
-from otdist.io import Samples
+from otdist.io import Samples, align, read_samples
 
 
 class Solver(enum.StrEnum):
@@ -55,8 +63,8 @@ class Answer:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Distance:
+@dataclass(frozen=True, kw_only=True)
+class Distance(FileOptions):
     """Wasserstein distance W_p between two files of samples, with a certified bracket."""
 
     a: Annotated[str, Argument(metavar="A", help="Samples: .npy .npz:key .csv .pt …, or a folder")]
@@ -75,10 +83,7 @@ class Distance:
         int, Option(min=0, help="Of directions, critics, and points left out of plots.")
     ] = 0
     fail_above: Annotated[float | None, Option(help="Exit with 1 above this distance.")] = None
-    json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
-    output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
     plot: Annotated[Path | None, Option(help="Draw the transport: .png .svg .pdf")] = None
-    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress and no notes.")] = False
 
     def run(self) -> None:
         """Read, solve, tell; the exit code is the last word."""
@@ -90,18 +95,15 @@ class Distance:
         _common.check_target("--plot", self.plot, _common.PICTURES)
         _common.check_target("--output", self.output)
         with errors_without_traceback():
-            x, y, a, b = _common.read_pair(self.a, self.b, self.weights_a, self.weights_b)
+            x, y = align(*self.read(read_samples, (self.a, self.b)))
+            a, b = read_weights_of(x, y, self.weights_a, self.weights_b)
             _common.say_notes([*x.notes, *y.notes], self.quiet)
             answer = self._solve(x, y, options, {"a": a, "b": b, "p": self.p})
             content = self._record(answer, x, y)
             if self.plot is not None:
                 self._draw(self.plot, answer, x, y, {"a": a, "b": b})
-        if self.output is not None:
-            self.output.write_text(to_json(content) + "\n", encoding="utf-8")
-        if self.json:
-            _common.say(to_json(content))
-        else:
-            show(f"{Path(self.a).name} → {Path(self.b).name}", _rows(content))
+        title = f"{Path(self.a).name} → {Path(self.b).name}"
+        self.tell(content, lambda: show(title, _rows(content)))
         self._leave(content)
 
     def _solver_options(self) -> dict[str, Any]:

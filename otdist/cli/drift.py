@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from otdist.cli import _common
-from otdist.cli._common import ExitCode, errors_without_traceback, fail, usage
+from otdist.cli._common import ExitCode, errors_without_traceback, fail, listed, usage
 from otdist.cli._reports import ReportOptions, leave, show_report
 from otdist.io import Table, read_columns
 
@@ -17,36 +16,30 @@ if TYPE_CHECKING:
     from otdist.evaluation.report import MetricResult, Report
 
 
-class Correction(enum.StrEnum):
-    """Names on the command line."""
-
-    holm = "holm"
-    bonferroni = "bonferroni"
-    benjamini_hochberg = "benjamini-hochberg"
-    benjamini_yekutieli = "benjamini-yekutieli"
-    none = "none"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Drift(ReportOptions):
     """Which columns of a table have moved, by how much, and whether by more than chance.
 
-    A column is numeric where all its cells are numbers, and holds categories otherwise.
+    Numbers are measurements, text is categories, dates are times; identifiers are left out.
     --fail-above COLUMN=VALUE, or VALUE for any column, compares effect sizes.
     """
 
     reference: Annotated[str, Argument(metavar="REF", help="A table: .csv .parquet .npy …")]
     current: Annotated[str, Argument(metavar="CUR", help="A table with the same columns.")]
-    columns: Annotated[str | None, Option(help="Names with commas between; all by default.")] = None
+    missing: Annotated[
+        str | None,
+        Option(help="Words for a missing cell, with commas; else NA, null and the like."),
+    ] = None
     categories: Annotated[
         str | None, Option(help="Columns of numbers that are categories all the same.")
     ] = None
-    correction: Annotated[Correction, Option(help="Of p-values for the number of columns.")] = (
-        Correction.holm
-    )
+    correction: Annotated[
+        str, Option(help="Of p-values for their number: holm, bonferroni, benjamini-hochberg, …")
+    ] = "holm"
     n_permutations: Annotated[
-        int, Option(min=0, help="Random labellings; 0 leaves p-values out.")
-    ] = 999
+        int | None,
+        Option(min=0, help="Random labellings; 0 leaves p-values out. Default: as many as needed."),
+    ] = None
     block: Annotated[
         int, Option(min=1, help="Rows permuted together, where neighbours depend on each other.")
     ] = 1
@@ -64,20 +57,28 @@ class Drift(ReportOptions):
         self.check_targets()
         self._check_options()
         with errors_without_traceback():
-            old, new = (read_columns(path) for path in (self.reference, self.current))
+            old, new = self.read(
+                read_columns,
+                (self.reference, self.current),
+                missing=listed(self.missing),
+                categories=listed(self.categories),
+            )
             _common.say_notes([*old.notes, *new.notes], self.quiet)
             from otdist.evaluation.drift import JOINT
 
-            names = [*(_split(self.columns) or old.columns)]
+            names, gaps = list(old.columns), [f"{name}: missing" for name in old.columns]
             if self.window is None:
                 names.append(JOINT)
-            gates = self.gates(names, alone=True)
+            gates = self.gates(names, alone=True, also=gaps)
             report = self._drift(old, new)
+            for name in gates:
+                if name in names and name not in report.metrics:
+                    why = "; ".join(report.notes[1:])
+                    raise ValueError(f"{name} has a limit, but is not compared: {why}")
             self.draw(report)
         content = _common.record(
-            "drift", (old, new), correction=self.correction.value, block=self.block,
-            **report.to_dict(),
-        )  # fmt: skip
+            "drift", (old, new), correction=self.correction, block=self.block, **report.to_dict()
+        )
         self.tell(content, lambda: show_report(report))
         results = [(name, r) for name, found in report.samples.items() for r in found.values()]
         if JOINT not in gates:
@@ -88,6 +89,8 @@ class Drift(ReportOptions):
 
     def _check_options(self) -> None:
         """Options that do not go together."""
+        from otdist.evaluation.corrections import CORRECTIONS
+
         if self.step is not None and self.window is None:
             raise usage("--step", "applies with --window only")
         for option, value in (("--window", self.window), ("--step", self.step)):
@@ -95,24 +98,17 @@ class Drift(ReportOptions):
                 raise usage(option, f"must be a multiple of --block, {self.block}: got {value}")
         if self.alpha is not None and self.n_permutations == 0:
             raise usage("--alpha", "needs p-values, and --n-permutations is 0")
+        if self.correction not in CORRECTIONS:
+            raise usage("--correction", f"must be one of {', '.join(CORRECTIONS)}")
 
     def _drift(self, old: Table, new: Table) -> Report:
         import otdist
 
-        chosen = _split(self.categories) or []
-        for table in (old, new):
-            unknown = [name for name in chosen if name not in table.columns]
-            if unknown:
-                raise ValueError(f"{table.path} has no column {', '.join(unknown)}")
-        first, second = (
-            {name: v.astype(str) if name in chosen else v for name, v in table.columns.items()}
-            for table in (old, new)
-        )
         return otdist.drift(
-            first,
-            second,
-            _split(self.columns),
-            correction=self.correction.value,
+            old.columns,
+            new.columns,
+            listed(self.columns),
+            correction=self.correction,
             n_permutations=self.n_permutations,
             block=self.block,
             window=self.window,
@@ -122,6 +118,8 @@ class Drift(ReportOptions):
 
     def _moved(self, report: Any) -> None:
         """The gate of p-values."""
+        from otdist.evaluation.corrections import growth
+
         if self.alpha is None:
             return
         moved = [
@@ -130,12 +128,15 @@ class Drift(ReportOptions):
             for key, result in results.items()
             if result.pvalue is not None and result.pvalue <= self.alpha
         ]
+        tests = [r.test for found in report.samples.values() for r in found.values() if r.test]
+        if not moved and self.n_permutations is not None and tests:
+            least = growth(len(tests) - (not report.windows), self.correction)
+            least /= self.n_permutations + 1
+            if least > self.alpha:
+                note = f"no p-value could reach --alpha {self.alpha:g}: the least is {least:.2g}"
+                _common.say_notes([f"{note}; raise --n-permutations"], self.quiet)
         if moved:
             raise fail(f"moved: {', '.join(moved)}", ExitCode.GATE_FAILED)
-
-
-def _split(names: str | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names.split(",")]
 
 
 def _effect(result: MetricResult) -> float | None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from otdist.cli import _common
-from otdist.cli._common import errors_without_traceback, usage
+from otdist.cli._common import errors_without_traceback, listed, usage
 from otdist.cli._reports import ReportOptions, leave, show_report
 from otdist.io import Samples, align, read_samples
 
@@ -52,9 +52,7 @@ class Evaluate(ReportOptions):
     def _wanted(self) -> list[str] | None:
         from otdist.evaluation import metrics
 
-        if self.metrics is None:
-            return None
-        names = [name.strip() for name in self.metrics.split(",")]
+        names = listed(self.metrics)
         try:
             metrics.chosen(names)
         except ValueError as error:
@@ -72,15 +70,13 @@ class Evaluate(ReportOptions):
 
     def _read(self) -> tuple[Samples, dict[str, Samples]]:
         """The real sample, and the fakes by the shortest names that tell them apart."""
-        real = read_samples(self.real)
+        real, *others = self.read(read_samples, [self.real, *self.fakes])
         short = [Path(path).stem for path in self.fakes]
         unique = len(set(short)) == len(short) and "real" not in short
         names = short if unique else self.fakes
         if len(set(names)) < len(names):
             raise usage("FAKE", "a file is given twice")
-        fakes = {}
-        for name, path in zip(names, self.fakes, strict=True):
-            fakes[name] = align(real, read_samples(path))[1]
+        fakes = {name: align(real, x)[1] for name, x in zip(names, others, strict=True)}
         _common.say_notes([note for s in (real, *fakes.values()) for note in s.notes], self.quiet)
         return real, fakes
 

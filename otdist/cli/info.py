@@ -33,7 +33,7 @@ class Info:
             extras={extra: find_spec(module) is not None for extra, module in _EXTRAS.items()},
         )
         if self.json:
-            _common.say(_common.to_json(content))
+            _common.say_record(content)
             return
         rows = list(content["versions"].items())
         rows += [("platform", content["platform"]), ("threads", str(content["threads"]))]

@@ -1,4 +1,4 @@
-"""`otdist test A B`: a permutation test that two files hold samples of one law."""
+"""`otdist test A B`: a permutation test that two files hold samples of one distribution."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otdist.cli import _common
 from otdist.cli._common import ExitCode, errors_without_traceback, fail, show, usage
 from otdist.cli._reports import ReportOptions, leave
 from otdist.core.progress import progress
-from otdist.io import Samples
+from otdist.io import Samples, align, read_samples
 
 if TYPE_CHECKING:
     from otdist.evaluation.report import MetricResult, Report
@@ -32,7 +32,9 @@ class Statistic(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Test(ReportOptions):
-    """Permutation test that two files hold samples of one law; rows must be exchangeable.
+    """Permutation test that two files hold samples from the same distribution.
+
+    Rows must be exchangeable, as independent rows are.
 
     --fail-above VALUE, or METRIC=VALUE with the name of the statistic, compares the statistic.
     """
@@ -56,7 +58,7 @@ class Test(ReportOptions):
         with errors_without_traceback():
             options = self._options()
             gates = self.gates([self.statistic.value], alone=True)
-            x, y, _, _ = _common.read_pair(self.a, self.b, None, None)
+            x, y = align(*self.read(read_samples, (self.a, self.b)))
             _common.say_notes([*x.notes, *y.notes], self.quiet)
             result = self._test(x, y, options)
             if self.html is not None or self.plot is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from otdist.cli import _common
-from otdist.cli._common import ExitCode, errors_without_traceback, fail, show, to_json, usage
+from otdist.cli._common import ExitCode, FileOptions, errors_without_traceback, fail, show, usage
 
 if TYPE_CHECKING:
     from otdist.io import Samples
@@ -33,8 +33,8 @@ class Critic(enum.StrEnum):
     spectral = "spectral"
 
 
-@dataclass(frozen=True)
-class Train:
+@dataclass(frozen=True, kw_only=True)
+class Train(FileOptions):
     """Train a Wasserstein GAN on samples from a file, watched by exact transport."""
 
     data: Annotated[str, Argument(metavar="DATA", help="Samples: .npy .npz:key .csv .parquet .pt")]
@@ -55,7 +55,6 @@ class Train:
     samples: Annotated[int, Option(min=1, help="Rows to write to samples.npy.")] = 1000
     device: Annotated[str | None, Option(help="Such as cuda.")] = None
     seed: Annotated[int, Option(help="Of networks, noise, order and split.")] = 0
-    json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
 
     def run(self) -> None:
         """Read, train, draw, tell."""
@@ -65,11 +64,12 @@ class Train:
             raise usage("--held-out", f"must lie between 0 and 1: got {self.held_out}")
         if self.lambda_gp is not None and self.critic not in (Critic.gp, Critic.lp):
             raise usage("--lambda-gp", f"belongs to the critics gp and lp, not to {self.critic}")
+        _common.check_target("--output", self.output)
         with errors_without_traceback():
             from otdist.io import read_samples
             from otdist.wgan import TrainingDiverged
 
-            table = read_samples(self.data)
+            (table,) = self.read(read_samples, [self.data])
             if shape is not None and math.prod(shape) != table.d:
                 raise usage("--shape", f"{self.shape} does not fit rows of {table.d} numbers")
             try:
@@ -78,10 +78,8 @@ class Train:
                 raise fail(error, ExitCode.NOT_CONVERGED) from None
             except KeyboardInterrupt as stop:
                 raise fail(f"stopped {stop} Go on with --resume.", ExitCode.INTERRUPTED) from None
-        if self.json:
-            _common.say(to_json(content))
-        else:
-            show(f"{Path(self.data).name} → {self.out}", _rows(content))
+        title = f"{Path(self.data).name} → {self.out}"
+        self.tell(content, lambda: show(title, _rows(content)))
 
     def _train(
         self, table: Samples, hidden: tuple[int, ...], shape: tuple[int, ...] | None

@@ -13,7 +13,7 @@ Missing cells are no values: their share is compared as a result of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,12 +32,19 @@ _NAME = re.compile(r"(^|[\W_])(?i:id|key|index|uuid|guid)$|[a-z](Id|ID|Key|Index
 """Names such as id, user_id and userId."""
 
 
-def read(value: Any, reading: Reading, name: str) -> dict[str, Array]:
+def read(value: Any, reading: Reading, name: str, exclude: Sequence[str]) -> dict[str, Array]:
     """Column name → values (n,), of a data frame, a mapping, an Arrow table or an array (n, d).
+
+    Args:
+        value: The table.
+        reading: What was stated about it.
+        name: Of the table, for errors.
+        exclude: Columns to leave out, in place of those that were stated.
 
     Raises:
         ValueError: unknown columns, no rows, or columns of several lengths.
     """
+    reading = replace(reading, exclude=exclude)
     cells = frame(value)
     if cells is None:
         rows, columns = flat(value, name), reading.columns

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from otdist.evaluation.table_columns import Column, Window, labellings
 from otdist.inference.permutation import TestResult, pvalue
 from otdist.inference.statistics import EnergyStatistic
 from otdist.io.columns import frame
-from otdist.io.reading import Reading
+from otdist.io.reading import Reading, read_each
 
 JOINT = "all columns jointly"
 _JOINT_ROWS = 4000
@@ -115,11 +116,11 @@ def drift(
     started = time.perf_counter()
     checks.choice("correction", correction, CORRECTIONS)
     plan = _Plan(n_permutations, checks.whole("block", block), checks.generator(seed))
-    columns = checks.optional(checks.names, "columns", columns)
-    rule = Reading(columns=columns, exclude=exclude, missing=missing, categories=categories)
+    rule = Reading(columns=columns, missing=missing, categories=categories, exclude=exclude)
     given = {"reference": reference, "current": current}
     check_shapes({name: np.shape(v)[1:] for name, v in given.items() if frame(v) is None})
-    old, new = (kinds.read(v, rule, name) for name, v in given.items())
+    readers = [partial(kinds.read, v, rule, name) for name, v in given.items()]
+    old, new = read_each(readers, rule.exclude)
     if set(old) != set(new):
         raise ValueError(f"the tables differ in columns: {sorted(set(old) ^ set(new))}")
     n, m = (plan.whole(name, table) for name, table in (("reference", old), ("current", new)))

@@ -18,6 +18,18 @@ class DataError(ValueError):
     """
 
 
+class UnknownColumnsError(DataError):
+    """Columns that were named and are not there.
+
+    Attributes:
+        names: Of these columns.
+    """
+
+    def __init__(self, place: str, names: list[str], known: list[str]) -> None:
+        super().__init__(f"{place} has no column {', '.join(names)}: it has {known}")
+        self.names = names
+
+
 @contextmanager
 def reading_file(name: str) -> Iterator[None]:
     """Errors of the operating system become a DataError that names the file."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from otdist.core import checks
-from otdist.io.errors import DataError
+from otdist.io.errors import DataError, UnknownColumnsError
 
+Result = TypeVar("Result")
 NAMES_OF_NOTHING = (
     "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "Null", "null", "None",
 )  # fmt: skip
@@ -58,7 +59,9 @@ class Reading:
             ) from None
         for name in ("missing", "columns", "exclude", "categories"):
             value = getattr(self, name)
-            if isinstance(value, str) or not isinstance(value, Iterable | None):
+            if isinstance(value, str):
+                object.__setattr__(self, name, (value,))
+            elif not isinstance(value, Iterable | None):
                 raise TypeError(f"{name} must be a list: got {checks.shown(value)}")
 
     @property
@@ -81,12 +84,41 @@ class Reading:
         stated = [*(self.columns or ()), *self.exclude, *self.categories]
         unknown = [name for name in stated if name not in names]
         if unknown:
-            raise DataError(f"{place} has no column {', '.join(unknown)}: it has {list(names)}")
+            raise UnknownColumnsError(place, unknown, list(names))
         wanted = names if self.columns is None else self.columns
         left = [name for name in wanted if name not in self.exclude]
         if not left:
             raise DataError(f"{place} has no column left to read")
         return left
+
+
+def read_each(
+    readers: Sequence[Callable[[Sequence[str]], Result]], exclude: Sequence[str]
+) -> list[Result]:
+    """What several readers give that are told which columns to leave out, where these occur.
+
+    Args:
+        readers: Each is called with names to leave out.
+        exclude: These names; each must be known to one of the readers.
+
+    Raises:
+        UnknownColumnsError: a name that none of them knows.
+    """
+    found, absent = [], []
+    for reader in readers:
+        left = list(exclude)
+        while True:
+            try:
+                found.append(reader(left))
+                break
+            except UnknownColumnsError as error:
+                if not set(error.names) <= set(left):
+                    raise
+                last, left = error, [name for name in left if name not in error.names]
+        absent.append(set(exclude) - set(left))
+    if absent and set.intersection(*absent):
+        raise last
+    return found
 
 
 def is_number(cell: str) -> bool:
