@@ -1,5 +1,7 @@
 """Metrics equal their definitions; floors, draws and features do what they say."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -189,6 +191,58 @@ def test_intervals_name_their_target_or_the_reason():
     assert (none["w2"].interval, none["w2"].no_interval) == (None, "not asked for")
     on_line = otdist.evaluate(REAL[:, 0], far[:, 0], metrics=["w1"], progress=False).metrics
     assert "population's W_1" in on_line["w1"].target
+
+
+def frames_of(values):
+    """A minimal frame, and those of the libraries that are installed."""
+    yield type("Minimal", (), {"columns": list(values), "__getitem__": lambda s, k: values[k]})()
+    for module, make in (
+        ("pyarrow", "table"),
+        ("polars", "DataFrame"),
+        ("pandas", "DataFrame"),
+    ):
+        try:
+            made = getattr(importlib.import_module(module), make)(values)
+        except ImportError:
+            continue
+        yield made
+        if module == "pandas":
+            yield made.convert_dtypes()
+
+
+def test_data_frames_are_samples_matched_by_the_names_of_their_columns():
+    flags = RNG.random(45) < 0.5
+    fake = {"v": FAKE[:, 1].tolist(), "ok": flags.tolist(), "u": FAKE[:, 0].tolist()}
+    real = {"u": REAL[:, 0].tolist(), "v": REAL[:, 1].tolist(), "ok": [True] * 60}
+    x = np.column_stack([REAL[:, :2], np.ones(60)])
+    expected = otdist.wasserstein(x, np.column_stack([FAKE[:, :2], flags])).distance
+    for first in frames_of(real):
+        for second in frames_of(fake):
+            report = otdist.evaluate(first, {"second": second}, metrics=["w1"])
+            assert report.metrics["w1"].estimate == pytest.approx(expected)
+    for values, words in (
+        ({**fake, "u": ["a"] * 45}, "fake: column 'u' must hold numbers: got a in row 0"),
+        ({**fake, "u": [1.0] * 44 + [None]}, "fake: column 'u' must have no missing cell: row 44"),
+        ({"u": fake["u"]}, r"real and fake must have the same columns: got \['ok', 'v'\]"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            otdist.evaluate(next(frames_of(real)), next(frames_of(values)))
+
+
+def test_pixels_have_one_depth_and_their_scale_is_noted():
+    images = RNG.integers(0, 256, (20, 4, 3), dtype=np.uint8)
+    deep = images.astype(np.uint16) * 257
+    with pytest.raises(ValueError, match="real has uint8, fake has uint16"):
+        otdist.evaluate(images, deep)
+    options = {"metrics": ["w1", "kid"], "progress": False}
+    same = otdist.evaluate(images, torch.tensor(images), **options)
+    assert same.notes == ("pixels are compared on their own scale, 0 to 255",)
+    assert "meant for features of a size near 1" in same.metrics["kid"].note
+    scaled = otdist.evaluate(images, images / 255.0, **options)
+    assert "are they on one scale?" in scaled.notes[0]
+    assert "note: real has pixels" in str(scaled)
+    plain = otdist.evaluate(REAL, FAKE, **options)
+    assert (plain.notes, plain.metrics["kid"].note) == ((), "")
 
 
 @pytest.mark.parametrize("n, m", [(1, 1), (1, 5), (2, 2), (3, 3)])

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from otdist.io import DataError, read_samples
+from otdist.io import DataError, align, read_samples
 
 Image = pytest.importorskip("PIL.Image")
 RNG = np.random.default_rng(0)
@@ -42,6 +42,17 @@ def test_sixteen_bits_keep_their_values(tmp_path):
     np.testing.assert_array_equal(
         read_samples(save(tmp_path / "deep", [pixels])).points, [[0, 300, 40_000, 65_535]]
     )
+
+
+def test_folders_of_different_depth_are_not_compared(tmp_path):
+    grey = read_samples(save(tmp_path / "grey", GREY))
+    deep = read_samples(save(tmp_path / "deep", GREY.astype(np.uint16) * 257))
+    with pytest.raises(DataError, match=r"grey has uint8, .*deep has uint16; convert one"):
+        align(grey, deep)
+    assert "20 numbers from 0 to 255" in grey.notes[-1]
+    np.save(tmp_path / "scaled.npy", GREY / 255.0)
+    _, scaled = align(grey, read_samples(tmp_path / "scaled.npy"))
+    assert "are they on one scale?" in scaled.notes[-1]
 
 
 def test_other_files_are_left_out_with_a_note(tmp_path):

@@ -1,8 +1,11 @@
-"""Shapes of single samples, compared before flattening hides that they differ."""
+"""Shapes and pixels of single samples, compared before flattening hides that they differ."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
+PIXELS = {"bool": 1, "uint8": 255, "uint16": 65_535}
+"""Types that pixels are stored in, and the number that stands for white."""
 
 
 def check_shapes(
@@ -27,3 +30,37 @@ def check_shapes(
     if len(set(arrays.values())) > 1:
         told = ", ".join(f"{name} has {tuple(shapes[name])}" for name in arrays)
         raise raised(f"single samples must have one shape: {told}")
+
+
+def check_pixels(
+    types: Mapping[str, str], largest: Mapping[str, float], raised: type[ValueError] = ValueError
+) -> list[str]:
+    """Refuse images whose pixels are stored in different depths, and note what may differ in scale.
+
+    Args:
+        types: Name of each sample of images → type of its numbers.
+        largest: Name → its largest number.
+        raised: The error.
+
+    Returns:
+        Notes about floats that look as if they were scaled to 1 beside pixels that are not.
+
+    >>> check_pixels({"real": "uint8", "fake": "float32"}, {"real": 255, "fake": 1.0})
+    ['real has pixels from 0 to 255, fake numbers up to 1: are they on one scale?']
+    >>> check_pixels({"real": "uint8", "fake": "uint16"}, {"real": 255, "fake": 40_000})
+    Traceback (most recent call last):
+    ValueError: images must have one kind of pixel: real has uint8, fake has uint16; convert one
+    """
+    stored = {name: kind for name, kind in types.items() if kind in PIXELS}
+    if len(set(stored.values())) > 1:
+        told = ", ".join(f"{name} has {kind}" for name, kind in stored.items())
+        raise raised(f"images must have one kind of pixel: {told}; convert one")
+    white = next((name for name in stored if largest[name] > 1), None)
+    if white is None:
+        return []
+    return [
+        f"{white} has pixels from 0 to {PIXELS[stored[white]]}, {name} numbers up to "
+        f"{largest[name]:.3g}: are they on one scale?"
+        for name in types
+        if name not in stored and largest[name] <= 1
+    ]

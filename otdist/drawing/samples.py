@@ -187,17 +187,25 @@ def _limits(images: Array) -> tuple[float, float]:
 
 
 def _tiled(images: Array, columns: int, limits: tuple[float, float]) -> Array:
-    """Images (k, h, w) or (k, h, w, 3) in rows, with a gap of NaN between, scaled to [0, 1]."""
+    """Images (k, h, w) or (k, h, w, 3) in rows, with transparent gaps, scaled to [0, 1]."""
     scaled = ((images.astype(np.float64) - limits[0]) / (limits[1] - limits[0])).clip(0, 1)
-    k, h, w = scaled.shape[:3]
-    colour = np.ones((k, h, w, 4))
+    colour = np.ones((*scaled.shape[:3], 4))
     colour[..., :3] = scaled if scaled.ndim == 4 else scaled[..., None]
-    gap = max(1, h // 12)
+    return sheet(colour, columns, gap=max(1, colour.shape[1] // 12), fill=0.0)
+
+
+def sheet(images: Array, columns: int, *, gap: int, fill: float) -> Array:
+    """Images (k, h, w, channels) in rows of so many, with gaps between them, as one image.
+
+    >>> sheet(np.zeros((2, 1, 1, 1)), 2, gap=1, fill=9)[..., 0].tolist()
+    [[0.0, 9.0, 0.0]]
+    """
+    k, h, w, channels = images.shape
     rows = -(-k // columns)
-    sheet = np.zeros((rows * columns, h + gap, w + gap, 4))  # transparent where there is no image
-    sheet[:k, :h, :w] = colour
-    sheet = sheet.reshape(rows, columns, h + gap, w + gap, 4).swapaxes(1, 2)
-    return sheet.reshape(rows * (h + gap), columns * (w + gap), 4)[:-gap, :-gap]
+    cells = np.full((rows * columns, h + gap, w + gap, channels), fill, dtype=np.float64)
+    cells[:k, :h, :w] = images
+    cells = cells.reshape(rows, columns, h + gap, w + gap, channels).swapaxes(1, 2)
+    return cells.reshape(rows * (h + gap), columns * (w + gap), channels)[:-gap, :-gap]
 
 
 def _picture(axis: Axes, sheet: Array) -> None:

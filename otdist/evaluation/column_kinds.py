@@ -13,7 +13,7 @@ Missing cells are no values: their share is compared as a result of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +60,41 @@ def read(value: Any, reading: Reading, name: str, exclude: Sequence[str]) -> dic
     for key in {*reading.categories} & {*table}:
         table[key] = as_categories(table[key])
     return table
+
+
+def points(samples: dict[str, Any]) -> dict[str, Any]:
+    """The samples with data frames as arrays (n, d), their columns in the order of the first.
+
+    Truth values are 0 and 1.
+
+    Raises:
+        ValueError: columns of text or times, missing cells, or frames with other columns.
+    """
+    found, order, first = dict(samples), None, ""
+    for name, value in samples.items():
+        if isinstance(value, Mapping) or frame(value) is None:
+            continue
+        table = read(value, Reading(), name, ())
+        order, first = order or list(table), first or name
+        if set(table) != set(order):
+            apart = sorted(set(table) ^ set(order))
+            raise ValueError(f"{first} and {name} must have the same columns: got {apart} in one")
+        found[name] = np.stack(
+            [_numbers(table[key], f"{name}: column {key!r}") for key in order], 1
+        )
+    return found
+
+
+def _numbers(column: Array, place: str) -> Array:
+    """The column as numbers without gaps."""
+    gaps = missing(column)
+    if gaps.any():
+        raise ValueError(f"{place} must have no missing cell: row {int(gaps.argmax())} has none")
+    if column.dtype.kind == "U" and set(np.unique(column)) <= {"True", "False"}:
+        return (column == "True").astype(np.float64)
+    if column.dtype.kind != "f":
+        raise ValueError(f"{place} must hold numbers: got {column[0]!s} in row 0; leave it out")
+    return column
 
 
 def compared(

@@ -1,8 +1,8 @@
 """evaluate(): many metrics of fake samples against a real one, each beside its noise floor.
 
-Even two samples of one law are apart, the more so the fewer the rows and the higher the dimension.
-So each metric is also computed between two disjoint halves of the real sample, the *floor*, and
-between one of these halves and as many fake rows: these two figures compare like with like.
+Even two samples of one distribution are apart, the more so the fewer the rows and the higher the
+dimension. So each metric is also computed between two disjoint halves of the real sample, the
+*floor*, and between one of these halves and as many fake rows: these two compare like with like.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ import numpy as np
 from otdist.core import checks
 from otdist.core.measure import pair
 from otdist.core.progress import progress as shown
+from otdist.core.shapes import PIXELS, check_pixels
 from otdist.evaluation import metrics as catalogue
+from otdist.evaluation.column_kinds import points
 from otdist.evaluation.features import extract
 from otdist.evaluation.job import Job, call_of
 from otdist.evaluation.report import MetricResult, Report
 from otdist.evaluation.report.evidence import keep
 from otdist.inference.order import canonical
+
+_KID_SIZE = 10.0
+"""Root mean square of a coordinate from which KID is explained; features of Inception have 0.5."""
 
 
 def evaluate(
@@ -39,8 +44,10 @@ def evaluate(
     r"""How far fake samples are from real ones, by many metrics, each with its noise floor.
 
     Args:
-        real: Rows of the real sample, shape (n, ...); rows of higher rank are flattened.
-        fake: Rows of the fake sample, or several by name, which are then ranked.
+        real: Rows of the real sample, shape (n, ...), or a data frame of numbers; rows of higher
+            rank are flattened, once their shapes have been compared.
+        fake: Rows of the fake sample, or several by name, which are then ranked. Columns of data
+            frames are matched by name.
         metrics: Names among w1, w2, sliced_w2, max_sliced_w2, sinkhorn, energy, mmd, frechet,
             frechet_infinity, kid, precision, recall, density, coverage, classifier; None for all.
         features: What is compared: None or "raw", "pca-K" (of the pooled samples), a callable from
@@ -81,9 +88,11 @@ def evaluate(
     fakes = dict(fake) if isinstance(fake, Mapping) else {"fake": fake}
     if not fakes or "real" in fakes:
         raise ValueError('fake must hold at least one sample, none of them named "real"')
-    rows, words = extract({"real": real, **fakes}, features)
+    samples = points({"real": real, **fakes})
+    notes = _pixels(samples)
+    rows, words = extract(samples, features)
     rng = checks.generator(seed)
-    evidence = keep(rows, {"real": real, **fakes}, "real", seed)
+    evidence = keep(rows, samples, "real", seed)
     for name in fakes:
         pair(rows["real"], rows[name])  # raises with a place before any work is done
     rows = {name: value[canonical(value)] for name, value in rows.items()}
@@ -98,11 +107,38 @@ def evaluate(
             say(", ".join(metric.titles))
             for name, found in job.run(metric).items():
                 results[name] |= {key: value for key, value in found.items() if key in names}
+    _explain_kid(results, reference)
     sizes = {name: len(value) for name, value in {"real": reference, **rows}.items()}
     return Report(
         results, sizes, reference.shape[1], words, seed, time.perf_counter() - started,
-        evidence=evidence,
+        evidence=evidence, notes=tuple(notes),
     )  # fmt: skip
+
+
+def _pixels(samples: Mapping[str, Any]) -> list[str]:
+    """Notes on the scale of images; an error where they are stored in different depths."""
+    images = {name: value for name, value in samples.items() if getattr(value, "ndim", 0) > 2}
+    types = {name: str(value.dtype).removeprefix("torch.") for name, value in images.items()}
+    if not set(types.values()) & set(PIXELS):
+        return []
+    notes = check_pixels(types, {name: float(value.max()) for name, value in images.items()})
+    white = max(PIXELS.get(kind, 0) for kind in types.values())
+    return notes or [f"pixels are compared on their own scale, 0 to {white}"]
+
+
+def _explain_kid(results: Mapping[str, dict[str, MetricResult]], rows: np.ndarray) -> None:
+    """Say in the result where its kernel, which is not free of scale, is far from its use."""
+    size = float(np.sqrt(np.mean(np.square(rows, dtype=np.float64))))
+    if size <= _KID_SIZE:
+        return
+    for found in results.values():
+        if "kid" in found:
+            note = (
+                f"its kernel is meant for features of a size near 1, and these have a root mean "
+                f"square of {size:.3g}: scale them"
+            )
+            said = "; ".join(filter(None, [found["kid"].note, note]))
+            found["kid"] = found["kid"].with_(note=said)
 
 
 def _draw(rows: np.ndarray, size: int | None, rng: np.random.Generator) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from otdist.core.shapes import check_shapes
+from otdist.core.shapes import PIXELS, check_pixels, check_shapes
 from otdist.io.errors import DataError, reading_file
 from otdist.io.formats import Raw, read_npy, read_npz, read_table, read_text, read_torch
 from otdist.io.images import read_folder
@@ -117,7 +117,9 @@ def read_samples(path: str | Path, **stated: Any) -> Samples:
     if array.ndim > 2:
         shape = array.shape[1:]
         array = array.reshape(len(array), int(np.prod(shape)))
-        notes += (f"{name}: each sample of shape {shape} flattened to {array.shape[1]} numbers",)
+        scale = f" from 0 to {PIXELS[str(array.dtype)]}" if str(array.dtype) in PIXELS else ""
+        what = f"{array.shape[1]} numbers{scale}"
+        notes += (f"{name}: each sample of shape {shape} flattened to {what}",)
     points = array[:, None] if array.ndim == 1 else array
     if 0 in points.shape:
         raise DataError(f"{name}: no samples: the array has shape {array.shape}")
@@ -173,7 +175,7 @@ def align(x: Samples, y: Samples) -> tuple[Samples, Samples]:
     Columns are matched by name where both files have names; the wider of two precisions is used.
 
     Raises:
-        DataError: the dimensions differ, or the shapes of single samples, or the names.
+        DataError: the dimensions differ, or the shapes or pixels of single samples, or the names.
 
     >>> import numpy as np
     >>> old = Samples("old.csv", np.array([[1.7, 60.0]]), ("height", "weight"), "float64")
@@ -182,6 +184,9 @@ def align(x: Samples, y: Samples) -> tuple[Samples, Samples]:
     ([[1.8, 75.0]], ('new.csv: columns put in the order of old.csv',))
     """
     check_shapes({x.path: x.shape or (), y.path: y.shape or ()}, DataError)
+    if x.shape is not None and y.shape is not None:
+        types, largest = {s.path: s.dtype for s in (x, y)}, {s.path: s.points.max() for s in (x, y)}
+        y = replace(y, notes=(*y.notes, *check_pixels(types, largest, DataError)))
     if x.columns is not None and y.columns is not None and x.columns != y.columns:
         only_x, only_y = set(x.columns) - set(y.columns), set(y.columns) - set(x.columns)
         if only_x or only_y or len(x.columns) != len(y.columns):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from otdist.core.extras import require
+from otdist.drawing.samples import sheet
+from otdist.drawing.style import GREY, ORANGE, blank
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,9 +50,7 @@ def plot_log(records: Sequence[dict[str, Any]], *, gap_means: str = "") -> Figur
     panels = [(title, [k for k in keys if k in known]) for title, keys in _PANELS]
     panels = [(title, keys) for title, keys in panels if keys]
     rows = math.ceil(len(panels) / 2)
-    figure = require("matplotlib.figure", extra="plot").Figure(
-        figsize=(10, 3.2 * rows), layout="constrained"
-    )
+    figure = blank(10, 3.2 * rows)
     for position, (title, keys) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, 2, position)
         for key in keys:
@@ -86,13 +85,13 @@ def plot_samples(samples: Tensor, *, real: Tensor | None = None, columns: int = 
     >>> len(figure.axes[0].images)
     1
     """
-    figure = require("matplotlib.figure", extra="plot").Figure(layout="constrained")
+    figure = blank(6.4, 4.8)
     samples = samples.detach().cpu().float()
     if samples.dim() == 2 and samples.shape[1] == 2:
         axes = figure.add_subplot(aspect="equal")
         if real is not None:
-            axes.plot(*real.detach().cpu().T, ".", color="#7a7a7a", markersize=2, label="real")
-        axes.plot(*samples.T, ".", color="#d9662b", markersize=2, label="generated")
+            axes.plot(*real.detach().cpu().T, ".", color=GREY, markersize=2, label="real")
+        axes.plot(*samples.T, ".", color=ORANGE, markersize=2, label="generated")
         axes.legend(fontsize="x-small")
         return figure
     if samples.dim() == 3:
@@ -124,11 +123,6 @@ def save_pictures(
 def _grid(images: Tensor, columns: int) -> Any:
     """One image of all, scaled to [0, 1] together, with a margin of one pixel."""
     low, high = images.min(), images.max()
-    images = (images - low) / (high - low).clamp_min(1e-12)
-    n, channels, height, width = images.shape
-    rows = math.ceil(n / columns)
-    canvas = images.new_ones(channels, rows * (height + 1) - 1, columns * (width + 1) - 1)
-    for k, image in enumerate(images):
-        top, left = (k // columns) * (height + 1), (k % columns) * (width + 1)
-        canvas[:, top : top + height, left : left + width] = image
-    return canvas.permute(1, 2, 0).squeeze(-1).numpy()
+    scaled = (images - low) / (high - low).clamp_min(1e-12)
+    made = sheet(scaled.permute(0, 2, 3, 1).numpy(), columns, gap=1, fill=1.0)
+    return made[..., 0] if images.shape[1] == 1 else made
