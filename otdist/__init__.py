@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from otdist.evaluation.evaluate import evaluate
     from otdist.evaluation.feature_functions import Features
     from otdist.evaluation.report import MetricResult, Report
+    from otdist.evidence import certify
     from otdist.exact.exact import Exact
     from otdist.inference.intervals import ConfidenceInterval, confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
@@ -74,6 +75,7 @@ _WHERE = {
     "TestResult": "otdist.inference.permutation",
     "barycenter": "otdist.barycenters.barycenter",
     "barycentric_map": "otdist.transport_map",
+    "certify": "otdist.evidence",
     "confidence_interval": "otdist.inference.intervals",
     "drift": "otdist.evaluation.drift",
     "energy_distance": "otdist.distances",
@@ -118,6 +120,7 @@ __all__ = [
     "TestResult",
     "barycenter",
     "barycentric_map",
+    "certify",
     "confidence_interval",
     "drift",
     "energy_distance",

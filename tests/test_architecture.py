@@ -19,6 +19,7 @@ ROOMS = [
     "outofcore",
     "masses",
     "transport_map",
+    "evidence",
     "solve",
     "distances",
     "mixtures",

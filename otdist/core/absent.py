@@ -44,6 +44,12 @@ class Absent:
         out[self.present], out[self.rows] = present, absent
         return out
 
+    def places(self) -> Tensor:
+        """For every point of the caller its place among those that stay; −1 for one that left."""
+        out = self.present.new_full((len(self.present) + len(self.rows),), -1)
+        out[self.present] = torch.arange(len(self.present), device=out.device)
+        return out
+
 
 @dataclass(frozen=True)
 class Whole:
