@@ -236,7 +236,7 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     kind = ValueError if isinstance(value, str) else TypeError
     plain = all(re.fullmatch(r"[\w-]+", word) for word in known)
     listed = ", ".join(known if plain else map(repr, known))
-    raise kind(f"{name} must be one of {listed}: got {shown(value)}")
+    raise kind(f"{name} must be one of {listed or 'none'}: got {shown(value)}")
 
 
 def flag(name: str, value: Any) -> bool:
@@ -252,13 +252,13 @@ def flag(name: str, value: Any) -> bool:
 
 
 def function(name: str, value: Any) -> Callable[..., Any]:
-    """Anything that can be called.
+    """Anything that can be called, apart from classes: an instance is what they stand for.
 
     >>> function("distance", 3)
     Traceback (most recent call last):
     TypeError: distance must be a function: got 3
     """
-    if not callable(value):
+    if isinstance(value, type) or not callable(value):
         raise TypeError(f"{name} must be a function: got {shown(value)}")
     return value
 
@@ -292,6 +292,18 @@ def device(value: Any) -> torch.device:
         return torch.device(value)
     except RuntimeError:
         raise ValueError(f"device must be {what}: got {shown(value)}") from None
+
+
+def instances(name: str, value: Any, kind: type, what: str) -> list[Any]:
+    """A list of objects of a class, described in words; it may be empty.
+
+    >>> instances("callbacks", None, int, "callbacks")
+    Traceback (most recent call last):
+    TypeError: callbacks must be a list of callbacks: got None
+    """
+    if not isinstance(value, list | tuple) or not all(isinstance(entry, kind) for entry in value):
+        raise TypeError(f"{name} must be a list of {what}: got {shown(value)}")
+    return list(value)
 
 
 def settle(options: Options, **values: Any) -> Options:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from otdist.core import checks
 from otdist.core.absent import Absent, split_zeros
 from otdist.core.arrays import Kind, as_tensor, enter
 from otdist.core.frame import framed
@@ -239,16 +238,6 @@ def _masses(value: Any, name: str, of: str, sample: Tensor) -> Tensor | None:
 def _uniform(sample: Tensor) -> Tensor:
     n = len(sample)
     return torch.tensor(1.0 / n, dtype=torch.float64, device=sample.device).expand(n)
-
-
-def check_p(p: Any) -> float:
-    """The exponent as a float.
-
-    Raises:
-        TypeError: not a number.
-        ValueError: below 1 or not finite.
-    """
-    return checks.exponent(p)
 
 
 def _points(raw: Tensor, name: str) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from otdist.core import checks
 from otdist.critics.randomness import seeded
 
 ALPHA = 0.01
@@ -56,11 +57,11 @@ class ConvexPotential(nn.Module):
         seed: int | None = 0,
     ) -> None:
         super().__init__()
-        if not widths or min(widths) < 1:
-            raise ValueError(f"widths must be positive, at least one: got {widths}")
-        hessian = torch.eye(d) if hessian is None else hessian
+        d, widths = checks.whole("d", d), checks.wholes("widths", widths)
+        hessian = torch.eye(d) if hessian is None else _of_shape("hessian", hessian, (d, d))
         self.root = nn.Parameter(_root(hessian))
-        self.shift = nn.Parameter(torch.zeros(d) if shift is None else shift.clone())
+        shift = torch.zeros(d) if shift is None else _of_shape("shift", shift, (d,)).clone()
+        self.shift = nn.Parameter(shift)
         with seeded(seed):
             layers = [nn.Linear(d, width) for width in widths]
             for layer in layers:
@@ -121,3 +122,11 @@ def _root(hessian: Tensor) -> Tensor:
     """R with αI + R Rᵀ equal to the matrix, or as near as α allows."""
     values, vectors = torch.linalg.eigh(hessian)
     return vectors * (values - ALPHA).clamp(min=1e-6).sqrt()
+
+
+def _of_shape(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A finite tensor of that shape."""
+    checks.instance(name, value, Tensor, f"a tensor of shape {shape}")
+    if tuple(value.shape) != shape or not bool(value.isfinite().all()):
+        raise ValueError(f"{name} must be finite and of shape {shape}: got {checks.shown(value)}")
+    return value

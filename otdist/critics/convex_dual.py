@@ -31,7 +31,7 @@ from otdist.critics.limits import CONFIDENCE, limit
 from otdist.critics.randomness import seeded
 from otdist.critics.samples import Frame, Supply, original
 from otdist.critics.streams import supply_of
-from otdist.critics.training import Training, countdown
+from otdist.critics.training import Training, check_training, countdown
 
 WATCHED = 2048
 """Validation points of either sample on which conjugates are computed while training."""
@@ -77,17 +77,9 @@ class ConvexDual:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "patience"):
-            checks.whole(name, getattr(self, name))
+        check_training(self)
         checks.positive("learning_rate", self.learning_rate)
-        if self.seconds is not None:
-            checks.positive("seconds", self.seconds)
-        checks.shares(self.splits)
-        checks.seed(self.seed)
-        if not isinstance(self.widths, tuple | list) or not self.widths:
-            raise ValueError(f"widths must be integers, at least one: got {self.widths!r}")
-        for width in self.widths:
-            checks.whole("each of widths", width)
+        checks.settle(self, widths=checks.wholes("widths", self.widths))
 
     @torch.inference_mode(False)
     @torch.enable_grad()

@@ -19,6 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from otdist.core import checks
 from otdist.critics.layers import MaxMin, OrthogonalLinear
 from otdist.critics.randomness import seeded
 from otdist.distances import wasserstein
@@ -51,6 +52,7 @@ class Funnels(nn.Module):
         self, centres: Tensor, heights: Tensor | None = None, *, peaks: bool = True
     ) -> None:
         super().__init__()
+        self.peaks = checks.flag("peaks", peaks)
         if centres.ndim != 2 or 0 in centres.shape:
             raise ValueError(f"centres must have shape (K, d): got {tuple(centres.shape)}")
         start = centres.new_zeros(len(centres)) if heights is None else heights
@@ -61,7 +63,6 @@ class Funnels(nn.Module):
             )
         self.centres = nn.Parameter(centres.detach().clone())
         self.heights = nn.Parameter(start.detach().clone().to(centres.dtype))
-        self.peaks = peaks
 
     @property
     def _sign(self) -> float:
@@ -130,6 +131,7 @@ def mcshane(
     >>> round((critic(x).mean() - critic(y).mean()).item(), 6)
     3.5
     """
+    checks.flag("peaks", peaks)
     x, y = x.detach(), y.detach()
     f, g = (torch.as_tensor(h) for h in wasserstein(x, y, a=a, b=b).potentials)
     level = f.mean()  # potentials are free up to a constant
@@ -149,7 +151,8 @@ def sorting_network(
     >>> sorting_network(2, (8, 8))(torch.zeros(5, 2)).shape
     torch.Size([5, 1])
     """
-    if not widths or any(width < 2 or width % 2 for width in widths):
+    d, widths = checks.whole("d", d), checks.wholes("widths", widths)
+    if any(width % 2 for width in widths):
         raise ValueError(f"widths must be even numbers, at least one: got {widths}")
     with seeded(seed):
         layers: list[nn.Module] = []
@@ -173,6 +176,7 @@ def relu_network(
     >>> relu_network(2, (8,))(torch.zeros(5, 2)).shape
     torch.Size([5, 1])
     """
+    d, widths = checks.whole("d", d), checks.wholes("widths", widths)
     with seeded(seed):
         layers: list[nn.Module] = []
         for before, after in zip((d, *widths[:-1]), widths, strict=True):

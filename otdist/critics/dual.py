@@ -34,7 +34,14 @@ from otdist.critics.result import DualResult
 from otdist.critics.samples import Supply, original
 from otdist.critics.stored import OWN, Unframed
 from otdist.critics.streams import supply_of
-from otdist.critics.training import Handling, Training, countdown, scores, validate
+from otdist.critics.training import (
+    Handling,
+    Training,
+    check_training,
+    countdown,
+    scores,
+    validate,
+)
 
 PORTFOLIO = ("mcshane", "peaks", "valleys", "sorting")
 """What `critic="auto"` chooses from, the cheapest first."""
@@ -99,26 +106,15 @@ class NeuralDual:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "patience"):
-            checks.whole(name, getattr(self, name))
-        for name in ("learning_rate", "seconds"):
-            if getattr(self, name) is not None:
-                checks.positive(name, getattr(self, name))
-        checks.shares(self.splits)
-        checks.seed(self.seed)
-        if self.lipschitz not in get_args(Handling):
-            known = ", ".join(get_args(Handling))
-            raise ValueError(f"lipschitz must be one of {known}: got {self.lipschitz!r}")
+        check_training(self)
+        checks.choice("lipschitz", self.lipschitz, get_args(Handling))
         self._check_critic()
 
     def _check_critic(self) -> None:
         if isinstance(self.critic, nn.Module):
             return
         known = ("auto", *PORTFOLIO, "relu")
-        if not isinstance(self.critic, str) or self.critic not in known:
-            raise ValueError(
-                f"critic must be one of {', '.join(known)}, or a module: got {self.critic!r}"
-            )
+        checks.choice("critic", self.critic, known)
         if (self.critic == "relu") == (self.lipschitz == "certified"):
             raise ValueError(
                 f"critic={self.critic!r} does not go with lipschitz={self.lipschitz!r}: "

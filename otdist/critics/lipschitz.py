@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from otdist.core import checks
+
 GRID = 8  # frequencies per (k − 1): the bound exceeds the norm by at most 2% along each axis
 
 
@@ -50,6 +52,7 @@ def lipschitz_bound(module: nn.Module) -> float:
     >>> round(lipschitz_bound(nn.Sequential(nn.Linear(4, 4), nn.ReLU())), 6) >= 0
     True
     """
+    checks.instance("module", module, nn.Module, "a module")
     with torch.no_grad():
         bound = _bound(module, type(module).__name__)
     return bound if not math.isnan(bound) else math.inf

@@ -94,6 +94,9 @@ def compute_gradient_penalty(
     160.0
     """
     check_penalty(mode, lambda_gp)
+    checks.function("critic", critic)
+    if generator is not None:
+        checks.instance("generator", generator, torch.Generator, "a torch.Generator or None")
     rand = partial(torch.rand, generator=generator)
     return penalty(critic, real_samples, fake_samples, lambda_gp, mode, rand)
 
@@ -183,6 +186,7 @@ def clip_weights(model: nn.Module, clip_value: float = 0.01) -> None:
     >>> max(p.abs().max().item() for p in model.parameters()) <= 0.01
     True
     """
+    checks.instance("model", model, nn.Module, "a module")
     checks.positive("clip_value", clip_value)
     clamp(model.parameters(), clip_value)
 
@@ -191,7 +195,8 @@ def clip_weights(model: nn.Module, clip_value: float = 0.01) -> None:
 def clamp(parameters: Iterable[Tensor], size: float) -> None:
     """Clamp parameters in place."""
     for parameter in parameters:
-        parameter.clamp_(-size, size)
+        most = min(size, torch.finfo(parameter.dtype).max)
+        parameter.clamp_(-most, most)
 
 
 def trainable(module: nn.Module) -> list[nn.Parameter]:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+from otdist.core import checks
+
 
 @contextmanager
 def seeded(seed: int | None, device: torch.device | None = None) -> Iterator[None]:
@@ -17,6 +19,7 @@ def seeded(seed: int | None, device: torch.device | None = None) -> Iterator[Non
         device: A CUDA device whose generator is treated likewise.
     """
     cuda = [device] if device is not None and device.type == "cuda" else []
+    seed = checks.seed(seed)
     start = torch.Generator().seed() % 2**63 if seed is None else seed
     with torch.random.fork_rng(devices=cuda):
         torch.default_generator.manual_seed(start)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from otdist.core import checks
 from otdist.core.measure import Pair
 from otdist.critics.penalties import clip_weights, compute_gradient_penalty
 from otdist.critics.samples import Exhausted, Frame, Supply, original
@@ -39,6 +40,19 @@ hardly tell whether a centre has come to rest."""
 TAIL = 0.1
 """In this last share of a run the rate of certified critics falls as a square: in the plane, the
 centres of 64 funnels come nearer (cosine 0.87 for 0.85), elsewhere nothing changes."""
+
+
+def check_training(options: Any) -> None:
+    """Check the options that `NeuralDual` and `ConvexDual` share; they become plain numbers."""
+    steps, batch_size, patience = checks.sizes(
+        steps=options.steps, batch_size=options.batch_size, patience=options.patience
+    )
+    rate = checks.optional(checks.positive, "learning_rate", options.learning_rate)
+    seconds = checks.optional(checks.positive, "seconds", options.seconds)
+    checks.settle(options, steps=steps, batch_size=batch_size, patience=patience, seconds=seconds)
+    checks.settle(options, learning_rate=rate, splits=checks.shares(options.splits))
+    checks.settle(options, seed=checks.seed(options.seed))
+    checks.flag("progress", options.progress)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from otdist.core import checks
 from otdist.core.extras import require
 from otdist.drawing.style import BLUE, GREY, ORANGE, bare, blank
 
@@ -72,7 +73,7 @@ def plot_transport(
         if shape != (len(x), len(y)):
             raise ValueError(f"plan must have shape {(len(x), len(y))}: got {shape}")
         axes = figure.subplots()
-        _plane(axes, x, y, plan, a, b, names, np.random.default_rng(seed))
+        _plane(axes, x, y, plan, a, b, names, checks.generator(seed))
         if columns and x.shape[1] == 2:
             axes.set(xlabel=columns[0], ylabel=columns[1])
     figure.suptitle(title, fontsize=11)

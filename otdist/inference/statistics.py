@@ -121,7 +121,9 @@ class MmdStatistic:
         """See `Statistic`; N² kernel values once."""
         z = _pooled(pair)
         width = self.width(pair, rng)
-        squared = _quadratic(PointCost(z, z, 2), lambda c: c.mul_(-0.5 / width**2).exp_(), labels)
+        squared = _quadratic(
+            PointCost(z, z, 2), lambda c: c.mul_(-0.5 / width / width).exp_(), labels
+        )
         return np.sqrt(squared.clip(min=0))
 
     def width(self, pair: Pair, rng: np.random.Generator) -> float:

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from otdist.core import measure
+from otdist.core import checks, measure
 from otdist.core.arrays import as_tensor
 
 T = TypeVar("T", bound="Accumulator")
@@ -75,6 +75,7 @@ class Accumulator(ABC):
             y: Likewise.
             rows: Rows of a batch cut from an array.
         """
+        rows = checks.whole("rows", rows)
         for name, source in (("x", x), ("y", y)):
             for batch in () if source is None else _batches(source, rows):
                 self.update(**{name: batch})

@@ -11,8 +11,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 from torch import Tensor, nn
 
+from otdist.core import checks
 from otdist.critics.layers import (
     BjorckLinear,
     ConstrainedLinear,
@@ -77,14 +79,11 @@ class MLPCritic(_Network):
         *,
         layers: Layers = "plain",
     ) -> None:
-        if layers != "plain" and layers not in _CONSTRAINED:
-            raise ValueError(
-                f"layers must be one of plain, {', '.join(_CONSTRAINED)}: got {layers!r}"
-            )
+        checks.choice("layers", layers, ("plain", *_CONSTRAINED))
         shape = _shape(shape)
         modules: list[nn.Module] = [nn.Flatten()]
         width = math.prod(shape)
-        for size in _widths(hidden):
+        for size in checks.wholes("hidden", hidden):
             if layers == "plain":
                 modules += [nn.Linear(width, size), nn.LeakyReLU(0.2)]
             else:
@@ -118,12 +117,12 @@ class MLPGenerator(_Network):
     ) -> None:
         shape = _shape(shape)
         modules: list[nn.Module] = []
-        width = latent_dim
-        for size in _widths(hidden):
+        width = latent_dim = checks.whole("latent_dim", latent_dim)
+        for size in checks.wholes("hidden", hidden):
             modules += [nn.Linear(width, size), nn.LeakyReLU(0.2)]
             width = size
         modules.append(nn.Linear(width, math.prod(shape)))
-        if bounded:
+        if checks.flag("bounded", bounded):
             modules.append(nn.Tanh())
         super().__init__((latent_dim,), [*modules, nn.Unflatten(1, shape)])
 
@@ -143,6 +142,7 @@ class WGANCritic(_Network):
     """
 
     def __init__(self, image_channels: int = 1, feature_maps: int = 64) -> None:
+        image_channels, feature_maps = _sizes(image_channels, feature_maps)
         modules: list[nn.Module] = []
         width = image_channels
         for factor in (1, 2, 4):  # 32 → 16 → 8 → 4
@@ -170,6 +170,7 @@ class SNWGANCritic(_Network):
     """
 
     def __init__(self, image_channels: int = 1, feature_maps: int = 64) -> None:
+        image_channels, feature_maps = _sizes(image_channels, feature_maps)
         if feature_maps % 2:
             raise ValueError(f"feature_maps must be even (MaxMin sorts pairs): got {feature_maps}")
         modules: list[nn.Module] = []
@@ -198,8 +199,9 @@ class WGANGenerator(_Network):
     def __init__(
         self, latent_dim: int = 100, image_channels: int = 1, feature_maps: int = 64
     ) -> None:
+        width = latent_dim = checks.whole("latent_dim", latent_dim)
+        image_channels, feature_maps = _sizes(image_channels, feature_maps)
         modules: list[nn.Module] = [nn.Unflatten(1, (latent_dim, 1, 1))]
-        width = latent_dim
         for factor, stride, padding in ((4, 1, 0), (2, 2, 1), (1, 2, 1)):  # 1 → 4 → 8 → 16
             size = factor * feature_maps
             modules += [
@@ -213,16 +215,12 @@ class WGANGenerator(_Network):
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"shape must hold positive sizes: got {shape}")
-    return sizes
+    one = np.ndim(shape) == 0 and not isinstance(shape, Sequence)
+    return (checks.whole("shape", shape),) if one else checks.wholes("shape", shape)
 
 
-def _widths(hidden: Sequence[int]) -> tuple[int, ...]:
-    if not hidden or min(hidden) < 1:
-        raise ValueError(f"hidden must hold at least one positive width: got {tuple(hidden)}")
-    return tuple(hidden)
+def _sizes(image_channels: int, feature_maps: int) -> tuple[int, ...]:
+    return checks.sizes(image_channels=image_channels, feature_maps=feature_maps)
 
 
 def _text(shape: Sequence[int]) -> str:

@@ -43,8 +43,8 @@ class Evaluation:
         """Check the options; arrays become tensors."""
         object.__setattr__(self, "held_out", as_tensor(self.held_out, "held_out"))
         check_real(self.held_out, "held_out")
-        checks.whole("every", self.every)
-        checks.whole("size", self.size, 2)
+        size = checks.whole("size", self.size, least=2)
+        checks.settle(self, every=checks.whole("every", self.every), size=size)
         if len(self.held_out) < 4:
             raise ValueError(f"held_out must hold at least 4 rows: got {len(self.held_out)}")
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from otdist.core import checks
+from otdist.core.arrays import as_tensor
+
 Reduction = Literal["sum_over_batch_size", "sum", "none"] | None
-_REDUCTIONS = ("sum_over_batch_size", "sum", "none", None)
+_REDUCTIONS = ("sum_over_batch_size", "sum", "none")
 
 
-def check_reduction(reduction: object) -> None:
-    """Raise unless the reduction is known."""
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"reduction must be one of {_REDUCTIONS}: got {reduction!r}")
+def check_reduction(reduction: Any) -> Reduction:
+    """The reduction, if it is known."""
+    return checks.optional(checks.choice, "reduction", reduction, allowed=_REDUCTIONS)
+
+
+def check_name(name: Any, loss: nn.Module) -> str:
+    """The name of a loss; that of its class when None."""
+    return type(loss).__name__ if name is None else checks.instance("name", name, str, "text")
 
 
 class WassersteinDivergence(nn.Module):
@@ -50,19 +57,12 @@ class WassersteinDivergence(nn.Module):
         spacing: float | None = None,
     ) -> None:
         super().__init__()
-        check_reduction(reduction)
-        if smooth_eps < 0:
-            raise ValueError(f"smooth_eps must not be negative: got {smooth_eps}")
         if support is not None and spacing is not None:
             raise ValueError("give support or spacing, not both")
-        if spacing is not None and not spacing > 0:
-            raise ValueError(f"spacing must be positive: got {spacing}")
-        self.smooth_eps, self.reduction = smooth_eps, reduction
-        self.name = name if name is not None else type(self).__name__
-        self.spacing = 1.0 if spacing is None else spacing
-        steps = None if support is None else torch.as_tensor(support, dtype=torch.float64).diff()
-        if steps is not None and not (steps.dim() == 1 and bool((steps > 0).all())):
-            raise ValueError("support must be a 1-D array of increasing positions")
+        self.smooth_eps = checks.number("smooth_eps", smooth_eps, least=0)
+        self.reduction, self.name = check_reduction(reduction), check_name(name, self)
+        self.spacing = 1.0 if spacing is None else checks.positive("spacing", spacing)
+        steps = None if support is None else _steps(as_tensor(support, "support").double())
         self.steps: Tensor | None
         self.register_buffer("steps", steps, persistent=False)
 
@@ -98,3 +98,12 @@ class WassersteinDivergence(nn.Module):
                 f"the least is {float(total.detach().min()):g}"
             )
         return mass / total
+
+
+def _steps(support: Tensor) -> Tensor:
+    """Distances between neighbouring bins, (k − 1,)."""
+    if support.dim() != 1 or not bool(
+        ((steps := support.diff()) > 0).all() & support.isfinite().all()
+    ):
+        raise ValueError("support must be a 1-D array of increasing finite positions")
+    return steps

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from otdist.core import checks
 from otdist.core.arrays import as_tensor
 from otdist.critics.penalties import Mode, check_penalty, check_scores, compute_gradient_penalty
 from otdist.wgan import functional
-from otdist.wgan.histogram import Reduction, check_reduction
+from otdist.wgan.histogram import Reduction, check_name, check_reduction
 
 
 def gradient_penalty(
@@ -43,7 +44,9 @@ def gradient_penalty(
     >>> gradient_penalty(nn.Flatten(), torch.zeros(3, 1), torch.zeros(3, 1), "cpu")
     tensor(0.)
     """
+    checks.function("D", D)
     if device is not None:
+        device = checks.device(device)
         real_data, fake_data = real_data.to(device), fake_data.to(device)
     return compute_gradient_penalty(
         D, real_data, fake_data, lambda_gp, mode=mode, generator=generator
@@ -81,9 +84,9 @@ class WassersteinLoss(nn.Module):
         name: str | None = None,
     ) -> None:
         super().__init__()
-        check_reduction(reduction)
-        self.for_critic, self.reduction = for_critic, reduction
-        self.name = name if name is not None else type(self).__name__
+        self.for_critic = checks.flag("for_critic", for_critic)
+        self.reduction = check_reduction(reduction)
+        self.name = check_name(name, self)
 
     def forward(self, y_true: Tensor | Sequence[float], y_pred: Tensor) -> Tensor:
         """The loss of scores y_pred (n, …) with labels y_true: one per sample or one per score."""
@@ -224,7 +227,7 @@ class WassersteinGANLoss(nn.Module):
             The loss; and floats: wasserstein, E_real − E_fake; gp, the weighted penalty; d_real
             and d_fake, the mean scores.
         """
-        device = real.device if device is None else torch.device(device)
+        device = real.device if device is None else checks.device(device)
         real, fake = real.to(device), fake.detach().to(device)
         d_real, d_fake = D(real), D(fake)
         for scores, samples in ((d_real, real), (d_fake, fake)):
@@ -255,7 +258,7 @@ def create_wgan_losses(lambda_gp: float = 10.0) -> tuple[WassersteinLoss, Wasser
     >>> critic.for_critic, generator.for_critic
     (True, False)
     """
-    if lambda_gp != 10.0:
+    if checks.number("lambda_gp", lambda_gp, least=0) != 10.0:
         raise ValueError(
             f"plain WGAN losses have no penalty, so lambda_gp={lambda_gp} would be ignored: "
             "use create_wgan_gp_losses"

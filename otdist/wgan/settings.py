@@ -59,6 +59,8 @@ class Settings:
             ema=checks.optional(checks.share, "ema", self.ema),
             seed=checks.seed(self.seed),
         )
+        if self.device is not None:
+            checks.device(self.device)
         if self.betas is not BETAS:
             checks.settle(self, betas=checks.numbers("betas", self.betas, 2, least=0, below=1))
 

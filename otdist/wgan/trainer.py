@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from otdist.core import checks
 from otdist.critics import penalties
 from otdist.critics.layers import lipschitz_bound
 from otdist.critics.penalties import check_scores, check_unmixed
@@ -98,6 +99,8 @@ class WGANTrainer:
         self.settings = Settings(
             latent_dim, use_gp, lambda_gp, n_critic, lr, betas, clip_value, **options
         )
+        checks.instance("generator", generator, nn.Module, "a module")
+        checks.instance("critic", critic, nn.Module, "a module")
         self.ranks = Ranks.of(generator, critic)
         _check_critic(bare(critic), self.settings, self.ranks)
         where = next(generator.parameters(), None)
@@ -159,6 +162,11 @@ class WGANTrainer:
                 run, or a checkpoint of other settings, data, networks or optimizers.
         """
         schedule = Schedule(epochs, steps, log_every, checkpoint_every)
+        checks.optional(checks.instance, "out", out, kind=(str, Path), what="a folder or None")
+        checks.flag("resume", resume)
+        if evaluation is not None:
+            checks.instance("evaluation", evaluation, Evaluation, "an Evaluation or None")
+        checks.instances("callbacks", callbacks, Callback, "callbacks")
         folder = RunFolder.open(out, resume=resume, writes=self.ranks.rank == 0)
         self.ranks.wait()
         # dropout and datasets draw from torch's own generators, on each rank others
@@ -256,6 +264,7 @@ class WGANTrainer:
             count: How many.
             seed: Decides the noise; training is not affected.
         """
+        count, seed = checks.whole("count", count), checks.seed(seed, none=False)
         network = bare(self.generator) if self.average is None else self.average
         shape = (count, self.settings.latent_dim)
         random = torch.Generator(self.device).manual_seed(seed)

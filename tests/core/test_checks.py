@@ -50,6 +50,12 @@ def test_a_number_that_is_no_count_is_a_value_error(value: Any) -> None:
         checks.whole("n", value)
 
 
+@pytest.mark.parametrize("p", [0.5, -1, float("nan"), float("inf")])
+def test_exponents_below_one_are_refused(p: float) -> None:
+    with pytest.raises(ValueError, match="p must be finite and at least 1"):
+        checks.exponent(p)
+
+
 def test_integers_beyond_every_float_are_short_messages() -> None:
     for huge in (10**400, -(10**400), 10**10_000):
         with pytest.raises(ValueError, match=r"^p must be finite and at least 1: got .{1,80}$"):

@@ -68,8 +68,8 @@ def test_plain_critics_have_a_bound_too():
 @pytest.mark.parametrize(
     "build, message",
     [
-        (lambda: wgan.MLPCritic(3, hidden=()), "at least one positive width"),
-        (lambda: wgan.MLPCritic((0, 2)), "positive sizes"),
+        (lambda: wgan.MLPCritic(3, hidden=()), "hidden must be integers, at least one"),
+        (lambda: wgan.MLPCritic((0, 2)), "each of shape must be at least 1"),
         (lambda: wgan.MLPCritic(3, layers="clipped"), "plain, orthogonal, bjorck, spectral"),
         (lambda: wgan.SNWGANCritic(1, 5), "even"),
     ],

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from otdist.core import record
+from otdist.core import checks, record
 from otdist.evaluation.report import page, pictures, tables
 from otdist.evaluation.report.evidence import Evidence
 from otdist.evaluation.report.result import MetricResult
@@ -189,8 +189,8 @@ class Report:
         >>> report.kinds()
         ['samples', 'worst']
         """
+        shape = None if shape is None else checks.wholes("shape", shape)
         kinds = self.kinds(shape)
-        chosen = kind if kind is not None else (kinds or [None])[0]
-        if chosen not in kinds:
-            raise ValueError(f"kind must be one of {', '.join(kinds) or 'none'}: got {kind!r}")
+        first = kinds[0] if kinds else "none"
+        chosen = checks.choice("kind", first if kind is None else kind, kinds)
         return pictures.PICTURES[chosen].draw(self, shape)
