@@ -519,7 +519,7 @@ def test_options_of_the_wrong_type(options, message):
         (
             lambda: quick().fit(POINTS, POINTS, b=np.eye(20)[0]),
             ValueError,
-            "b must leave some weight to each of the three parts",
+            "y must hold at least 5 points, and more for larger shares",
         ),
         (
             lambda: quick().fit(lambda n, s: None, law),
