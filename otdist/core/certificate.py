@@ -115,7 +115,7 @@ def bracket(lower: float, upper: float, p: float, scale: float) -> Bracket:
     low = max(lower, 0.0) ** (1.0 / p) if math.isfinite(lower) else 0.0
     high = math.inf if math.isnan(upper) else max(upper, 0.0) ** (1.0 / p)
     if p != 1:
-        low, high = low * (1 - 4 * UNIT), high * (1 + 4 * UNIT)
+        low, high = low * (1 - _root_error(low)), high * (1 + _root_error(high))
     return between(low * scale, high * scale)
 
 
@@ -132,6 +132,11 @@ def between(lower: float, upper: float) -> Bracket:
             f"bound {upper!r}"
         )
     return Bracket(lower, upper)
+
+
+def _root_error(root: float) -> float:
+    """Relative error of c^(1/p): of the power, and of 1/p, which acts on the logarithm of c."""
+    return (4 + abs(math.log(root))) * UNIT if 0 < root < math.inf else 0.0
 
 
 def rounding_units(cost: Cost) -> float:

@@ -49,6 +49,13 @@ class Measure:
         points = self.points.detach()
         return points if self.absent is None else self.absent.spread(points, self.absent.points)
 
+    @property
+    def masses(self) -> Tensor | None:
+        """Weights of any sum that no division has rounded, where known; None where uniform."""
+        if self.uniform:
+            return None
+        return self.weights.detach() if self.given is None else self.given
+
 
 @dataclass(frozen=True)
 class Pair:

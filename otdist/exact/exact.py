@@ -15,21 +15,18 @@ import os
 import time
 import warnings
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from otdist.core import checks
 from otdist.core.answer import Proof, answer, prove
-from otdist.core.certificate import UNIT, bracket
-from otdist.core.measure import Pair
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, ConvergenceWarning, OTResult
 from otdist.core.task import Task
 from otdist.exact import column_generation, dense, matrix, network_simplex
-from otdist.line import univariate
+from otdist.line import solver
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
 
 POINT_BYTES = 16_000
@@ -80,7 +77,7 @@ class Exact:
         """
         begin = time.perf_counter()
         if task.pair is not None and task.cost.dimension == 1:
-            return _on_the_line(task, task.pair, begin)
+            return solver.solve(task, task.pair, begin)
         n, m = task.cost.shape
         g = None if start is None else task.potential(start)
         if n * m <= min(matrix.ALL_PAIRS, self._matrix_pairs):  # merging equal points does not pay
@@ -174,49 +171,6 @@ def _on_cpu(cost: Cost) -> Cost:
 def _everywhere(g: Tensor, y: Merged) -> Tensor:
     """A potential of merged points at all original points; −inf where there is no mass."""
     return torch.where(y.group >= 0, g[y.group.clamp(min=0)], -math.inf)
-
-
-def _on_the_line(task: Task, pair: Pair, begin: float) -> OTResult:
-    """The closed form: sort and match quantiles."""
-    x, y = pair.x.points[:, 0].double(), pair.y.points[:, 0].double()
-    a = None if pair.x.uniform else pair.x.weights
-    b = None if pair.y.uniform else pair.y.weights
-    cost = univariate.cost(x, y, task.p, a, b)
-    value = float(cost.detach())
-    slack = (16 + 2 * task.p) * UNIT * value
-    if value < task.cost.underflow and not torch.equal(x.sort().values, y.sort().values):
-        slack += 2 * task.cost.underflow
-    if value > 0 and not (
-        a is None and b is None
-    ):  # cumulative weights carry rounding of their own
-        slack += 4 * UNIT * (len(x) + len(y)) ** 0.5 * task.cost.largest
-    proof = bracket(value - slack, value + slack, task.p, task.scale)
-    args = (x.detach(), y.detach())
-    weights = (None if a is None else a.detach(), None if b is None else b.detach())
-    detached = task.detached()
-    return OTResult(
-        distance=task.kind.number(task.distance(cost)),
-        cost=task.kind.number(task.in_cost_units(cost)),
-        p=task.p,
-        lower=proof.lower,
-        upper=proof.upper,
-        solver="closed form",
-        converged=True,
-        message="exact: sorted quantiles",
-        iterations=0,
-        seconds=time.perf_counter() - begin,
-        _potentials=partial(_line_potentials, detached, *args, *weights),
-        _plan=partial(_line_plan, detached, *args, *weights),
-    )
-
-
-def _line_potentials(task: Task, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None):
-    f, g = univariate.potentials(x, y, task.p, a, b)
-    return task.kind.array(task.in_cost_units(f)), task.kind.array(task.in_cost_units(g))
-
-
-def _line_plan(task: Task, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None):
-    return univariate.plan(x, y, a, b).sparse(task.kind)
 
 
 def _check_memory(n: int, m: int) -> None:

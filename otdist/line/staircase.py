@@ -163,3 +163,17 @@ def _choose(use_b: Tensor, b: Tensor, at_b: Tensor, a: Tensor, at_a: Tensor) -> 
     if a.shape[-1] == 0:
         return take(b, at_b)
     return torch.where(use_b, take(b, at_b.clamp(min=0)), take(a, at_a.clamp(min=0)))
+
+
+def power(gaps: Tensor, p: float) -> Tensor:
+    """|gaps|^p, differentiable, with derivative 0 at 0."""
+    if p == 2:
+        return gaps * gaps
+    return gaps.abs() if p == 1 else gaps.abs().pow(p)
+
+
+def power_(gaps: Tensor, p: float) -> Tensor:
+    """As `power`, in place and without a graph."""
+    if p == 2:
+        return gaps.mul_(gaps)
+    return gaps.abs_() if p == 1 else gaps.abs_().pow_(p)

@@ -9,32 +9,29 @@ microsecond where torch's cost ten. Twice as fast as the walk with whole tensors
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from otdist.core.threads import held
-from otdist.line import long_line
+from otdist.line.matching import match
 from otdist.line.sorting import order_rows, take_rows
-from otdist.line.staircase import BLOCK, level, slack
+from otdist.line.staircase import BLOCK, level, power_, slack
 
 _CHUNK = 1 << 18
 """Points of both samples that are worked on at a time, at least one row."""
 
-Power = Callable[[Tensor], Tensor]
 
-
-def cost(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None, power: Power) -> Tensor:
+def cost(x: Tensor, y: Tensor, p: float, a: Tensor | None, b: Tensor | None) -> Tensor:
     """W_p^p of each row of x (..., n) against y (..., m); one of the weights is given.
 
     Args:
         x: Points on the CPU.
         y: Points of the same leading dimensions.
+        p: Exponent.
         a: Weights of x, float64, shape (n,) or (..., n); None means uniform.
         b: Weights of y, likewise.
-        power: Maps gaps to costs, in place.
     """
     xs, ys = (z.detach().reshape(-1, z.shape[-1]) for z in (x, y))
     u, v = _rows_of(a, x), _rows_of(b, y)
@@ -43,7 +40,7 @@ def cost(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None, power: Power)
     for start in range(0, len(flat), max(1, step)):
         part = slice(start, start + max(1, step))
         weights = (None if w is None else w[part] for w in (u, v))
-        flat[part] = _costs(xs[part], ys[part], *weights, power=power)
+        flat[part] = _costs(xs[part], ys[part], p, *weights)
     return costs
 
 
@@ -58,12 +55,12 @@ def _rows_of(weights: Tensor | None, points: Tensor) -> Tensor | None:
     return weights.reshape(-1, n)
 
 
-def _costs(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None, power: Power) -> Tensor:
+def _costs(x: Tensor, y: Tensor, p: float, a: Tensor | None, b: Tensor | None) -> Tensor:
     """W_p^p of a few rows; points and weights (rows, n) and (rows, m)."""
     (rows, n), m = x.shape, y.shape[-1]
     if n + m > _CHUNK:  # a single row, longer than what a thread should keep
         u, v = (None if w is None else w[0] for w in (a, b))
-        return long_line.cost(x[0], y[0], u, v, power)
+        return x.new_tensor([match(x[0], y[0], u, v).cost(p)])
     keys = _room("keys", (rows, n + m))
     time = keys.view(np.float64)
     time[:, 0], time[:, -1] = 0.0, 1.0
@@ -87,7 +84,7 @@ def _costs(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None, power: Powe
     take_rows(xs, side, gaps)
     take_rows(ys, cols, there)
     gaps -= there
-    on_path = power(torch.from_numpy(gaps)).numpy()
+    on_path = power_(torch.from_numpy(gaps), p).numpy()
     return torch.from_numpy(np.einsum("ij,ij->i", on_path, mass))
 
 

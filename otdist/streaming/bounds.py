@@ -35,8 +35,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.certificate import UNIT
-from otdist.line.staircase import Staircase, staircase
-from otdist.line.univariate import power
+from otdist.line.staircase import Staircase, power, staircase
 from otdist.streaming.grid import Grid
 
 

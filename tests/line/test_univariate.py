@@ -12,6 +12,7 @@ from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from otdist.line import univariate
+from otdist.line.matching import match
 
 ROUNDING = 1e-12  # relative to the largest cost, for problems of a dozen points
 
@@ -91,21 +92,20 @@ def test_potentials_of_large_samples_are_feasible_for_all_pairs(p):
     assert value == pytest.approx(float(univariate.cost(tx, ty, p, ta)), rel=1e-9, abs=1e-15)
 
 
-@pytest.mark.parametrize("n,m", [(60, 60), (60, 41), (7, 60), (1, 9)])
+@pytest.mark.parametrize("n,m", [(60, 60), (60, 41), (7, 60), (1, 9), (40_000, 30_001)])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("part", [1, 5, 64])
-def test_a_long_line_in_parts_equals_the_whole(monkeypatch, n, m, weighted, part):
+def test_the_exact_walk_equals_that_in_rounded_breakpoints(n, m, weighted):
     rng = np.random.default_rng(n + m)
     x, y = rng.normal(size=n).round(1), rng.normal(size=m).round(1)
     a, b = (None, None)
     if weighted:
         a, b = (rng.choice([0, 0.1, 0.2, 0.3], size=k) + 1e-3 for k in (n, m))
         a, b = a / a.sum(), b / b.sum()
-    args = (*tensors(x, y), 2.5, *tensors(a, b))
-    whole = float(univariate.cost(*args))
-    monkeypatch.setattr("otdist.line.long_line.LONG", 0)
-    monkeypatch.setattr("otdist.line.long_line._PART", part)
-    assert float(univariate.cost(*args)) == pytest.approx(whole, rel=1e-13, abs=1e-16)
+    tx, ty, ta, tb = tensors(x, y, a, b)
+    value = match(tx, ty, ta, tb).cost(2.5)
+    in_torch = univariate.cost(tx.clone().requires_grad_(), ty, 2.5, ta, tb).detach()
+    assert value == pytest.approx(float(in_torch), rel=1e-12, abs=1e-15)
+    assert float(univariate.cost(tx, ty, 2.5, ta, tb)) == pytest.approx(value, rel=1e-12, abs=1e-15)
 
 
 def test_equal_measures_in_another_order_are_at_distance_zero():

@@ -1,0 +1,234 @@
+r"""The exact solver on the line: the monotone plan, what it proves, and the closed form beside it.
+
+The cells of `matching.Walk` carry a plan, and potentials: the cost matrix of sorted points is a
+Monge array, so that f and g with f_i + g_j = c_ij along *any* walk are feasible for all pairs
+(Hoffman 1963, On simple linear programming problems). With exact masses both give the same number,
+
+.. math::  \sum_k m_k c_k = \sum_i a_i f_i + \sum_j b_j g_j ,
+
+which is therefore W_p^p. Where breakpoints are off by up to τ (`Walk.doubt`), each moves that sum
+by at most τ |c_k − c_(k−1)|. Between breakpoints nearer than 2τ to one another, whose order is
+unknown, the mass may meet any point of one side with any of the other there.
+
+Rounding slack, outward and in cost units: (log₂ k + 40 + 3p) units of the sum. Costs are in units
+of the largest gap where powers would leave the range of floats. The value of `univariate.cost`, a
+separate evaluation that gradients go through, is compared with this one; nothing rests on it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otdist.core.certificate import UNIT, bracket
+from otdist.core.measure import Pair
+from otdist.core.result import Arcs, Bracket, ConvergenceWarning, OTResult
+from otdist.core.task import Task
+from otdist.line import univariate
+from otdist.line.matching import Matching, match, mean_power
+from otdist.line.sorting import in_threads
+
+_SAFE = 2.0**900
+"""Sums of costs between this and its inverse have neither overflown nor lost terms that count."""
+CLOSED = 1e-6
+"""Relative gap of a bracket that counts as closed."""
+_AGREED = 1e-6
+"""Relative difference of two evaluations of one cost, of float64 points divided by a unit."""
+
+
+class Proved(NamedTuple):
+    """What a matching proves.
+
+    Attributes:
+        cost: Of the monotone plan, in units of unit**p.
+        slack: How far W_p^p can be from it.
+        unit: In the units of the points.
+        top: The part of the plan that costs most.
+    """
+
+    cost: float
+    slack: float
+    unit: float
+    top: int
+
+    def bracket(self, p: float, scale: float) -> Bracket:
+        """The bracket on W_p in the caller's units."""
+        return bracket(self.cost - self.slack, self.cost + self.slack, p, self.unit * scale)
+
+
+def prove(found: Matching, p: float) -> Proved:
+    """What the plan of a matching and its potentials prove about W_p^p."""
+    proof = _proved(found, p, 1.0)
+    if p != 1 and not 1 / _SAFE < proof.cost < _SAFE:
+        proof = _proved(found, p, _largest_gap(found))
+    if proof.slack == math.inf:  # what masses in doubt might do, in units of the farthest pair
+        proof = _proved(found, p, _farthest(found))
+    return proof
+
+
+def _proved(found: Matching, p: float, unit: float) -> Proved:
+    """The proof in units of unit**p, from sums over the parts of the plan."""
+    if unit == 0:
+        return Proved(0.0, 0.0, 1.0, 0)
+    parts, doubt = found.parts(), found.walk.doubt
+    sums, powers, least = np.zeros((3, len(parts)))
+
+    def task(index: int) -> None:
+        x, y, mass = found.quantiles(parts[index])
+        gaps = np.abs(x - y)
+        if unit != 1:
+            gaps /= unit
+            if not (doubt or isinstance(mass, float)):
+                gaps[mass == 0] = 0.0
+        sums[index], costs = mean_power(gaps, mass, p)
+        if doubt:
+            powers[index], least[index] = costs.sum(), np.min(mass)
+
+    in_threads([partial(task, index) for index in range(len(parts))], len(found.x) + len(found.y))
+    cost = float(sums.sum())
+    slack = (math.log2(len(found.x) + len(found.y)) + 40 + 3 * p) * UNIT * cost
+    if doubt:
+        lowest = float(least.min())
+        doubt = max(doubt, -lowest)
+        slack += 8 * doubt * float(powers.sum())
+        if lowest <= 3 * doubt:
+            slack += _of_clusters(found, doubt, p, unit)
+    return Proved(cost, slack, unit, int(sums.argmax()))
+
+
+def _largest_gap(found: Matching) -> float:
+    """The largest gap that mass crosses, or might cross where masses are in doubt."""
+    if found.walk.doubt:
+        return _farthest(found)
+    largest = 0.0
+    for part in found.parts():
+        x, y, mass = found.quantiles(part)
+        gaps = np.abs(x - y)
+        largest = max(largest, float(gaps.max(initial=0.0, where=np.greater(mass, 0))))
+    return largest
+
+
+def _farthest(found: Matching) -> float:
+    """The distance of the points of x and y that are farthest apart."""
+    return float(max(found.x[-1] - found.y[0], found.y[-1] - found.x[0]))
+
+
+def _of_clusters(found: Matching, doubt: float, p: float, unit: float) -> float:
+    """The slack of breakpoints within three times the doubt of one another, which form a cluster:
+    each may move four times the doubt of mass between the farthest points of its cluster.
+    """
+    rows, cols, mass = found.cells()
+    near = np.flatnonzero(mass[1:-1] <= 3 * doubt) + 1
+    new = np.diff(near, prepend=-1) > 1
+    starts, size = near[new] - 1, np.diff(np.flatnonzero(new), append=len(near)) + 1
+    x, y, last = found.x[rows] / unit, found.y[cols] / unit, starts + size
+    reach = np.maximum(np.abs(x[last] - y[starts]), np.abs(y[last] - x[starts]))
+    with np.errstate(over="ignore"):
+        return 4 * doubt * float((size * reach**p).sum())
+
+
+def solve(task: Task, pair: Pair, begin: float) -> OTResult:
+    """W_p between samples on the line, with the bracket that its plan and potentials prove.
+
+    Args:
+        task: What to solve.
+        pair: Its samples, d = 1.
+        begin: When the work on it began.
+    """
+    p = task.p
+    x, y, a, b = _samples(pair)
+    found = match(x, y, a, b)
+    proof = prove(found, p)
+    proved = proof.bracket(p, task.scale)
+    closed, agrees = proved.proves(CLOSED), _agrees(found, proof, p)
+    message = "exact: sorted quantiles"
+    if not closed:
+        message = f"float64 leaves the distance open at p = {p:g}: the bracket is what was proved"
+    if not agrees:
+        message = (
+            "an error in otdist, please report it: the closed form is not the cost of its plan; "
+            "the bracket is what the plan proves"
+        )
+    if not (closed and agrees):
+        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+    cost = torch.tensor(proof.cost, dtype=torch.float64, device=x.device)
+    units = task if proof.unit == 1 else replace(task, scale=task.scale * proof.unit)
+    kept = units
+    if task.needs_gradient:
+        cost, kept = _with_graph(cost, pair, p, proof.unit), units.detached()
+    distance = task.kind.number(units.distance(cost))
+    shown = float(distance.detach() if isinstance(distance, Tensor) else distance)
+    return OTResult(
+        distance=distance,
+        cost=task.kind.number(units.in_cost_units(cost)),
+        p=p,
+        # Rounded to the caller's precision the distance may leave a bracket that is closed.
+        lower=min(proved.lower, shown),
+        upper=max(proved.upper, shown),
+        solver="closed form",
+        converged=closed and agrees,
+        message=message,
+        iterations=0,
+        seconds=time.perf_counter() - begin,
+        _potentials=partial(_potentials, kept, proof.unit),
+        _plan=partial(_plan, kept),
+    )
+
+
+def _agrees(found: Matching, proof: Proved, p: float) -> bool:
+    """Whether the closed form gives the cost of the plan, on the part of it that costs most."""
+    x, y, mass = found.quantiles(found.parts()[proof.top])
+    weights, share = None, mass * len(x) if isinstance(mass, float) else 1.0
+    if not isinstance(mass, float):
+        used = mass > 0  # no power overflows at these
+        x, y, mass = x[used], y[used], mass[used]
+        weights, share = torch.from_numpy(mass), float(mass.sum())
+    value, _ = mean_power(np.abs(x - y) / proof.unit, mass, p)
+    x, y = (torch.from_numpy(z / proof.unit) for z in (x, y))
+    closed = float(univariate.cost(x, y, p, weights, weights)) * share
+    return abs(closed - value) <= _AGREED * value
+
+
+def _with_graph(cost: Tensor, pair: Pair, p: float, unit: float) -> Tensor:
+    """The cost in units of unit**p with the gradients of the closed form."""
+    x, y = (side.points[:, 0].double() / unit for side in (pair.x, pair.y))
+    a, b = (None if side.uniform else side.weights for side in (pair.x, pair.y))
+    value = univariate.cost(x, y, p, a, b)
+    return value + (cost - value).detach()
+
+
+def _samples(pair: Pair) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Points (n,) and (m,) and the weights as the caller gave them, without a graph."""
+    x, y = (side.points.detach()[:, 0].double() for side in (pair.x, pair.y))
+    return x, y, pair.x.masses, pair.y.masses
+
+
+def _potentials(task: Task, unit: float) -> tuple[Any, Any]:
+    """Potentials in the caller's units; `task` has a scale in which costs are unit**p as large."""
+    assert task.pair is not None
+    x, y, a, b = _samples(task.pair)
+    f, g = univariate.potentials(x / unit, y / unit, task.p, a, b)
+    return task.kind.array(task.in_cost_units(f)), task.kind.array(task.in_cost_units(g))
+
+
+def _plan(task: Task) -> Any:
+    assert task.pair is not None
+    x, y, a, b = _samples(task.pair)
+    found = match(x, y, a, b, places=True)
+    assert found.orders is not None
+    rows, cols, mass = found.cells()
+    used = mass > 0
+    rows, cols = (
+        torch.from_numpy(order[places[used]]).to(x.device)
+        for order, places in zip(found.orders, (rows, cols), strict=True)
+    )
+    moved = torch.from_numpy(mass[used]).to(x.device)
+    return Arcs(rows, cols, moved, (len(x), len(y))).sparse(task.kind)
