@@ -1,8 +1,13 @@
-"""`python -m benchmarks`: run suites side by side, write JSON, Markdown and plots."""
+"""`python -m benchmarks`: run suites side by side, write JSON, Markdown and plots.
+
+With the name of an experiment first, such as `python -m benchmarks neural ray table`, run parts of
+that; `python -m benchmarks neural --help` lists them.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +17,7 @@ from benchmarks import harness, machine, records, report
 from benchmarks.harness import Settings
 from benchmarks.suites import load, names
 
+EXPERIMENTS = ("coverage", "gan", "neural", "outofcore")
 OUT = Path("out/bench")
 EVERY = ("quick", "all")
 LIMITS = (
@@ -30,7 +36,10 @@ def run(
     timeout: Annotated[float, typer.Option(help=LIMITS)] = Settings.timeout,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the cases in the folder.")] = False,
 ) -> None:
-    """Run suites side by side; results.json, results.md and plots go to the folder."""
+    """Run suites side by side; results.json, results.md and plots go to the folder.
+
+    Experiments with commands of their own: coverage, gan, neural and outofcore, each with --help.
+    """
     if reason := machine.missing(device):
         raise typer.BadParameter(reason, param_hint="--device")
     if not 0 < timeout < float("inf"):
@@ -95,5 +104,15 @@ def earlier(out: Path, header: dict[str, Any]) -> list[harness.Row]:
     return rows
 
 
+def main() -> None:
+    """Hand the words after the name of an experiment to it; all else is about suites."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in EXPERIMENTS:
+        sys.argv[:2] = [f"{sys.argv[0]} {name}"]
+        typer.run(import_module(f"benchmarks.{name}").EXPERIMENT.command())
+    else:
+        typer.run(run)
+
+
 if __name__ == "__main__":
-    typer.run(run)
+    main()

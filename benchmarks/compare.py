@@ -15,8 +15,8 @@ import typer
 
 from benchmarks import records
 from benchmarks.case import OURS
+from benchmarks.records import Row
 
-Row = dict[str, Any]
 SPARE_MB = 20.0
 """Memory that may be added whatever it was: what a page cache or an allocator makes of a run."""
 

@@ -1,32 +1,26 @@
-"""What intervals cover, and how often tests cry wolf: `python -m benchmarks.coverage [NAME…]`.
+"""What intervals cover, and how often tests reject where nothing differs.
 
-Simulations from laws whose distance is known. Rows go to `benchmarks/results/coverage.json`, in
-place of earlier ones of the same case, and the tables into `docs/statistics.md`; `table` writes the
-tables alone. The same seed gives the same rows.
+Simulations from distributions whose distance is known; parts are statistics of intervals, and
+`alarms`, the tests. The same seed gives the same rows.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import numpy as np
+from typer import Option
 
 from benchmarks import coverage_truth as truth
-from benchmarks import page, records
+from benchmarks import page
+from benchmarks.experiment import ROOT, Cases, Experiment
+from benchmarks.records import Row
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "coverage.json"
-PAGE = ROOT / "docs" / "statistics.md"
-MARK = "table of benchmarks/coverage, {}"
-KEY = ("experiment", "statistic", "options", "laws", "n", "m", "d")
 LEVEL, ALPHA = 0.95, 0.05
-Row = dict[str, Any]
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
 
 
@@ -139,12 +133,6 @@ def cover(case: Case, n: int, m: int, trials: int) -> Row:
     inside = [low <= target <= high for low, high in found] if target is not None else []
     widths = [high - low for low, high in found if math.isfinite(high)]
     return {
-        "experiment": "coverage",
-        "statistic": case.statistic,
-        "options": case.options,
-        "laws": case.laws,
-        "n": n,
-        "m": m,
         "trials": trials,
         "given": len(found),
         "covered": sum(map(bool, inside)),
@@ -178,14 +166,7 @@ def false_alarms(statistic: str, n: int, m: int, d: int, trials: int) -> Row:
             z[:n], z[n:], statistic, n_permutations=39, seed=trial, **options
         )
         rejected += result.pvalue <= ALPHA
-    return {"experiment": "false alarms", "statistic": statistic, "n": n, "m": m, "d": d,
-            "trials": trials, "rejected": rejected}  # fmt: skip
-
-
-def keep(row: Row, path: Path) -> None:
-    """Add the row to the file, and show it."""
-    print(row, flush=True)
-    records.keep(row, path, KEY, os.cpu_count() or 1)
+    return {"trials": trials, "rejected": int(rejected)}
 
 
 def between(hits: int, trials: int) -> str:
@@ -194,73 +175,69 @@ def between(hits: int, trials: int) -> str:
     return f"{100 * share:.1f} ± {200 * math.sqrt(share * (1 - share) / trials):.1f}"
 
 
-def coverage_table(rows: list[Row]) -> str:
+def coverage_table(rows: Sequence[Row]) -> str:
     """Markdown, in the order of `cases`."""
-    lines = [
-        "| statistic | laws | n, m | target | mean | given | covered, % |",
-        "|---|---|---|---|---|---|---|",
-    ]
     order = [(case.statistic, case.laws) for case in cases()]
     rows = [row for row in rows if row["experiment"] == "coverage"]
     rows = [row for row in rows if (row["statistic"], row["laws"]) in order]
+    lines = []
     for row in sorted(rows, key=lambda r: order.index((r["statistic"], r["laws"]))):
         options = ", ".join(f"{name} = {value:g}" for name, value in row["options"].items())
         name = f"`{row['statistic']}`" + (f", {options}" if options else "")
-        given, trials = row["given"], row["trials"]
-        enough = given >= 0.05 * trials
-        covered = between(row["covered"], given) if enough else "–"
-        known = f"{row['target']:.4g}" if enough else "–"
-        mean = f"{row['mean']:.4g}" if enough else "–"
-        lines.append(
-            f"| {name} | {row['laws']} | {row['n']}, {row['m']} | {known} | {mean} | "
-            f"{given} of {trials} | {covered} |"
-        )
-    return "\n".join(lines)
+        given, trials, shown = row["given"], row["trials"], ["–"] * 3
+        if given >= 0.05 * trials:
+            covered = between(row["covered"], given)
+            shown = [f"{row['target']:.4g}", f"{row['mean']:.4g}", covered]
+        cells = [name, row["laws"], f"{row['n']}, {row['m']}", *shown[:2]]
+        lines.append([*cells, f"{given} of {trials}", shown[2]])
+    titles = ["statistic", "laws", "n, m", "target", "mean", "given", "covered, %"]
+    return "\n".join(page.table(titles, lines))
 
 
-def alarms_table(rows: list[Row]) -> str:
+def alarms_table(rows: Sequence[Row]) -> str:
     """Markdown."""
-    lines = ["| statistic | n, m | d | trials | p ≤ 0.05, % |", "|---|---|---|---|---|"]
     rows = [row for row in rows if row["experiment"] == "false alarms"]
+    lines = []
     for row in sorted(rows, key=lambda r: (list(TESTS).index(r["statistic"]), r["d"])):
-        lines.append(
-            f"| `{row['statistic']}` | {row['n']}, {row['m']} | {row['d']} | {row['trials']:,} | "
-            f"{between(row['rejected'], row['trials'])} |"
-        )
-    return "\n".join(lines)
+        share, sizes = between(row["rejected"], row["trials"]), f"{row['n']}, {row['m']}"
+        lines.append([f"`{row['statistic']}`", sizes, row["d"], f"{row['trials']:,}", share])
+    return "\n".join(page.table(["statistic", "n, m", "d", "trials", "p ≤ 0.05, %"], lines))
 
 
-TABLES: dict[str, Callable[[list[Row]], str]] = {
-    "intervals": coverage_table,
-    "false alarms": alarms_table,
-}
+@dataclass(frozen=True)
+class Settings:
+    """Options of the command."""
+
+    trials: Annotated[int, Option(min=1, help="Of every case.")] = 500
 
 
-def into(path: Path, rows: list[Row]) -> None:
-    """Put the tables between their marks on the page."""
-    for name, render in TABLES.items():
-        page.put(path, MARK.format(name), render(rows))
-
-
-def main() -> None:
-    """Run the named statistics, all by default; `alarms` for the tests, `table` for the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=[])
-    parser.add_argument("--trials", type=int, default=500)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    names = options.names or [case.statistic for case in cases()] + ["alarms", "table"]
+def _intervals(statistic: str, settings: Settings) -> Cases:
     for case in cases():
-        if case.statistic in names:
-            for n, m in case.sizes:
-                keep(cover(case, n, m, options.trials), options.out)
-    if "alarms" in names:
-        for statistic in TESTS:
-            for n, m, d in ((11, 9, 2), (25, 25, 20)):
-                keep(false_alarms(statistic, n, m, d, options.trials), options.out)
-    if "table" in names:
-        into(PAGE, records.read(options.out))
+        for n, m in case.sizes if case.statistic == statistic else ():
+            known = {"experiment": "coverage", "statistic": statistic, "options": case.options}
+            measured = partial(cover, case, n, m, settings.trials)
+            yield {**known, "laws": case.laws, "n": n, "m": m}, measured
 
 
-if __name__ == "__main__":
-    main()
+def _alarms(settings: Settings) -> Cases:
+    for statistic in TESTS:
+        for n, m, d in ((11, 9, 2), (25, 25, 20)):
+            known = {"experiment": "false alarms", "statistic": statistic, "n": n, "m": m, "d": d}
+            yield known, partial(false_alarms, statistic, n, m, d, settings.trials)
+
+
+STATISTICS = (
+    "wasserstein", "sliced", "max_sliced", "sinkhorn", "energy", "mmd", "kid", "frechet",
+)  # fmt: skip
+EXPERIMENT = Experiment(
+    "coverage",
+    __doc__,
+    Settings,
+    {**{name: partial(_intervals, name) for name in STATISTICS}, "alarms": _alarms},
+    ("experiment", "statistic", "options", "laws", "n", "m", "d"),
+    ROOT / "docs" / "statistics.md",
+    {
+        "table of benchmarks/coverage, intervals": coverage_table,
+        "table of benchmarks/coverage, false alarms": alarms_table,
+    },
+)

@@ -16,9 +16,9 @@ from typing import Any
 
 from benchmarks.case import OURS, Case
 from benchmarks.process import Failed, ask
+from benchmarks.records import Row
 from benchmarks.suites import load
 
-Row = dict[str, Any]
 DEVICE_COLUMNS = ("status", "message", "seconds", "rounds", "peak_mb", "value", "error")
 
 

@@ -10,7 +10,6 @@ is not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -18,7 +17,8 @@ import typer
 
 from benchmarks import page, records
 from benchmarks.case import OURS
-from benchmarks.report import command
+from benchmarks.records import Row
+from benchmarks.report import Page, Results, by, command
 
 SUITES = {
     "exact": "exact",
@@ -30,7 +30,6 @@ SUITES = {
 }
 """Suites in the order of the table, with the words for their problems."""
 ACCURATE = 0.01
-Row = dict[str, Any]
 
 
 class Comparison(NamedTuple):
@@ -42,21 +41,18 @@ class Comparison(NamedTuple):
 
 def headline(rows: Sequence[Row]) -> list[str]:
     """Lines of the table."""
-    groups: dict[tuple[str, str, str, bool], list[Comparison]] = {}
-    for suite in SUITES:
-        own = [row for row in rows if row["suite"] == suite]
-        for found in filter(
-            None, (_against(list(g)) for _, g in groupby(own, lambda r: r["case"]))
-        ):
-            problem = f"{SUITES[suite]}: {found.row['quantity']}, {found.row['problem']}"
-            key = (suite, problem, found.row["competitor"], found.ratio > 1)
+    groups: dict[tuple[str, str, bool], list[Comparison]] = {}
+    for suite, words in SUITES.items():
+        cases = by([row for row in rows if row["suite"] == suite], "case")
+        for found in filter(None, (_against(case) for _, case in cases)):
+            problem = f"{words}: {found.row['quantity']}, {found.row['problem']}"
+            key = (problem, found.row["competitor"], found.ratio > 1)
             groups.setdefault(key, []).append(found)
-    lines = ["| problem | size | fastest other | otdist is |", "| --- | --- | --- | --- |"]
-    for (_, problem, competitor, _), group in groups.items():
-        size = _sizes([found.row for found in group])
-        verdict = _verdict([found.ratio for found in group])
-        lines.append(f"| {problem} | {size} | {competitor} | {verdict} |")
-    return lines
+    lines = [
+        [problem, _sizes([f.row for f in group]), name, _verdict([f.ratio for f in group])]
+        for (problem, name, _), group in groups.items()
+    ]
+    return page.table(["problem", "size", "fastest other", "otdist is"], lines)
 
 
 def _against(case: list[Row]) -> Comparison | None:
@@ -124,17 +120,10 @@ def into(path: Path, content: dict[str, Any]) -> None:
     page.put(path, "benchmarks", section(content))
 
 
-def main(
-    results: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A results.json.")],
-    readme: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, metavar="PAGE", help="Gets the table.")
-    ],
-) -> None:
+def main(results: Results, readme: Annotated[Path, Page]) -> None:
     """Write the table that leads the README between its marks on a page."""
-    try:
+    with page.refused():
         into(readme, records.results(results))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="PAGE") from None
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ def meter(device: str) -> Callable[[], float]:
     try:
         reset.write_text("5")  # Linux: the peak falls back to what is used now
     except OSError:
-        before = _peak_of_process()
-        return lambda: max(0.0, _peak_of_process() - before)
+        before = peak_of_process()
+        return lambda: max(0.0, peak_of_process() - before)
 
     def field(name: str) -> float:
         line = next(line for line in status.read_text().splitlines() if line.startswith(name))
@@ -27,8 +27,8 @@ def meter(device: str) -> Callable[[], float]:
     return lambda: max(0.0, field("VmHWM") - used)
 
 
-def _peak_of_process() -> float:
-    """Peak since the process began: hides what stays below the peak of imports and inputs."""
+def peak_of_process() -> float:
+    """Peak in MB since the process began, that of imports and inputs included."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

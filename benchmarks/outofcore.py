@@ -1,4 +1,4 @@
-"""Samples past memory: `python -m benchmarks.outofcore EXPERIMENT…`, rows as JSON, table into docs.
+"""Samples larger than memory, read from files: on the line, sliced, and by several workers.
 
 Every measurement runs in a process of its own, which reports its peak of resident memory; the data
 are written to a folder first and deleted at the end. Rows of an experiment replace earlier ones.
@@ -6,29 +6,25 @@ are written to a folder first and deleted at the end. Rows of an experiment repl
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from typer import Option
 
-from benchmarks import page, records
+from benchmarks import page
+from benchmarks.experiment import ROOT, Cases, Experiment
+from benchmarks.memory import peak_of_process
+from benchmarks.records import Row
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "outofcore.json"
-PAGE = ROOT / "docs" / "large.md"
-MARK = "table of benchmarks/outofcore"
-KEY = ("experiment", "part")
-Row = dict[str, Any]
 FILES = 10
 DIMENSION, DIRECTIONS = 32, 128
 SIZES = {"line": 2 * 10**8, "sliced": 5 * 10**6, "scaling": 4 * 10**6}
@@ -128,14 +124,9 @@ def measure_scaling(folder: Path, part: str) -> Row:
                 seconds.append(time.perf_counter() - started)
             # The first call also waits for imports and for the page cache.
             row[f"{name}_seconds"] = seconds[-1]
-            peaks: Any = client.run(_peak_mb)
+            peaks: Any = client.run(peak_of_process)
             row[f"{name}_worker_mb"] = max(peaks.values())
         return row
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 MEASURES: dict[str, Callable[[Path, str], Row]] = {
@@ -164,79 +155,74 @@ def prepare(name: str, folder: Path, rows: int) -> None:
 
 def in_process(name: str, folder: Path, part: str) -> Row:
     """The row of one measurement, made by another process, with that one's peak memory."""
-    command = [sys.executable, "-m", "benchmarks.outofcore", "--child", name, str(folder), part]
+    code = "import sys; from benchmarks import outofcore; outofcore.child(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, name, str(folder), part]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main() -> None:
-    """Write the data, measure, delete them, keep the rows."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.outofcore", description=__doc__)
-    parser.add_argument("experiments", nargs="+", choices=[*MEASURES, "table"])
-    parser.add_argument("--short", action="store_true", help="a hundredth: does it run at all")
-    parser.add_argument("--folder", type=Path, help="for the data; a temporary one if left out")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    for name in options.experiments:
-        if name == "table":
-            into(PAGE, records.read(options.out))
-            continue
-        rows = SIZES[name] // (100 if options.short else 1)
-        folder = Path(tempfile.mkdtemp(dir=options.folder))
-        try:
-            prepare(name, folder, rows)
-            for part in PARTS[name]:
-                row = {"experiment": name, "part": part, "rows": rows}
-                row |= in_process(name, folder, part)
-                print(row, flush=True)
-                records.keep(row, options.out, KEY, os.cpu_count() or 1)
-        finally:
-            shutil.rmtree(folder)
+def child(name: str, folder: str, part: str) -> None:
+    """Print the row of one measurement, made in this process of its own."""
+    found = MEASURES[name](Path(folder), part)
+    print(json.dumps({**found, "peak_mb": peak_of_process()}))
 
 
-def into(path: Path, rows: list[Row]) -> None:
-    """Put the tables between their marks on the page."""
-    page.put(path, MARK, render(rows))
+@dataclass(frozen=True)
+class Settings:
+    """Options of the command."""
+
+    short: Annotated[bool, Option("--short", help="A hundredth: does it run at all.")] = False
+    folder: Annotated[Path | None, Option(help="For the data; a temporary one if left out.")] = None
 
 
-def render(rows: list[Row]) -> str:
+def _cases(name: str, settings: Settings) -> Cases:
+    """Write the data, measure every part, delete the data."""
+    rows = SIZES[name] // (100 if settings.short else 1)
+    with tempfile.TemporaryDirectory(dir=settings.folder) as folder:
+        prepare(name, Path(folder), rows)
+        for part in PARTS[name]:
+            known = {"experiment": name, "part": part, "rows": rows}
+            yield known, partial(in_process, name, Path(folder), part)
+
+
+def render(rows: Sequence[Row]) -> str:
     """Markdown: both distances from files, scaling, and the estimate that follows from it."""
     found = {(row["experiment"], row["part"]): row for row in rows}
     all_, tenth, exact = (found["line", part] for part in PARTS["line"])
     sliced, whole = (found["sliced", part] for part in PARTS["sliced"])
     one, two = (found["scaling", part] for part in PARTS["scaling"])
-    line_gap = tenth["upper"] - tenth["lower"]
-    lines = [
-        "| from files on disk | rows a side | seconds | peak memory | result | proved | "
-        "off the result in memory |",
-        "|---|---|---|---|---|---|---|",
-        f"| W_1 on the line, Dask threads | {all_['rows']:,} | {all_['seconds']:.0f} | "
-        f"{all_['peak_mb']:.0f} MB | {all_['distance']:.9f} | "
-        f"[{all_['lower']:.9f}, {all_['upper']:.9f}] | — |",
-        f"| the same of a tenth | {tenth['rows'] // FILES:,} | {tenth['seconds']:.1f} | "
-        f"{tenth['peak_mb']:.0f} MB | {tenth['distance']:.9f} | a bracket {line_gap:.1e} wide | "
-        f"{abs(tenth['distance'] - exact['distance']):.1e} |",
-        f"| SW_2, {DIMENSION} coordinates, {DIRECTIONS} directions, batches | "
-        f"{sliced['rows']:,} | {sliced['seconds']:.0f} | {sliced['peak_mb']:.0f} MB | "
-        f"{sliced['distance']:.7f} | sketch ± {sliced['error']:.1e} | "
-        f"{abs(sliced['distance'] - whole['distance']):.1e} |",
-        "",
-        f"In memory the tenth takes {exact['seconds']:.1f} s and {exact['peak_mb']:.0f} MB, the "
-        f"sliced distance {whole['seconds']:.0f} s and {whole['peak_mb']:.0f} MB.",
-        "",
-        "| worker processes of one thread | 1 | 2 | times faster | memory of a worker |",
-        "|---|---|---|---|---|",
-    ]
-    for name, what, size in (
+    titles = [
+        "from files on disk", "rows a side", "seconds", "peak memory", "result", "proved",
+        "off the result in memory",
+    ]  # fmt: skip
+    on_line, of_tenth, in_space = (f"{row['peak_mb']:.0f} MB" for row in (all_, tenth, sliced))
+    what = f"SW_2, {DIMENSION} coordinates, {DIRECTIONS} directions"
+    files = page.table(titles, [
+        ["W_1 on the line, Dask threads", f"{all_['rows']:,}", f"{all_['seconds']:.0f}", on_line,
+         f"{all_['distance']:.9f}", f"[{all_['lower']:.9f}, {all_['upper']:.9f}]", "—"],
+        ["the same of a tenth", f"{tenth['rows'] // FILES:,}", f"{tenth['seconds']:.1f}", of_tenth,
+         f"{tenth['distance']:.9f}", f"a bracket {tenth['upper'] - tenth['lower']:.1e} wide",
+         f"{abs(tenth['distance'] - exact['distance']):.1e}"],
+        [f"{what}, batches", f"{sliced['rows']:,}", f"{sliced['seconds']:.0f}", in_space,
+         f"{sliced['distance']:.7f}", f"sketch ± {sliced['error']:.1e}",
+         f"{abs(sliced['distance'] - whole['distance']):.1e}"],
+    ])  # fmt: skip
+    workers = []
+    for name, words, size in (
         ("line", "W_1 on the line", 40 * one["rows"]),
-        ("sliced", f"SW_2, {DIMENSION} coordinates, {DIRECTIONS} directions", one["rows"]),
+        ("sliced", what, one["rows"]),
     ):
         seconds = one[f"{name}_seconds"], two[f"{name}_seconds"]
-        lines.append(
-            f"| {what}, {size:,} rows a side | {seconds[0]:.1f} s | {seconds[1]:.1f} s | "
-            f"{seconds[0] / seconds[1]:.2f} | {two[f'{name}_worker_mb']:.0f} MB |"
-        )
-    return "\n".join([*lines, "", estimate(one, two), ""])
+        times = [f"{s:.1f} s" for s in seconds] + [f"{seconds[0] / seconds[1]:.2f}"]
+        memory = f"{two[f'{name}_worker_mb']:.0f} MB"
+        workers.append([f"{words}, {size:,} rows a side", *times, memory])
+    titles = ["worker processes of one thread", "1", "2", "times faster", "memory of a worker"]
+    beside = (
+        f"In memory the tenth takes {exact['seconds']:.1f} s and {exact['peak_mb']:.0f} MB, the "
+        f"sliced distance {whole['seconds']:.0f} s and {whole['peak_mb']:.0f} MB."
+    )
+    lines = [*files, "", beside, "", *page.table(titles, workers), "", estimate(one, two), ""]
+    return "\n".join(lines)
 
 
 def estimate(one: Row, two: Row) -> str:
@@ -263,10 +249,12 @@ def estimate(one: Row, two: Row) -> str:
     )
 
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:  # one measurement, in this process of its own
-        _, _, experiment, data, piece = sys.argv
-        found = MEASURES[experiment](Path(data), piece)
-        print(json.dumps({**found, "peak_mb": _peak_mb()}))
-    else:
-        main()
+EXPERIMENT = Experiment(
+    "outofcore",
+    __doc__,
+    Settings,
+    {name: partial(_cases, name) for name in MEASURES},
+    ("experiment", "part"),
+    ROOT / "docs" / "large.md",
+    {"table of benchmarks/outofcore": render},
+)

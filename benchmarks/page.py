@@ -1,8 +1,22 @@
-"""Parts of a page that commands write: what stands between <!-- NAME: start --> and its end."""
+"""What commands write into pages: tables, between <!-- NAME: start --> and its end."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+import typer
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Lines of a Markdown table.
+
+    >>> table(["n", "seconds"], [[10, "0.1"]])
+    ['| n | seconds |', '| --- | --- |', '| 10 | 0.1 |']
+    """
+    lines = [titles, ["---"] * len(titles), *rows]
+    return ["| " + " | ".join(str(c).replace("|", "/") for c in line) + " |" for line in lines]
 
 
 def has(page: Path, name: str) -> bool:
@@ -40,3 +54,12 @@ def _split(page: Path, name: str) -> tuple[str, str, str]:
     if not (found and closed) or start in rest or end in before + after:
         raise ValueError(f"{page} must have {start} and {end} once, in this order")
     return before, inside, after
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """A page that cannot be written, as an error of the command line."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="PAGE") from None

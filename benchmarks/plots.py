@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.case import OURS
+from benchmarks.records import Row
 from benchmarks.suites import names
 
-Row = dict[str, Any]
 OUR_LOOK = ("#2f6db3", "o")
 LOOKS = (
     ("#d9662b", "s"),

@@ -17,6 +17,7 @@ import typer
 from benchmarks import machine
 
 Row = dict[str, Any]
+"""One measurement: what it is of, and what was found, by name."""
 HEADER = ("suite", "seed", "device", "rounds", "timeout", "machine")
 
 

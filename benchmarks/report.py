@@ -18,8 +18,8 @@ import typer
 from benchmarks import page, records
 from benchmarks.case import OURS
 from benchmarks.plots import plots
+from benchmarks.records import Row
 
-Row = dict[str, Any]
 TITLES = {
     "entropic": "Entropic transport",
     "exact": "Exact transport",
@@ -48,11 +48,15 @@ def command(content: dict[str, Any]) -> str:
     >>> command({"suite": "quick", "seed": 0, "rounds": 9, "timeout": 120.0, "device": "cpu"})
     'python -m benchmarks --suite quick --seed 0 --rounds 9 --timeout 120'
     """
-    device = "" if content["device"] == "cpu" else f" --device {content['device']}"
-    return (
-        f"python -m benchmarks --suite {content['suite']} --seed {content['seed']} "
-        f"--rounds {content['rounds']} --timeout {content['timeout']:g}{device}"
-    )
+    options = [f"--{name} {content[name]}" for name in ("suite", "seed", "rounds")]
+    options.append(f"--timeout {content['timeout']:g}")
+    options += [] if content["device"] == "cpu" else [f"--device {content['device']}"]
+    return " ".join(["python -m benchmarks", *options])
+
+
+def by(rows: Sequence[Row], column: str) -> list[tuple[Any, list[Row]]]:
+    """Neighbouring rows that agree in a column, such as the competitors of a case."""
+    return [(value, list(group)) for value, group in groupby(rows, lambda row: row[column])]
 
 
 def markdown(content: dict[str, Any], pictures: Sequence[Path] = ()) -> str:
@@ -63,9 +67,9 @@ def markdown(content: dict[str, Any], pictures: Sequence[Path] = ()) -> str:
         f"Written by `{command(content)}` on {machine['cpu']}, {machine['threads']} threads, "
         f"device {machine['device']}, Python {machine['python']}; {versions}.",
     ]
-    for suite, rows in groupby(content["rows"], key=lambda row: row["suite"]):
+    for suite, rows in by(content["rows"], "suite"):
         title = TITLES.get(suite, suite.replace("_", " ").capitalize())
-        lines += ["", f"### {title}", "", *table(list(rows), content["rounds"])]
+        lines += ["", f"### {title}", "", *table(rows, content["rounds"])]
         own = [picture.name for picture in pictures if picture.name.startswith(f"{suite}-")]
         lines += [line for name in own for line in ("", f"![{_described(name)}]({name})")]
     return "\n".join(lines) + "\n"
@@ -80,28 +84,30 @@ def _described(name: str) -> str:
 def table(rows: Sequence[Row], rounds: int) -> list[str]:
     """Lines of a Markdown table, one case after the other; `rounds` were asked for."""
     cuda = any("cuda" in row for row in rows)
-    header = (*HEADER, "CUDA") if cuda else HEADER
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    for case, group in groupby(rows, key=lambda row: row["case"]):
-        for index, row in enumerate(group):
-            cells = [case if index == 0 else "", row["competitor"], *_cells(row, rounds)]
-            cells += [_on_cuda(row, rounds)] if cuda else []
-            lines.append("| " + " | ".join(cells) + " |")
-    return lines
+    lines = [
+        ["" if index else case, row["competitor"], *_cells(row, rounds)]
+        + ([_on_cuda(row, rounds)] if cuda else [])
+        for case, group in by(rows, "case")
+        for index, row in enumerate(group)
+    ]
+    return page.table((*HEADER, "CUDA") if cuda else HEADER, lines)
 
 
 def _cells(row: Row, rounds: int) -> list[str]:
     if row["status"] != "ok":
-        return ["", "", "", "", "", f"{row['status']}: {row['message']}".replace("|", "/")]
+        return ["", "", "", "", "", _failure(row)]
     ratio = row.get("ratio")
     return [
         ", ".join([spread(row["seconds"]), *_fewer(row, rounds)]),
         "" if ratio is None or row["competitor"] == OURS else f"{ratio['median']:.3g}",
         f"{row['peak_mb']:.0f} MB",
-        "" if row["error"] is None else f"{row['error']:.1g}",
-        "" if row["gap"] is None else f"{row['gap']:.1g}",
-        "not converged" if row["converged"] is False else row.get("message", "").replace("|", "/"),
+        *("" if row[name] is None else f"{row[name]:.1g}" for name in ("error", "gap")),
+        "not converged" if row["converged"] is False else row.get("message", ""),
     ]
+
+
+def _failure(row: Row) -> str:
+    return ": ".join(filter(None, (row["status"], row.get("message"))))
 
 
 def _fewer(row: Row, rounds: int) -> list[str]:
@@ -114,7 +120,7 @@ def _on_cuda(row: Row, rounds: int) -> str:
     """Time and memory on the device, or why there are none."""
     found = row.get("cuda", {"status": ""})
     if found["status"] != "ok":
-        return ": ".join(filter(None, (found["status"], found.get("message")))).replace("|", "/")
+        return _failure(found)
     time, memory = duration(found["seconds"]["median"]), f"{found['peak_mb']:.0f} MB"
     return ", ".join([time, memory, *_fewer(found, rounds)])
 
@@ -124,22 +130,20 @@ def brief(rows: Sequence[Row], rounds: int) -> list[str]:
 
     A case that had fewer than `rounds` rounds says how many.
     """
-    lines = ["| problem | otdist | others: ratio of their time, memory |", "| --- | --- | --- |"]
-    for case, group in groupby(rows, key=lambda row: row["case"]):
-        each = list(group)
-        ours = next(row for row in each if row["competitor"] == OURS)
-        others = "; ".join(f"{row['competitor']} {_beside(row)}" for row in each if row is not ours)
-        lines.append(f"| {case} | {_alone(ours, rounds)} | {others} |")
-    return lines
+    lines = []
+    for case, group in by(rows, "case"):
+        ours = next(row for row in group if row["competitor"] == OURS)
+        others = [f"{row['competitor']} {_beside(row)}" for row in group if row is not ours]
+        lines.append([case, _alone(ours, rounds), "; ".join(others)])
+    return page.table(["problem", "otdist", "others: ratio of their time, memory"], lines)
 
 
 def _alone(row: Row, rounds: int) -> str:
     """What otdist takes, and its error where that shows; or why it did not answer."""
     if row["status"] != "ok":
-        return f"{row['status']}: {row['message']}".replace("|", "/")
-    return ", ".join(
-        [duration(row["seconds"]["median"]), *_besides_time(row), *_fewer(row, rounds)]
-    )
+        return _failure(row)
+    time = duration(row["seconds"]["median"])
+    return ", ".join([time, *_besides_time(row), *_fewer(row, rounds)])
 
 
 def _beside(row: Row) -> str:
@@ -186,11 +190,9 @@ def spread(quartiles: dict[str, float]) -> str:
     if low == high:
         return duration(middle)
     factor, unit = _unit(middle)
-    return f"{_three(middle * factor)} ({_three(low * factor)}–{_three(high * factor)}) {unit}"
-
-
-def _three(value: float) -> str:
-    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
+    scaled = [value * factor for value in (low, middle, high)]
+    low, middle, high = (f"{v:.3g}" if v < 999.5 else f"{v:.0f}" for v in scaled)
+    return f"{middle} ({low}–{high}) {unit}"
 
 
 def fill(path: Path, content: dict[str, Any]) -> None:
@@ -199,33 +201,29 @@ def fill(path: Path, content: dict[str, Any]) -> None:
     Raises:
         ValueError: the page has marks for none of the suites.
     """
-    found = False
-    where = f"`{command(content)}` on {content['machine']['cpu']}:"
-    for suite, rows in groupby(content["rows"], key=lambda row: row["suite"]):
-        if page.has(path, f"benchmarks {suite}"):
-            lines = [where, "", *brief(list(rows), content["rounds"])]
-            page.put(path, f"benchmarks {suite}", "\n".join(lines))
-            found = True
-    if not found:
+    suites = [g for g in by(content["rows"], "suite") if page.has(path, f"benchmarks {g[0]}")]
+    if not suites:
         raise ValueError(f"{path} has no marks for a suite of these results")
+    where = f"`{command(content)}` on {content['machine']['cpu']}:"
+    for suite, rows in suites:
+        lines = [where, "", *brief(rows, content["rounds"])]
+        page.put(path, f"benchmarks {suite}", "\n".join(lines))
 
 
-def main(
-    results: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A results.json.")],
-    into: Annotated[
-        Path | None,
-        typer.Argument(exists=True, dir_okay=False, metavar="[PAGE]", help="Gets brief tables."),
-    ] = None,
-) -> None:
+Results = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, metavar="RESULTS", help="A results.json.")
+]
+Page = typer.Argument(exists=True, dir_okay=False, metavar="[PAGE]", help="Gets the tables.")
+
+
+def main(results: Results, into: Annotated[Path | None, Page] = None) -> None:
     """Write results.md and the plots beside the results again; or brief tables into a page."""
     content = records.results(results)
     if into is None:
         write(content, results.parent)
         return
-    try:
+    with page.refused():
         fill(into, content)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="PAGE") from None
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks import harness, headline, machine, report
-from benchmarks.__main__ import earlier, run
+from benchmarks import gan, harness, headline, machine, report
+from benchmarks.__main__ import EXPERIMENTS, earlier, run
 from benchmarks.case import OURS
 from benchmarks.compare import notes, regressions
 from benchmarks.harness import quartiles
@@ -58,12 +58,30 @@ def invoke(function, *words):
     return done.exit_code, " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.output).split())
 
 
-@pytest.mark.parametrize("name", ["", ".report", ".headline", ".compare"])
+@pytest.mark.parametrize("name", ["", ".report", ".headline", ".compare", "coverage"])
 def test_command_line_explains_itself(name):
-    command = [sys.executable, "-m", f"benchmarks{name}", "--help"]
+    module = ["benchmarks", name] if name in EXPERIMENTS else [f"benchmarks{name}"]
+    command = [sys.executable, "-m", *module, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     words = ("--suite", "--device", "one call may take") if name == "" else ("results.json",)
+    words = ("table", "File of the rows") if name in EXPERIMENTS else words
     assert all(word in " ".join(re.sub("│", " ", done.stdout).split()) for word in words)
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["ring", "magic"], "WORDS: must be among ring, grid"),
+        (["--critics", "magic"], "critics must be among gp, lp"),
+        (["--threads", "0"], "--threads"),
+    ],
+)
+def test_experiments_refuse_what_they_do_not_know(words, sentence, tmp_path):
+    out = tmp_path / "rows.json"
+    code, text = invoke(gan.EXPERIMENT.command(), "--out", out, *words)
+    assert code == 2
+    assert sentence in text.replace("'", "")
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,42 @@
-"""The tables on the page are those of the simulations."""
+"""Simulations of coverage run, and the tables on the page are those of the rows that were kept."""
 
-import json
+import pytest
 
 from benchmarks import coverage, page, records
 
-
-def test_the_page_shows_the_results():
-    rows = records.read(coverage.RESULTS)
-    for name, render in coverage.TABLES.items():
-        assert page.get(coverage.PAGE, coverage.MARK.format(name)) == render(rows).strip()
+EXPERIMENT = coverage.EXPERIMENT
 
 
-def test_intervals_cover_and_tests_hold_their_level():
-    rows = records.read(coverage.RESULTS)
-    for row in rows:
-        if row["experiment"] == "false alarms":
-            assert row["rejected"] <= 0.06 * row["trials"]
-        elif row["n"] >= 300 and row["given"] >= 0.5 * row["trials"]:
-            assert row["covered"] >= 0.92 * row["given"], row
+def test_the_page_shows_the_rows_that_were_kept():
+    rows = records.read(EXPERIMENT.results)
+    for mark, render in EXPERIMENT.tables.items():
+        assert page.get(EXPERIMENT.page, mark) == render(rows).strip()
 
 
-def test_rows_replace_those_of_the_same_case(tmp_path):
+@pytest.mark.parametrize("statistic", ["energy", "sliced"])
+def test_intervals_cover_in_a_small_simulation(statistic):
+    case = next(case for case in coverage.cases() if case.statistic == statistic)
+    row = coverage.cover(case, 60, 50, 40)
+    assert row["given"] >= 38
+    assert row["covered"] >= 0.8 * row["given"]  # 5.8 standard errors below 95%
+
+
+def test_tests_hold_their_level_in_a_small_simulation():
+    row = coverage.false_alarms("energy", 11, 9, 2, 25)
+    assert row["trials"] == 100
+    assert row["rejected"] <= 15  # 4.6 standard errors above 5%
+
+
+def test_every_statistic_of_the_cases_is_a_part():
+    assert set(coverage.STATISTICS) == {case.statistic for case in coverage.cases()}
+    assert EXPERIMENT.words == [*coverage.STATISTICS, "alarms", "table"]
+
+
+def test_rows_replace_those_of_the_same_case(tmp_path, monkeypatch):
     path = tmp_path / "rows.json"
-    case = coverage.Case("energy", "equal", coverage.normal(2, 0.0, 1.0), 0.0)
+    case = coverage.Case("energy", "equal", coverage.normal(2, 0.0, 1.0), 0.0, {}, ((20, 20),))
+    monkeypatch.setattr(coverage, "cases", lambda: [case])
     for trials in (2, 3):
-        coverage.keep(coverage.cover(case, 20, 20, trials), path)
-    assert [row["trials"] for row in json.loads(path.read_text())["rows"]] == [3]
+        EXPERIMENT.run(["energy"], coverage.Settings(trials), path)
+    (row,) = records.read(path)
+    assert (row["laws"], row["n"], row["trials"]) == ("equal", 20, 3)

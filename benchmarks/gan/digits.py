@@ -16,6 +16,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from benchmarks.records import Row
 from otdist import wasserstein, wgan
 from otdist.critics.layers import lipschitz_bound
 
@@ -66,8 +67,8 @@ def build(critic: str, seed: int) -> wgan.WGANTrainer:
     return wgan.WGANTrainer(generator, network, LATENT, ema=0.99, seed=seed, **options)
 
 
-def run(critic: str, seed: int, steps: int, every: int = 250) -> dict[str, Any]:
-    """Train with one kind of critic; the row of the table."""
+def run(critic: str, seed: int, steps: int, every: int = 250) -> Row:
+    """Train with one kind of critic."""
     train, held_out = halves()
     trainer = build(critic, seed)
     noise = torch.randn(len(held_out), LATENT, generator=torch.Generator().manual_seed(seed))
@@ -80,9 +81,6 @@ def run(critic: str, seed: int, steps: int, every: int = 250) -> dict[str, Any]:
         checkpoints.append({"step": step, **_figures(trainer, held_out, noise)})
     late = [c for c in checkpoints if c["step"] >= CATCH_UP] or checkpoints
     return {
-        "experiment": "digits",
-        "critic": critic,
-        "seed": seed,
         "steps": steps,
         "seconds": round(training, 1),
         "w1": distance(trainer.sample(len(held_out)), held_out),

@@ -8,24 +8,29 @@ through exact transport and through a 1-Lipschitz critic trained at θ.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.records import Row
 from otdist import wasserstein, wgan
 
 ROWS = 256
 GREEN = "#4d9e64"
 
 
-def run(thetas: int = 9, steps: int = 150, seed: int = 0) -> list[dict[str, Any]]:
-    """One row per θ: exact W_1, its gradient, the critic's gap and gradient, JS."""
-    return [_at(theta, steps, seed) for theta in torch.linspace(-1, 1, thetas).tolist()]
+def cases(
+    thetas: int = 9, steps: int = 150, seed: int = 0
+) -> Iterator[tuple[float, Callable[[], Row]]]:
+    """Every θ, and what measures it: exact W_1, its gradient, the critic's gap and gradient, JS."""
+    for theta in torch.linspace(-1, 1, thetas).tolist():
+        yield theta, partial(_at, theta, steps, seed)
 
 
-def _at(theta: float, steps: int, seed: int) -> dict[str, Any]:
+def _at(theta: float, steps: int, seed: int) -> Row:
     z = torch.rand(ROWS, generator=torch.Generator().manual_seed(seed))
     real = torch.stack((torch.zeros(ROWS), z), dim=1)
     place = torch.tensor(theta, requires_grad=True)
@@ -43,7 +48,6 @@ def _at(theta: float, steps: int, seed: int) -> dict[str, Any]:
     scores = critic(_moved(place, z))
     (critic_slope,) = torch.autograd.grad(wgan.generator_loss(scores), place)
     return {
-        "experiment": "segments",
         "theta": theta,
         "w1": float(exact.detach()),
         "w1_gradient": float(slope),
@@ -57,7 +61,7 @@ def _moved(theta: Tensor, z: Tensor) -> Tensor:
     return torch.stack((theta.expand(len(z)), z), dim=1)
 
 
-def picture(rows: list[dict[str, Any]], path: Path) -> None:
+def picture(rows: list[Row], path: Path) -> None:
     """Draw the distances and the gradients over θ."""
     from otdist.drawing.style import BLUE, ORANGE, bare, panels
 

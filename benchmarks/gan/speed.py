@@ -5,12 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.records import Row
 from otdist import wgan
+
+RATIOS = ("critic step / minimal code", "training / bare steps")
 
 
 def _networks(width: int) -> tuple[nn.Module, nn.Module]:
@@ -36,8 +38,8 @@ def minimal(
     optimizer.step()
 
 
-def run(width: int, batch: int, rounds: int) -> list[dict[str, Any]]:
-    """Ratios of the median time: critic step to minimal code, training to bare steps."""
+def run(name: str, width: int, batch: int, rounds: int) -> Row:
+    """The ratio of median times: critic step to minimal code, or training to bare steps."""
     data = torch.randn(20 * batch, 2)
     generator, critic = _networks(width)
     optimizer = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.0, 0.9))
@@ -60,24 +62,9 @@ def run(width: int, batch: int, rounds: int) -> list[dict[str, Any]]:
     def full() -> None:
         whole.train(data, steps=whole.step + 2)
 
-    rows = []
-    for name, ours, theirs in (
-        ("critic step / minimal code", five_critic_steps, five_by_hand),
-        ("training / bare steps", full, bare),
-    ):
-        ratio, seconds = _in_turns(ours, theirs, rounds)
-        rows.append(
-            {
-                "experiment": "speed",
-                "ratio_of": name,
-                "width": width,
-                "batch": batch,
-                "ratio": ratio,
-                "seconds": seconds,
-                "threads": torch.get_num_threads(),
-            }
-        )
-    return rows
+    pairs = (five_critic_steps, five_by_hand), (full, bare)
+    ratio, seconds = _in_turns(*pairs[RATIOS.index(name)], rounds)
+    return {"ratio": ratio, "seconds": seconds, "threads": torch.get_num_threads()}
 
 
 def _in_turns(

@@ -1,1 +1,118 @@
-"""Critics on pairs of laws of known W_1, each with the same seconds of CPU."""
+"""Critics on pairs whose W_1, W_2 and optimal slopes are known.
+
+ray           ray-monotone pairs: estimate / W_1, limit / W_1, cosine, for every method
+others        pairs outside the funnels' class, and some more inside
+rates         learning rates of funnels, on seeds of their own
+squared       W_2 and its map by convex potentials
+certificates  how often brackets and limits hold
+
+A row that the file holds already, with the same budget, is not run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
+from typing import Annotated, Any
+
+import torch
+from typer import Option
+
+from benchmarks.experiment import ROOT, Cases, Experiment
+from benchmarks.neural import certificates, squared, table
+from benchmarks.neural.methods import BUDGET, METHODS, Method, critic
+from benchmarks.neural.pairs import OTHERS, Pair, ray_monotone
+from benchmarks.records import Row
+
+SHORT = {16: 4.0, 4: 4.0}
+"""CPU seconds of one fit to ray-monotone pairs of so many funnels, instead of `BUDGET`."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of the command."""
+
+    budget: Annotated[float | None, Option(help="CPU seconds of one fit; 4 to 8 without.")] = None
+    seeds: list[int] = field(default_factory=[0, 1, 2].copy)
+    funnels: list[int] = field(default_factory=[64, 16, 4].copy)
+    dimensions: list[int] = field(default_factory=[2, 8, 16, 32, 64, 128].copy)
+    rates: list[float] = field(default_factory=[0.003, 0.01, 0.03, 0.1, 0.3].copy)
+    methods: list[str] = field(default_factory=list(METHODS).copy)
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.methods) - set(METHODS):
+            raise ValueError(f"methods must be among {', '.join(METHODS)}: got {unknown}")
+        torch.set_num_threads(1)
+
+
+def ray(settings: Settings) -> Cases:
+    """Every method on every ray-monotone pair."""
+    for funnels in settings.funnels:
+        budget = settings.budget or SHORT.get(funnels, BUDGET)
+        for seed in settings.seeds:
+            for d in settings.dimensions:
+                known = {"experiment": "ray", "d": d, "funnels": funnels, "seed": seed}
+                make = partial(ray_monotone, d, funnels, seed)
+                yield from _methods(known, make, settings.methods, budget)
+
+
+def others(settings: Settings) -> Cases:
+    """Every method on every other pair."""
+    for seed in settings.seeds:
+        for name, (d, law) in OTHERS.items():
+            known = {"experiment": "others", "pair": name, "d": d, "seed": seed}
+            budget = settings.budget or BUDGET
+            yield from _methods(known, partial(law, d, seed), settings.methods, budget)
+
+
+def rates(settings: Settings) -> Cases:
+    """Funnels at several learning rates; seeds from 100 on, which no other table shows."""
+    for seed in (100, 101):
+        for d in settings.dimensions:
+            pair = cache(partial(ray_monotone, d, 64, seed))
+            for rate in settings.rates:
+                known = {"experiment": "rates", "d": d, "funnels": 64, "seed": seed, "rate": rate}
+                yield known, partial(_funnels, pair, rate)
+
+
+def _funnels(pair: Callable[[], Pair], rate: float) -> Row:
+    made = pair()
+    return _row(made, critic(made, None, 0, critic="peaks", steps=1000, learning_rate=rate))
+
+
+def _methods(known: Row, make: Callable[[], Pair], methods: Sequence[str], budget: float) -> Cases:
+    """One row a method; the pair is made when the first of them is run."""
+    pair = cache(make)
+    for method in methods:
+        run = partial(_figures, pair, METHODS[method], budget, known["seed"])
+        yield {**known, "method": method, "budget": budget}, run
+
+
+def _figures(pair: Callable[[], Pair], method: Method, budget: float, seed: int) -> Row:
+    made = pair()
+    return _row(made, method(made, budget, seed))
+
+
+def _row(pair: Pair, figures: Any) -> Row:
+    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(figures).items()}
+    return {"truth": round(pair.truth, 6), **rounded}
+
+
+EXPERIMENT = Experiment(
+    "neural",
+    __doc__,
+    Settings,
+    {
+        "ray": ray,
+        "others": others,
+        "rates": rates,
+        "squared": lambda settings: squared.cases(settings.seeds, settings.budget or BUDGET),
+        "certificates": lambda settings: certificates.cases(),
+    },
+    ("experiment", "pair", "d", "funnels", "seed", "method", "rate", "budget"),
+    ROOT / "docs" / "neural.md",
+    table.TABLES,
+    repeats=False,
+    threads=lambda settings: 1,
+)

@@ -8,13 +8,12 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 
+from benchmarks.experiment import Cases
+from benchmarks.records import Row
 from otdist.problems import RayMonotone
 
 BRACKETS, LIMITS = 200, 500
@@ -23,10 +22,8 @@ BRACKETS, LIMITS = 200, 500
 KINDS = (("peaks", "certified"), ("valleys", "certified"), ("sorting", "certified"), ("relu", "gp"))
 LAWS = ("normal, d=1", "ray-monotone, d=2")
 
-Row = dict[str, Any]
 
-
-def runs(options: argparse.Namespace) -> Iterator[tuple[Row, Callable[[], Row]]]:
+def cases() -> Cases:
     """Both experiments, one row a repeat."""
     for seed in range(BRACKETS):
         yield {"experiment": "bracket", "seed": seed}, partial(bracket, seed)

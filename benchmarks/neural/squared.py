@@ -10,28 +10,25 @@ the affine map between the moments, which training starts from, and exact transp
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from benchmarks.neural.methods import BUDGET
+from benchmarks.experiment import Cases
 from benchmarks.neural.pairs import FRESH, Array
+from benchmarks.records import Row
 
 POINTS = 20_000
 EXACT = 4000
 SIZES = (2, 8, 32)
 KINDS = ("normal", "convex gradient")
-Row = dict[str, Any]
 
 
-def runs(options: argparse.Namespace) -> Iterator[tuple[Row, Callable[[], Row]]]:
+def cases(seeds: Sequence[int], budget: float) -> Cases:
     """One row a pair and seed."""
-    budget = options.budget or BUDGET
-    for seed in options.seeds:
+    for seed in seeds:
         for kind in KINDS:
             for d in SIZES:
                 key = {"experiment": "squared", "pair": kind, "d": d, "seed": seed}

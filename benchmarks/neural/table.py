@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import mean, median
-from typing import Any
 
 from benchmarks import page
 from benchmarks.neural.methods import METHODS, PORTFOLIO
 from benchmarks.neural.pairs import OTHERS
-
-Row = dict[str, Any]
+from benchmarks.records import Row
 
 LABELS = {
     "auto": "`auto`", "peaks": "peaks", "valleys": "valleys", "sorting": "sorting",
@@ -21,16 +18,11 @@ LABELS = {
 COMPARED = ("auto", "sorting", "gp", "lp", "spectral", "clip", "exact")
 
 
-def into(path: Path, rows: Sequence[Row]) -> None:
-    """Put each table between its marks on the page."""
-    for name, table in TABLES.items():
-        page.put(path, name, table(rows))
-
-
 def ray(rows: Sequence[Row]) -> str:
     """Ray-monotone pairs: cosine, estimate / W_1, and the limit of ours."""
     rows = [r for r in rows if r["experiment"] == "ray"]
-    lines = [_head(["N", "D", "limit, `auto`", *(LABELS[m] for m in COMPARED)])]
+    titles = ["N", "D", "limit, `auto`", *(LABELS[m] for m in COMPARED)]
+    lines = []
     for funnels in sorted({r["funnels"] for r in rows}, reverse=True):
         for d in sorted({r["d"] for r in rows}):
             at = [r for r in rows if (r["funnels"], r["d"]) == (funnels, d)]
@@ -40,15 +32,15 @@ def ray(rows: Sequence[Row]) -> str:
                 for m in COMPARED
             ]
             limit = f"{_ratio(by['auto'], 'lower'):.2f}" if by["auto"] else "—"
-            lines.append(_line([str(funnels), str(d), limit, *cells]))
-    return "\n".join(lines)
+            lines.append([str(funnels), str(d), limit, *cells])
+    return "\n".join(page.table(titles, lines))
 
 
 def portfolio(rows: Sequence[Row]) -> str:
     """Ray-monotone pairs: `auto` beside the critics that it chooses from."""
     rows = [r for r in rows if r["experiment"] == "ray"]
     titles = ["N", "D", "auto / best", *(LABELS[m] for m in ("auto", *PORTFOLIO))]
-    lines = [_head(titles)]
+    lines = []
     for funnels, d in sorted(
         {(r["funnels"], r["d"]) for r in rows}, key=lambda at: (-at[0], at[1])
     ):
@@ -59,14 +51,15 @@ def portfolio(rows: Sequence[Row]) -> str:
         best = max(PORTFOLIO, key=lambda m: _ratio(by[m]))
         cells = {m: f"{mean(r['cosine'] for r in by[m]):.2f}, {_ratio(by[m]):.2f}" for m in by}
         cells[best] = f"**{cells[best]}**"
-        lines.append(_line([str(funnels), str(d), f"{_least_share(at):.2f}", *cells.values()]))
-    return "\n".join(lines)
+        lines.append([str(funnels), str(d), f"{_least_share(at):.2f}", *cells.values()])
+    return "\n".join(page.table(titles, lines))
 
 
 def others(rows: Sequence[Row]) -> str:
     """Other pairs: estimate / W_1, and `auto` over the best of its portfolio."""
     rows = [r for r in rows if r["experiment"] == "others"]
-    lines = [_head(["pair", "D", "auto / best", *(LABELS[m] for m in METHODS)])]
+    titles = ["pair", "D", "auto / best", *(LABELS[m] for m in METHODS)]
+    lines = []
     for name, (d, _) in OTHERS.items():
         at = [r for r in rows if r["pair"] == name]
         by = {m: [r for r in at if r["method"] == m] for m in METHODS}
@@ -75,50 +68,53 @@ def others(rows: Sequence[Row]) -> str:
         best = max(PORTFOLIO, key=lambda m: _ratio(by[m]))
         cells = [f"{_ratio(by[m]):.2f}" for m in METHODS]
         cells[list(METHODS).index(best)] = f"**{_ratio(by[best]):.2f}**"
-        lines.append(_line([name, str(d), f"{_least_share(at):.2f}", *cells]))
-    return "\n".join(lines)
+        lines.append([name, str(d), f"{_least_share(at):.2f}", *cells])
+    return "\n".join(page.table(titles, lines))
 
 
 def rates(rows: Sequence[Row]) -> str:
     """Learning rates of funnels: cosine by dimension."""
     rows = [r for r in rows if r["experiment"] == "rates"]
     sizes = sorted({r["d"] for r in rows})
-    lines = [_head(["rate", *(f"D = {d}" for d in sizes)])]
+    lines = []
     for rate in sorted({r["rate"] for r in rows}):
         cells = []
         for d in sizes:
             found = [r["cosine"] for r in rows if (r["rate"], r["d"]) == (rate, d)]
             cells.append(f"{mean(found):.3f}" if found else "—")
-        lines.append(_line([f"{rate:g}", *cells]))
-    return "\n".join(lines)
+        lines.append([f"{rate:g}", *cells])
+    titles = ["rate", *(f"D = {d}" for d in sizes)]
+    return "\n".join(page.table(titles, lines))
 
 
 def squared(rows: Sequence[Row]) -> str:
     """W_2: estimates over the truth, and the variance that maps leave unexplained."""
     rows = [r for r in rows if r["experiment"] == "squared"]
     titles = ["pair", "D", "estimate / W_2", "limit / W_2", "exact, discrete / W_2"]
-    lines = [_head([*titles, "unexplained", "by the affine map"])]
+    titles += ["unexplained", "by the affine map"]
+    lines = []
     for name, d in sorted({(r["pair"], r["d"]) for r in rows}):
         at = [r for r in rows if (r["pair"], r["d"]) == (name, d)]
         ratios = [f"{_ratio(at, key):.3f}" for key in ("estimate", "lower", "exact")]
         maps = [f"{mean(r[k] for r in at):.1%}" for k in ("unexplained", "unexplained_affine")]
-        lines.append(_line([name, str(d), *ratios, *maps]))
-    return "\n".join(lines)
+        lines.append([name, str(d), *ratios, *maps])
+    return "\n".join(page.table(titles, lines))
 
 
 def certificates(rows: Sequence[Row]) -> str:
     """How often brackets and limits failed, and how tight the limit is."""
     brackets = [r for r in rows if r["experiment"] == "bracket"]
-    lines = [_head(["claim", "repeats", "misses", "median of limit / W_1"])]
+    titles = ["claim", "repeats", "misses", "median of limit / W_1"]
+    lines = []
     if brackets:
         misses = sum(not r["holds"] for r in brackets)
-        lines.append(_line(["bracket contains exact W_1", str(len(brackets)), str(misses), "—"]))
+        lines.append(["bracket contains exact W_1", str(len(brackets)), str(misses), "—"])
     limits = [r for r in rows if r["experiment"] == "limit"]
     for law in dict.fromkeys(r["pair"] for r in limits):
         at = [r for r in limits if r["pair"] == law]
         misses = sum(not r["holds"] for r in at)
         tight = median(r["lower"] / r["truth"] for r in at)
-        lines.append(_line([f"95% limit, {law}", str(len(at)), str(misses), f"{tight:.3f}"]))
+        lines.append([f"95% limit, {law}", str(len(at)), str(misses), f"{tight:.3f}"])
     ours = [r for r in rows if r["experiment"] == "ray" and r["method"] == "auto"]
     if ours:
         misses, tight = (
@@ -126,8 +122,8 @@ def certificates(rows: Sequence[Row]) -> str:
             median(r["lower"] / r["truth"] for r in ours),
         )
         name = "95% limit, `auto`, all ray-monotone pairs"
-        lines.append(_line([name, str(len(ours)), str(misses), f"{tight:.3f}"]))
-    return "\n".join(lines)
+        lines.append([name, str(len(ours)), str(misses), f"{tight:.3f}"])
+    return "\n".join(page.table(titles, lines))
 
 
 TABLES = {
@@ -155,11 +151,3 @@ def _share(rows: Sequence[Row]) -> float:
 
 def _ratio(rows: Sequence[Row], key: str = "estimate") -> float:
     return mean(r[key] / r["truth"] for r in rows)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _head(titles: Sequence[str]) -> str:
-    return _line(titles) + "\n" + "|---" * len(titles) + "|"

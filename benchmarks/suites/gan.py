@@ -3,7 +3,7 @@
 All train the same networks on the same data for as many steps, five critic steps each. "plain
 torch" is WGAN-GP as one writes it by hand, without log, checks or an average of the weights; weight
 clipping is the recipe of the first Wasserstein GANs. The truth is the floor, what real points reach
-among themselves, so that the error is the excess over it. `python -m benchmarks.gan` has the
+among themselves, so that the error is the excess over it. `python -m benchmarks gan` has the
 comparisons over seeds, on digits too.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.case import OURS, Call, Case, Inputs, Outcome
-from benchmarks.gan.toys import PENALISED, ROWS, TOYS, networks, run
+from benchmarks.gan.toys import PENALISED, ROWS, draw, networks, run
 
 CLIPPING: dict[str, Any] = {"use_gp": False, "clip_value": 0.01, "lr": 2e-4}
 LENGTHS = {"ring": (100, 1000), "grid": (1000,), "swiss": (1000,)}
@@ -54,8 +54,8 @@ def _inputs(name: str, steps: int, seed: int) -> Inputs:
 def _floor(inputs: Inputs) -> float:
     from otdist import wasserstein
 
-    toy, seed = TOYS[inputs["name"]], inputs["seed"]
-    return wasserstein(toy.draw(ROWS, 3000 + seed), toy.draw(ROWS, 2000 + seed)).distance
+    name, seed = inputs["name"], inputs["seed"]
+    return wasserstein(draw(name, ROWS, 3000 + seed), draw(name, ROWS, 2000 + seed)).distance
 
 
 def _trainer(inputs: Inputs, **options: Any) -> Call:
@@ -72,9 +72,9 @@ def _by_hand(inputs: Inputs) -> Call:
     from otdist import wasserstein
 
     _on_cpu(inputs)
-    toy, seed = TOYS[inputs["name"]], inputs["seed"]
-    data = torch.from_numpy(toy.draw(50_000, 1000 + seed)).float()
-    held_out = toy.draw(ROWS, 2000 + seed)
+    name, seed = inputs["name"], inputs["seed"]
+    data = torch.from_numpy(draw(name, 50_000, 1000 + seed)).float()
+    held_out = draw(name, ROWS, 2000 + seed)
 
     def call() -> Outcome:
         generator, critic = networks(seed)

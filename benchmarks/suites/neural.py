@@ -3,7 +3,7 @@
 Two figures: the estimate of W_1 between the laws, and the mean cosine between the critic's gradient
 and the optimal one. Each method has the same seconds of CPU. The optimal critic is a maximum of
 funnels, so it is in the class of ours; say so wherever the figures stand. The tables of the page on
-critics, with other pairs as well, come from ``python -m benchmarks.neural``.
+critics, with other pairs as well, come from ``python -m benchmarks neural``.
 
 Reference: Korotin, Kolesov, Burnaev (2022), Kantorovich Strikes Back!
 """

@@ -6,21 +6,12 @@ import json
 
 from benchmarks import outofcore, page, records
 
+EXPERIMENT = outofcore.EXPERIMENT
+
 
 def test_the_page_shows_the_rows_that_were_kept():
-    shown = page.get(outofcore.PAGE, outofcore.MARK)
-    assert shown == outofcore.render(records.read(outofcore.RESULTS)).strip()
-
-
-def test_kept_rows_stay_within_their_bounds_and_their_memory():
-    rows = {(r["experiment"], r["part"]): r for r in records.read(outofcore.RESULTS)}
-    assert rows["line", "all"]["rows"] == 2 * 10**8
-    assert rows["line", "all"]["peak_mb"] < 2000
-    assert rows["sliced", "batches"]["peak_mb"] < 3000
-    tenth, exact = rows["line", "tenth"], rows["line", "memory"]
-    assert tenth["lower"] <= exact["distance"] <= tenth["upper"]
-    batches, whole = rows["sliced", "batches"], rows["sliced", "memory"]
-    assert abs(batches["distance"] - whole["distance"]) <= batches["error"]
+    for mark, render in EXPERIMENT.tables.items():
+        assert page.get(EXPERIMENT.page, mark) == render(records.read(EXPERIMENT.results)).strip()
 
 
 def test_line_and_slices_run_small(tmp_path):
@@ -33,19 +24,29 @@ def test_line_and_slices_run_small(tmp_path):
     assert abs(batches["distance"] - whole["distance"]) <= batches["error"]
 
 
-def test_rows_replace_earlier_ones(tmp_path):
+def test_a_measurement_runs_in_a_process_of_its_own_and_tells_its_memory(tmp_path):
+    outofcore.prepare("line", tmp_path, 5000)
+    row = outofcore.in_process("line", tmp_path, "memory")
+    assert row["distance"] == outofcore.measure_line(tmp_path, "memory")["distance"]
+    assert row["peak_mb"] > 10
+
+
+def test_rows_replace_earlier_ones(tmp_path, monkeypatch):
     path = tmp_path / "deep" / "rows.json"
-    for seconds in (1.0, 2.0):
-        row = {"experiment": "line", "part": "all", "seconds": seconds}
-        records.keep(row, path, outofcore.KEY, threads=1)
-    assert [row["seconds"] for row in records.read(path)] == [2.0]
+    monkeypatch.setitem(outofcore.SIZES, "sliced", 300)
+    monkeypatch.setattr(outofcore, "in_process", lambda name, folder, part: {"seen": part})
+    for folder in (None, tmp_path):
+        EXPERIMENT.run(["sliced"], outofcore.Settings(folder=folder), path)
+    assert [(row["part"], row["seen"]) for row in records.read(path)] == [
+        ("batches", "batches"), ("memory", "memory"),
+    ]  # fmt: skip
+    assert not list(tmp_path.glob("tmp*"))  # the data are deleted
     machine = json.loads(path.read_text())["machine"]
-    assert machine["threads"] == 1
     assert machine["versions"]["torch"]
     file = tmp_path / "page.md"
-    marks = [f"<!-- {outofcore.MARK}: {side} -->" for side in ("start", "end")]
-    file.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nafter\n")
-    outofcore.into(file, records.read(outofcore.RESULTS))
+    (mark,) = EXPERIMENT.tables
+    file.write_text(f"before\n<!-- {mark}: start -->\nold\n<!-- {mark}: end -->\nafter\n")
+    EXPERIMENT.into(file, records.read(EXPERIMENT.results))
     assert file.read_text().startswith("before\n")
     assert file.read_text().endswith("after\n")
     assert "old" not in file.read_text()
