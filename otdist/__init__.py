@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         OTResult,
         SlicedResult,
     )
+    from otdist.core.threads import set_threads
     from otdist.critics.convex_dual import ConvexDual
     from otdist.critics.convex_result import ConvexDualResult
     from otdist.critics.dual import NeuralDual
@@ -89,6 +90,7 @@ _WHERE = {
     "mixture_wasserstein": "otdist.mixtures",
     "mmd": "otdist.distances",
     "pairwise": "otdist.all_pairs.matrix",
+    "set_threads": "otdist.core.threads",
     "sinkhorn_divergence": "otdist.distances",
     "sliced_wasserstein": "otdist.distances",
     "soft_ctransform": "otdist.transport_map",
@@ -137,6 +139,7 @@ __all__ = [
     "neural",
     "pairwise",
     "problems",
+    "set_threads",
     "sinkhorn_divergence",
     "sliced_wasserstein",
     "soft_ctransform",

@@ -13,6 +13,7 @@ from otdist.core.large import is_large
 from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.result import DivergenceResult, Number, OTResult, SlicedResult
+from otdist.core.threads import threads_for
 from otdist.entropic.answer import Rule, answer
 from otdist.moments import gaussian, kernels
 from otdist.sliced import max_sliced, sliced
@@ -125,7 +126,9 @@ def sliced_wasserstein(
     choice = sliced.Choice(n_projections, directions, seed, stderr_rtol)
     if blocks := _streamed(x, y, a, b):
         return blocks.sliced_wasserstein(x, y, a=a, b=b, p=p, choice=choice)
-    return sliced.average(pair(x, y, a, b, p=p), p, choice)
+    both = pair(x, y, a, b, p=p)
+    with threads_for(both.size * (n_projections or sliced.DEFAULT_PROJECTIONS)):
+        return sliced.average(both, p, choice)
 
 
 @full_precision()
@@ -166,7 +169,9 @@ def max_sliced_wasserstein(
     p = checks.exponent(p)
     n_starts, max_iter = checks.sizes(n_starts=n_starts, max_iter=max_iter)
     checks.seed(seed)
-    return max_sliced.largest(pair(x, y, a, b, p=p), p, n_starts, max_iter, seed)
+    both = pair(x, y, a, b, p=p)
+    with threads_for(both.size * n_starts):
+        return max_sliced.largest(both, p, n_starts, max_iter, seed)
 
 
 @full_precision()
@@ -215,7 +220,9 @@ def sinkhorn_divergence(
             f"p must be at most 2 for a Sinkhorn divergence, which can be negative above: "
             f"got {p:g}; use wasserstein(..., solver=Sinkhorn(eps)) or entropic_cost"
         )
-    return answer(pair(x, y, a, b, p=p), p, Rule(eps, tol, max_iter), debias=True)
+    both, rule = pair(x, y, a, b, p=p), Rule(eps, tol, max_iter)
+    with threads_for(both.size**2):
+        return answer(both, p, rule, debias=True)
 
 
 @full_precision()
@@ -252,7 +259,9 @@ def entropic_cost(
     True
     """
     p = checks.exponent(p)
-    return answer(pair(x, y, a, b, p=p), p, Rule(eps, tol, max_iter), debias=False)
+    both, rule = pair(x, y, a, b, p=p), Rule(eps, tol, max_iter)
+    with threads_for(both.size**2):
+        return answer(both, p, rule, debias=False)
 
 
 @full_precision()
@@ -278,7 +287,8 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
     if blocks := _streamed(x, y, a, b):
         return blocks.gaussian_wasserstein(x, y, a=a, b=b)
     both = pair(x, y, a, b)
-    return both.kind.number(root(gaussian.cost(both), 2) * both.scale)
+    with threads_for(both.size * both.x.points.shape[1]):
+        return both.kind.number(root(gaussian.cost(both), 2) * both.scale)
 
 
 @full_precision()
@@ -303,7 +313,8 @@ def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     if blocks := _streamed(x, y, a, b):
         return blocks.energy_distance(x, y, a=a, b=b)
     both = pair(x, y, a, b)
-    return both.kind.number(root(kernels.energy(both) * both.scale, 2))
+    with threads_for(both.size**2):
+        return both.kind.number(root(kernels.energy(both) * both.scale, 2))
 
 
 @full_precision()
@@ -344,5 +355,6 @@ def mmd(
     if blocks := _streamed(x, y, a, b):
         return blocks.mmd(x, y, a=a, b=b, kernel=kernel, bandwidth=bandwidth, statistic=statistic)
     both, unbiased = pair(x, y, a, b), statistic == "U"
-    squared = kernels.mmd_squared(both, kernel, bandwidth, unbiased=unbiased)
+    with threads_for(both.size**2):
+        squared = kernels.mmd_squared(both, kernel, bandwidth, unbiased=unbiased)
     return both.kind.number(squared if unbiased else root(squared.clamp(min=0), 2))

@@ -10,7 +10,7 @@ from otdist.core import checks, task
 from otdist.core.absent import extended, stayed
 from otdist.core.modes import full_precision
 from otdist.core.result import OTResult
-from otdist.core.threads import single_thread
+from otdist.core.threads import threads_for
 from otdist.exact.exact import Exact
 
 
@@ -76,7 +76,7 @@ def solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult | 
         task.check_sizes(start, job.sizes)
         start = stayed(job, start)
         job.potential(start)
-    with single_thread(job.numbers):
+    with threads_for(job.numbers):
         return extended(job, solver.solve(job, rtol=rtol, start=start))
 
 

@@ -120,9 +120,5 @@ def _chunk(work: Work, pairs: list[Pair], needed: list[int], inputs: list[Any]) 
 
 def _alone(function: Callable[..., Any], *args: Any) -> Any:
     """The function with torch and this package held to the calling thread."""
-    before = torch.get_num_threads()
-    threads.one_each()
-    try:
+    with threads.threads_for(0):
         return function(*args)
-    finally:
-        torch.set_num_threads(before)

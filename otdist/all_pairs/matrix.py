@@ -14,13 +14,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import torch
 
 from otdist.all_pairs import engines
 from otdist.all_pairs.store import Store, function_digest, pair_key, sample_digest
 from otdist.all_pairs.work import Calls, Pair, Record, SharedSlices, Work
 from otdist.core import checks, measure
 from otdist.core.progress import progress
+from otdist.core.threads import thread_count
 from otdist.distances import sliced_wasserstein, wasserstein
 from otdist.sliced.sliced import choose
 from otdist.solve import Solver, check_solver
@@ -236,7 +236,7 @@ def _jobs(n_jobs: int | None, client: Any) -> int:
     if client is not None and not hasattr(client, "nthreads"):
         raise TypeError(f"client must be a distributed.Client: got {checks.shown(client)}")
     if n_jobs is None:
-        return torch.get_num_threads()
+        return thread_count()
     return checks.whole("n_jobs", n_jobs)
 
 

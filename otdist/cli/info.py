@@ -24,11 +24,13 @@ class Info:
         """Look and tell."""
         import torch
 
+        from otdist.core.threads import thread_count
+
         content = _common.record(
             "info",
             (),
             platform=platform.platform(),
-            threads=torch.get_num_threads(),
+            threads=thread_count(),
             gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
             extras={extra: find_spec(module) is not None for extra, module in _EXTRAS.items()},
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from otdist.core.absent import Absent, split_zeros
 from otdist.core.arrays import Kind, as_tensor, enter
 from otdist.core.frame import framed
-from otdist.core.threads import single_thread
+from otdist.core.threads import threads_for
 
 WEIGHT_TOLERANCE = 1e-6
 """How far a sum of weights may be from one before it is refused."""
@@ -76,6 +76,11 @@ class Pair:
     centre: Tensor
 
     @property
+    def size(self) -> int:
+        """How many points both samples have."""
+        return len(self.x) + len(self.y)
+
+    @property
     def needs_gradient(self) -> bool:
         """Whether any of points or weights requires a gradient."""
         tensors = (self.x.points, self.y.points, self.x.weights, self.y.weights)
@@ -111,7 +116,7 @@ def pair(
             f"x and y must have the same dimension: x is {_shape(raw['x'])}, "
             f"y is {_shape(raw['y'])}"
         )
-    with single_thread(px.numel() + py.numel()):
+    with threads_for(px.numel() + py.numel()):
         mass_a, mass_b = _masses(a, "a", "x", px), _masses(b, "b", "y", py)
         first, second = _Side.of(px, mass_a, "x", extends), _Side.of(py, mass_b, "y", extends)
         low = torch.minimum(first.low, second.low)

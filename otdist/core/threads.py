@@ -1,8 +1,9 @@
-"""Blocks shared out among threads, with single-threaded torch inside each; small work in one.
+"""How many threads the package uses: one for small work; blocks shared out among them for large.
 
-Torch's own threads meet at a barrier after every operation. When another process holds a core, each
-barrier waits for a time slice: a soft-min over 16 million pairs took 75 to 140 ms beside two busy
-neighbours, and 27 ms in this way. Alone on the machine the two are equal.
+Within each, torch is held to one thread: its own threads meet at a barrier after every operation.
+When another process holds a core, each barrier waits for a time slice: a soft-min over 16 million
+pairs took 75 to 140 ms beside two busy neighbours, and 27 ms in this way. Alone on the machine the
+two are equal.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from otdist.core import checks
+
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _lock = threading.Lock()
 _here = threading.local()
@@ -26,7 +29,7 @@ _here = threading.local()
 def each(parts: Iterable[slice], work: Callable[[slice], None], device: torch.device) -> None:
     """Call work(part) for all parts, which must be independent; no graph is recorded.
 
-    On a GPU, for a single part, or when torch is held to one thread, in this thread.
+    On a GPU, for a single part, or where only one thread is wanted, in this thread.
     """
     tasks = [partial(work, part) for part in parts]
     if device.type == "cpu":
@@ -39,8 +42,8 @@ def each(parts: Iterable[slice], work: Callable[[slice], None], device: torch.de
 
 def run(tasks: Sequence[Callable[[], None]]) -> None:
     """Call all tasks, which must be independent; within one, further calls stay in its thread."""
-    threads = torch.get_num_threads()
-    if threads < 2 or len(tasks) < 2 or getattr(_here, "worker", False):
+    threads = thread_count()
+    if threads < 2 or len(tasks) < 2:
         with torch.no_grad():
             for task in tasks:
                 task()
@@ -59,23 +62,62 @@ def run(tasks: Sequence[Callable[[], None]]) -> None:
 SMALL = 1 << 19
 """Numbers of a problem below which the barriers of torch's threads cost more than they save."""
 
+VARIABLE = "OTDIST_THREADS"
+"""The environment variable that says what `set_threads` would."""
+
+_chosen: list[int] = []  # the last one holds
+
+
+def set_threads(n: int | None) -> None:
+    """Set how many threads otdist uses for large problems; small ones take one in any case.
+
+    Nothing else is changed: the threads of PyTorch outside otdist stay as they are.
+
+    Args:
+        n: At least 1. None goes back to the environment variable OTDIST_THREADS or, where that is
+            not set, to the threads of PyTorch.
+
+    Raises:
+        TypeError, ValueError: not a whole number of at least 1.
+
+    >>> import otdist
+    >>> otdist.set_threads(1)
+    >>> otdist.set_threads(None)
+    """
+    _chosen[:] = [] if n is None else [checks.whole("n", n)]
+
+
+def thread_count() -> int:
+    """How many threads a large problem may use here."""
+    if (allowed := getattr(_here, "allowed", None)) is not None:
+        return allowed
+    if _chosen:
+        return _chosen[-1]
+    told = os.environ.get(VARIABLE)
+    if told is None:
+        return torch.get_num_threads()
+    if not (told.isdecimal() and int(told) >= 1):
+        raise ValueError(f"{VARIABLE} must be a whole number, at least 1: got {told!r}")
+    return int(told)
+
 
 @contextmanager
-def single_thread(numbers: int) -> Iterator[None]:
-    """Hold torch to one thread inside, for a problem of few `numbers`.
+def threads_for(numbers: int) -> Iterator[None]:
+    """Hold torch to the threads that a problem of so many numbers deserves: one where they are few.
 
     Even a reduction of a hundred numbers may wait for a second thread: exact transport of 300
     points took 14 ms in one thread and 107 ms in two beside a busy neighbour.
     """
-    threads = torch.get_num_threads()
-    if numbers > SMALL or threads == 1:
-        yield
-        return
-    torch.set_num_threads(1)
+    before, outside = torch.get_num_threads(), getattr(_here, "allowed", None)
+    _here.allowed = 1 if numbers <= SMALL else thread_count()
+    if _here.allowed != before:
+        torch.set_num_threads(_here.allowed)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        _here.allowed = outside
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
 
 
 def scratch(rows: int, columns: int, like: Tensor) -> Tensor:
@@ -102,16 +144,17 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     key = os.getpid(), threads
     with _lock:
         if key not in _pools:
-            started = threading.Barrier(threads)
+            started, before = threading.Barrier(threads), torch.get_num_threads()
             pool = ThreadPoolExecutor(threads, "otdist", initializer=one_each)
             list(pool.map(lambda _: started.wait(), range(threads)))
             # A worker's limit is its own, but it is also what threads born later would take.
-            torch.set_num_threads(threads)
+            torch.set_num_threads(before)
             _pools[key] = pool
         return _pools[key]
 
 
 def one_each() -> None:
     """Mark this thread as a worker, which computes with one thread."""
-    _here.worker = True
+    _here.allowed = 1
+    torch.get_num_threads()  # a thread's first question resets its number: ask now
     torch.set_num_threads(1)

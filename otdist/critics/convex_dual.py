@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from otdist.core import checks
 from otdist.core.measure import Pair
 from otdist.core.progress import progress
-from otdist.core.threads import single_thread
+from otdist.core.threads import threads_for
 from otdist.critics.conjugate import Conjugate, conjugate
 from otdist.critics.convex import ALPHA, ConvexPotential, normal_map
 from otdist.critics.convex_result import ConvexDualResult
@@ -108,7 +108,7 @@ class ConvexDual:
         d = len(supply.frame.centre)
         with (
             seeded(seed, supply.frame.centre.device),
-            single_thread(self.batch_size * d),
+            threads_for(self.batch_size * d),
             progress("convex dual", quiet=not self.progress) as say,
         ):
             hessian, shift = normal_map(*_entered(supply.corner(8192), supply.frame))

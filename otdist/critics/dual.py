@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from otdist.core import checks
 from otdist.core.progress import progress
 from otdist.core.result import ConvergenceWarning
-from otdist.core.threads import single_thread
+from otdist.core.threads import threads_for
 from otdist.critics import spectral
 from otdist.critics.critics import Funnels, mcshane, relu_network, sorting_network
 from otdist.critics.limits import CONFIDENCE, limit
@@ -156,7 +156,7 @@ class NeuralDual:
         numbers = self.batch_size * len(supply.frame.centre)
         with (
             seeded(seed, supply.frame.centre.device),
-            single_thread(numbers),
+            threads_for(numbers),
             progress("neural dual", quiet=not self.progress) as say,
         ):
             critics, gaps, history = self._race(supply, seed, clock, say)

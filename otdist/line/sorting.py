@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core.threads import run
+from otdist.core.threads import run, thread_count
 
 _WORTH_A_THREAD = 1 << 15
 """Elements below which starting a thread costs more than it saves."""
@@ -50,7 +50,7 @@ def _row_slices(rows: int, parts: int) -> list[slice]:
 
 def _blocks(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Views of row blocks of (rows, length) arrays, one or more per thread."""
-    threads = torch.get_num_threads()
+    threads = thread_count()
     return [array[rows] for array in arrays for rows in _row_slices(len(array), threads)]
 
 

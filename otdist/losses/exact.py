@@ -11,7 +11,7 @@ from otdist.core.absent import extended
 from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.task import of_pair
-from otdist.core.threads import single_thread
+from otdist.core.threads import threads_for
 from otdist.exact.exact import Exact
 from otdist.losses._batch import REDUCTIONS, check_group, entries, prepare, reduce
 
@@ -77,7 +77,7 @@ class ExactLoss(nn.Module):
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
         task = of_pair(pair(x, y, a, b, p=self.p, extends=True), self.p)
-        with single_thread(task.numbers):
+        with threads_for(task.numbers):
             return extended(task, Exact().solve(task)).cost
 
     def extra_repr(self) -> str:

@@ -13,7 +13,7 @@ from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.result import ConvergenceWarning
 from otdist.core.task import of_pair
-from otdist.core.threads import single_thread
+from otdist.core.threads import threads_for
 from otdist.entropic import divergence, entropic_batch
 from otdist.entropic.entropic import NO_MASS
 from otdist.entropic.sinkhorn import (
@@ -137,7 +137,7 @@ class SinkhornLoss(nn.Module):
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
         measures = pair(x, y, a, b, p=self.p)
         task = of_pair(measures, self.p)
-        with single_thread(task.numbers):
+        with threads_for(task.numbers):
             value = divergence.objective(
                 measures,
                 self.p,

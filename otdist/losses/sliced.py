@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from otdist.core import checks
 from otdist.core.modes import full_precision
+from otdist.core.threads import threads_for
 from otdist.losses._batch import REDUCTIONS, check_group, from_first, prepare, reduce
 from otdist.sliced.sliced import given
 from otdist.sliced.slices import mean_slice_cost
@@ -91,7 +92,9 @@ class SlicedWassersteinLoss(nn.Module):
         else:
             rows = given(directions, d).rows
             directions = torch.from_numpy(rows).to(batch.x)
-        costs, _ = mean_slice_cost(batch.x, batch.y, directions, self.p, batch.a, batch.b)
+        points = (batch.x.numel() + batch.y.numel()) // d
+        with threads_for(points * len(directions)):
+            costs, _ = mean_slice_cost(batch.x, batch.y, directions, self.p, batch.a, batch.b)
         return reduce(costs, self.reduction)
 
     def _draw(self, d: int, like: Tensor) -> Tensor:

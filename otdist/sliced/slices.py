@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.gradient import once
-from otdist.core.threads import scratch
+from otdist.core.threads import scratch, thread_count
 from otdist.line import univariate
 from otdist.line.sorting import in_threads
 from otdist.line.staircase import Staircase, uniform_staircase
@@ -101,7 +101,7 @@ def _pieces(samples: Samples, count: int, numbers: int) -> Iterator[tuple[slice,
     rows = min(fitting, count)
     entries = max(1, fitting // rows)
     if rows < count:  # as many pieces for each thread, of one size
-        threads = torch.get_num_threads()
+        threads = thread_count()
         rows = -(-count // (-(-count // rows // threads) * threads))
     for start in range(0, len(x), entries):
         batch = slice(start, min(start + entries, len(x)))
