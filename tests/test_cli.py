@@ -206,7 +206,7 @@ def test_neural(pair):
     assert content["lower"] <= math.sqrt(3) * (1 + 1e-12) <= content["upper"] * (1 + ROUNDING)
     assert 0 < content["confidence_lower"] < content["distance"]
     table = call(*arguments).stdout
-    assert "W_1 of the laws ≥ (95%)" in table
+    assert "population W_1 ≥ (95%)" in table
     assert "exact W_1" in table
     assert f"neural ({content['critic']})" in table
     assert f"at least {content['confidence_lower']:.5g} with 95% confidence" in table
@@ -215,7 +215,7 @@ def test_neural(pair):
 def test_neural_tells_zeros(pair):
     table = call("distance", pair[0], pair[0], "--solver", "neural", "--steps", "2").stdout
     assert re.search(r"exact W_1 +0\b", table)
-    assert re.search(r"W_1 of the laws ≥ \(95%\) +0\b", table)
+    assert re.search(r"population W_1 ≥ \(95%\) +0\b", table)
 
 
 def run(*arguments, **environment):

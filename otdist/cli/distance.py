@@ -241,7 +241,7 @@ _LABELS = {
     "iterations": "iterations",
     "marginal_error": "marginal error",
     "exact": "exact W_1",
-    "confidence_lower": "W_1 of the laws ≥ (95%)",
+    "confidence_lower": "population W_1 ≥ (95%)",
 }
 _ALSO_ZERO = ("exact", "confidence_lower", "stderr", "marginal_error")
 """What is told when it is 0; of other figures a 0 says that they do not apply."""

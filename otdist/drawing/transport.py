@@ -11,6 +11,7 @@ import numpy as np
 
 from otdist.core import checks
 from otdist.core.extras import require
+from otdist.core.principal import principal
 from otdist.drawing.style import BLUE, GREY, ORANGE, bare, blank
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ def _plane(
     """Both samples, area by weight, and the plan's arcs, mass as opacity."""
     labels = ("coordinate 1", "coordinate 2")
     if x.shape[1] > 2:
-        x, y, shares = _principal(x, y)
+        centre, vectors, shares = principal(np.concatenate([x, y]), 2)
+        x, y = (x - centre) @ vectors, (y - centre) @ vectors
         labels = tuple(
             f"{word} principal component ({share:.0%} of variance)"
             for word, share in zip(("first", "second"), shares, strict=True)
@@ -163,19 +165,6 @@ def _plane(
     axes.set_aspect("equal", adjustable="datalim")
     axes.legend(frameon=False, loc="best")
     bare(axes)
-
-
-def _principal(x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Both samples on the first two principal components of their union, and the shares of its
-    variance that these hold.
-    """
-    union = np.concatenate([x, y]).astype(np.float64)
-    scale = np.abs(union).max() or 1.0
-    centred = union / scale - (union / scale).mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    shares = values[::-1][:2] / max(values.sum(), np.finfo(float).tiny)
-    plane = scale * (centred @ vectors[:, ::-1][:, :2])
-    return plane[: len(x)], plane[len(x) :], shares
 
 
 def _arcs(plan: Any, rng: np.random.Generator) -> tuple[Array, Array, Array]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from otdist.core import checks
+from otdist.core.principal import principal
 from otdist.core.shapes import check_shapes
 from otdist.evaluation.feature_functions import Features, floats, imported
 
@@ -57,16 +58,9 @@ def _principal(rows: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
     if any(value.shape[1] != d for value in rows.values()):
         widths = {name: value.shape[1] for name, value in rows.items()}
         raise ValueError(f"samples must have the same dimension: got {widths}")
-    pooled = np.concatenate(list(rows.values())).astype(np.float64)
+    pooled = np.concatenate(list(rows.values()))
     most = min(pooled.shape)
     if not 1 <= k <= most:
         raise ValueError(f'features="pca-{k}" must keep between 1 and {most} components')
-    mean = pooled.mean(0)
-    pooled -= mean
-    if most == d:
-        _, vectors = np.linalg.eigh(pooled.T @ pooled)
-        axes = vectors[:, ::-1][:, :k]
-    else:  # fewer rows than columns: the axes are combinations of rows
-        _, vectors = np.linalg.eigh(pooled @ pooled.T)
-        axes, _ = np.linalg.qr(pooled.T @ vectors[:, ::-1][:, :k])
+    mean, axes, _ = principal(pooled, k)
     return {name: (value - mean) @ axes for name, value in rows.items()}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from otdist.core.principal import principal
 from otdist.distances import wasserstein
 
 _MOST_ROWS = 1000
@@ -72,9 +73,8 @@ class Evidence:
         The second coordinate is 0 where there is one dimension.
         """
         real = self.rows[self.reference]
-        centre = real.mean(0)
-        vectors = np.linalg.svd(real - centre, full_matrices=False)[2][:2]
-        planes = {name: (rows - centre) @ vectors.T for name, rows in self.rows.items()}
+        centre, axes, _ = principal(real, min(2, *real.shape))
+        planes = {name: (rows - centre) @ axes for name, rows in self.rows.items()}
         return {name: np.pad(p, ((0, 0), (0, 2 - p.shape[1]))) for name, p in planes.items()}
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from otdist.core import record
 from otdist.drawing.style import svg
 from otdist.evaluation.report.result import MetricResult
-from otdist.evaluation.report.tables import WORDS, Table
+from otdist.evaluation.report.tables import WORDS, Cells
 
 if TYPE_CHECKING:
     from otdist.evaluation.report.report import Report
@@ -49,7 +49,7 @@ _FLOOR = (
 
 
 def page(
-    report: Report, tables: Sequence[tuple[str, Table]], pictures: Sequence[tuple[str, Any]]
+    report: Report, tables: Sequence[tuple[str, Cells]], pictures: Sequence[tuple[str, Any]]
 ) -> str:
     """The whole page.
 
@@ -85,7 +85,7 @@ def page(
     )
 
 
-def _table(table: Table) -> str:
+def _table(table: Cells) -> str:
     headings, rows = table
     kind = [' class="words"' if heading in (*WORDS, "rows") else "" for heading in headings]
     head = "".join(f"<th{k}>{escape(h)}</th>" for k, h in zip(kind, headings, strict=True))

@@ -99,7 +99,7 @@ class Report:
             made.append(Group(Text(title, style="italic"), table))
         return made
 
-    def _tables(self) -> list[tuple[str, tables.Table]]:
+    def _tables(self) -> list[tuple[str, tables.Cells]]:
         """Titles and tables, as text."""
         against = f"{self.reference} ({self.sizes[self.reference]:,} rows)"
         if self.windows:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from otdist.evaluation.report.result import MetricResult
 
-Table = tuple[list[str], list[list[str]]]
+Cells = tuple[list[str], list[list[str]]]
 """Headings, and rows of cells."""
 
 
@@ -38,7 +38,7 @@ CELLS: dict[str, Callable[[MetricResult], str]] = {
 WORDS = ("metric", "note")
 
 
-def of_sample(results: Mapping[str, MetricResult]) -> Table:
+def of_sample(results: Mapping[str, MetricResult]) -> Cells:
     """One row a metric; columns of figures that no metric has are left out."""
     rows = [[cell(result) for cell in CELLS.values()] for result in results.values()]
     used = [
@@ -49,7 +49,7 @@ def of_sample(results: Mapping[str, MetricResult]) -> Table:
     return [list(CELLS)[i] for i in used], [[row[i] for i in used] for row in rows]
 
 
-def of_ranking(samples: Mapping[str, Mapping[str, MetricResult]], ranking: Sequence[str]) -> Table:
+def of_ranking(samples: Mapping[str, Mapping[str, MetricResult]], ranking: Sequence[str]) -> Cells:
     """One row a metric, one column a sample, the best first; a star marks the best of a row."""
     rows = []
     for key in samples[ranking[0]]:
@@ -63,7 +63,7 @@ def of_ranking(samples: Mapping[str, Mapping[str, MetricResult]], ranking: Seque
     return ["metric", *ranking], rows
 
 
-def of_windows(samples: Mapping[str, Mapping[str, MetricResult]]) -> Table:
+def of_windows(samples: Mapping[str, Mapping[str, MetricResult]]) -> Cells:
     """One row a window, one column a column of the series: effect size and p-value."""
     names = list(next(iter(samples.values())))
     rows = []
