@@ -181,7 +181,7 @@ class FileOptions:
         ]
         return read_each([lambda names, r=r: r(exclude=names) for r in readers], exclude)
 
-    def tell(self, content: dict[str, Any], show: Callable[[], None]) -> None:
+    def publish(self, content: dict[str, Any], show: Callable[[], None]) -> None:
         """Write the record; print it, or `show` the result to a person."""
         if self.output is not None:
             self.output.write_text(to_json(content) + "\n", encoding="utf-8")

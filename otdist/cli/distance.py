@@ -53,7 +53,7 @@ class Answer:
         result: The object that the library returned.
         lower: Certified: W_p is not below it.
         upper: Certified: W_p is not above it.
-        figures: What only this solver has to tell.
+        figures: Figures that only this solver has.
     """
 
     quantity: str
@@ -86,7 +86,7 @@ class Distance(FileOptions):
     plot: Annotated[Path | None, Option(help="Draw the transport: .png .svg .pdf")] = None
 
     def run(self) -> None:
-        """Read, solve, tell; the exit code is the last word."""
+        """Solve, print the distance, exit with the code of the gate."""
         options = self._solver_options()
         if not 1 <= self.p < math.inf:
             raise usage("--p", f"must be finite and at least 1: got {self.p:g}")
@@ -103,7 +103,7 @@ class Distance(FileOptions):
             if self.plot is not None:
                 self._draw(self.plot, answer, x, y, {"a": a, "b": b})
         title = f"{Path(self.a).name} → {Path(self.b).name}"
-        self.tell(content, lambda: show(title, _rows(content)))
+        self.publish(content, lambda: show(title, _rows(content)))
         self._leave(content)
 
     def _solver_options(self) -> dict[str, Any]:

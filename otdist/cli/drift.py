@@ -53,7 +53,7 @@ class Drift(ReportOptions):
     ] = None
 
     def run(self) -> None:
-        """Read, compare, tell; the exit code is the last word."""
+        """Compare the tables, print the report, exit with the code of the gates."""
         self.check_targets()
         self._check_options()
         with errors_without_traceback():
@@ -79,7 +79,7 @@ class Drift(ReportOptions):
         content = _common.record(
             "drift", (old, new), correction=self.correction, block=self.block, **report.to_dict()
         )
-        self.tell(content, lambda: show_report(report))
+        self.publish(content, lambda: show_report(report))
         results = [(name, r) for name, found in report.samples.items() for r in found.values()]
         if JOINT not in gates:
             leave([(name, r) for name, r in results if r.name != JOINT], gates, _effect)

@@ -34,7 +34,7 @@ class Evaluate(ReportOptions):
     shape: Annotated[str | None, Option(help="Of an image, such as 8,8: shows them.")] = None
 
     def run(self) -> None:
-        """Read, compute, tell; the exit code is the last word."""
+        """Evaluate the samples, print the report, exit with the code of the gates."""
         self.check_targets()
         with errors_without_traceback():
             wanted = self._wanted()
@@ -45,7 +45,7 @@ class Evaluate(ReportOptions):
                 report = self._evaluate(real, fakes, wanted)
             self.draw(report, shape=shape)
         content = _common.record("evaluate", (real, *fakes.values()), **report.to_dict())
-        self.tell(content, lambda: show_report(report))
+        self.publish(content, lambda: show_report(report))
         results = ((name, r) for name, found in report.samples.items() for r in found.values())
         leave(results, gates, lambda result: result.estimate)
 
@@ -69,7 +69,7 @@ class Evaluate(ReportOptions):
         return shape
 
     def _read(self) -> tuple[Samples, dict[str, Samples]]:
-        """The real sample, and the fakes by the shortest names that tell them apart."""
+        """The real sample, and the fakes by the shortest names that differ."""
         real, *others = self.read(read_samples, [self.real, *self.fakes])
         short = [Path(path).stem for path in self.fakes]
         unique = len(set(short)) == len(short) and "real" not in short

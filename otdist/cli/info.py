@@ -21,7 +21,7 @@ class Info:
     json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
 
     def run(self) -> None:
-        """Look and tell."""
+        """Print what is installed."""
         import torch
 
         from otdist.core.threads import thread_count

@@ -53,7 +53,7 @@ class Test(ReportOptions):
     ] = None
 
     def run(self) -> None:
-        """Read, test, tell; the exit code is the last word."""
+        """Test the samples, print the p-value, exit with the code of the gates."""
         self.check_targets()
         with errors_without_traceback():
             options = self._options()
@@ -75,7 +75,7 @@ class Test(ReportOptions):
             **options,
         )
         title = f"{Path(self.a).name} against {Path(self.b).name}"
-        self.tell(content, lambda: show(title, _rows(content)))
+        self.publish(content, lambda: show(title, _rows(content)))
         leave([(Path(self.b).name, self._result(result))], gates, lambda found: found.estimate)
         if self.alpha is not None and result.pvalue <= self.alpha:
             what = f"the samples differ: p = {result.pvalue:.4g} is at most {self.alpha:g}"

@@ -57,7 +57,7 @@ class Train(FileOptions):
     seed: Annotated[int, Option(help="Of networks, noise, order and split.")] = 0
 
     def run(self) -> None:
-        """Read, train, draw, tell."""
+        """Train, draw and print how near the samples come."""
         hidden = _common.sizes("--hidden", self.hidden)
         shape = None if self.shape is None else _common.sizes("--shape", self.shape)
         if not 0 < self.held_out < 1:
@@ -79,7 +79,7 @@ class Train(FileOptions):
             except KeyboardInterrupt as stop:
                 raise fail(f"stopped {stop} Go on with --resume.", ExitCode.INTERRUPTED) from None
         title = f"{Path(self.data).name} → {self.out}"
-        self.tell(content, lambda: show(title, _rows(content)))
+        self.publish(content, lambda: show(title, _rows(content)))
 
     def _train(
         self, table: Samples, hidden: tuple[int, ...], shape: tuple[int, ...] | None

@@ -181,7 +181,7 @@ def _short(value: float) -> str:
 
 
 def _limits(images: Array) -> tuple[float, float]:
-    """Black and white, from the reference: what lies beyond is clipped."""
+    """The values shown as black and white, from the reference; others are clipped."""
     low, high = float(images.min()), float(images.max())
     return low, high if high > low else low + 1
 

@@ -1,5 +1,5 @@
-"""Pictures of a transport plan, by dimension: quantiles on the line, arcs in the plane, arcs on the
-first two principal components beyond.
+"""Pictures of a transport plan, by dimension: quantiles on the line, arcs in the plane, in higher
+dimensions arcs on the first two principal components.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_ARCS = 1500
-"""Lines beyond this number only blacken the page: a sample of them is drawn."""
+"""Most lines that can be told apart; of more, a sample is drawn."""
 _MOST_POINTS = 4000
 
 Array = np.ndarray

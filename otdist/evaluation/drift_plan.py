@@ -25,7 +25,7 @@ _FEW = 10
 """Labellings beyond the observed value, itself counted, up to which a p-value is small."""
 _REACHED, _SMALL = 0.01, 0.05
 """P-values after correction: what labellings are drawn for, and above which a note says so."""
-NO_INTERVAL = "the limit law is not the same for columns that have moved and that have not"
+NO_INTERVAL = "the limit distribution differs between columns that have moved and that have not"
 
 
 @dataclass(frozen=True)

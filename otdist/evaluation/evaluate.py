@@ -55,8 +55,8 @@ def evaluate(
             `Features`, which sets batches, device and a cache on disk.
         n_permutations: Permutations of a two-sample test for sliced_w2 (its statistic is SW_1),
             energy, mmd and classifier; 0 leaves p-values out.
-        confidence: Level of the intervals, which say in words what they cover; metrics without an
-            honest one say why. None leaves them out.
+        confidence: Level of the intervals, which say in words what they cover; metrics without a
+            valid one say why. None leaves them out.
         max_samples: Most rows of each sample, drawn at random. None takes all, except for w1, w2,
             max_sliced_w2 and sinkhorn: 5 draws of 2,000 rows where there are more, averaged.
         seed: Of draws, directions and permutations; None draws fresh ones.

@@ -25,7 +25,7 @@ _NUMBERS = 1 << 22
 
 @dataclass(frozen=True)
 class _Block:
-    """Where a block of rows lies; reading it is left to whoever needs it.
+    """Where a block of rows lies; its caller, or a worker, reads it.
 
     Attributes:
         path: The file.
