@@ -131,6 +131,8 @@ def test_the_report_shows_effects(report, tmp_path):
         ({**NEW, "city": np.zeros(60)}, {}, "'city' must be of one kind: got categories and num"),
         ({**NEW, "age": [1.0]}, {}, "columns of one length"),
         ({**NEW, "age": np.full(60, np.inf)}, {}, "'age' must be finite: got inf at row 0"),
+        ({**NEW, "age": np.full(60, 1e301)}, {}, r"'age' must be at most 1e\+300 in size"),
+        ({**NEW, "age": 5}, {}, "'age' must hold one cell a row: got 5"),
         ({**NEW, "age": [[1.0]] * 60}, {}, "'age' must hold single cells: got a list"),
         (NEW, {"exclude": ["height"]}, "has no column height"),
         (NEW, {"exclude": ["city", "height"]}, "has no column height"),
@@ -228,6 +230,11 @@ def test_numbers_of_any_type_are_numbers_and_missing_words_can_be_stated():
         0,
         pytest.approx(2 / 62),
     )
+    masked = np.ma.masked_array([1.25, 9.0] * 30, mask=[False, True] * 30)
+    found = otdist.drift({"m": [1.25] * 9}, {"m": masked}, n_permutations=9).metrics
+    assert (found["m"].estimate, found["m: missing"].estimate) == (0, 0.5)
+    huge = otdist.drift({"m": [1e200, 3e200] * 9}, {"m": [2e200, 4e200] * 9}, n_permutations=9)
+    assert huge.metrics["m"].effect == pytest.approx(1)
     flags = otdist.drift({"ok": [True, False] * 9}, {"ok": [True, None] * 9}, n_permutations=9)
     assert flags.metrics["ok"].estimate == 0.5
 

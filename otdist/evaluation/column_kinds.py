@@ -159,7 +159,9 @@ def _kind(name: str, old: Array, new: Array) -> str:
         kinds = " and ".join(_KINDS[part.dtype.kind] for part in (old, new))
         text = next(part for part in (old, new) if part.dtype.kind == "U")
         words = [word for word in np.unique(text[text != ""]).tolist() if not is_number(word)]
-        such = f", such as {words[0]!r}" if words else ""
+        such = (
+            f", such as {words[0]!r}" if words and "f" in (old.dtype.kind, new.dtype.kind) else ""
+        )
         raise ValueError(
             f"column {name!r} must be of one kind: got {kinds}{such}; state missing, categories or "
             "exclude"

@@ -34,8 +34,8 @@ class Features:
         batch_size: Rows at a time. None: 256 for modules, all for other callables.
         device: Where a module runs, such as "cuda"; it is moved back afterwards. None: where it is.
         cache: Folder that keeps features on disk, by the content of rows and function; None: none.
-        identity: Distinguishes this function from others in the cache: needed for callables that are
-            neither modules nor import paths, whose content cannot be hashed.
+        identity: Distinguishes this function from others in the cache: needed for callables that
+            are neither modules nor import paths, whose content cannot be hashed.
 
     >>> import numpy as np, otdist
     >>> halves = otdist.Features(lambda rows: rows[:, :1], batch_size=2)

@@ -96,7 +96,7 @@ class Numbers(Column):
     @cached_property
     def unit(self) -> float:
         """Standard deviation of the reference: what an effect is measured in; 0 has no effect."""
-        return float(self.values[: self.n].std())
+        return _spread(self.values[: self.n])
 
     @property
     def note(self) -> str:
@@ -124,8 +124,13 @@ class Numbers(Column):
     @property
     def _coordinates(self) -> Array:
         """Standardised by the pooled mean and spread."""
-        centred = self.values[:, None] - self.values.mean()
-        return centred / (float(self.values.std()) or 1.0)
+        return (self.values[:, None] - self.values.mean()) / (_spread(self.values) or 1.0)
+
+
+def _spread(values: Array) -> float:
+    """Standard deviation, without overflow in the squares."""
+    scale = float(np.abs(values).max()) or 1.0
+    return scale * float((values / scale).std())
 
 
 class Categories(Column):

@@ -21,6 +21,8 @@ from otdist.io.text import comma_note
 Array = np.ndarray
 _MOSTLY = 0.9
 """Share of numbers among the cells of a text column from which a word is taken for a mistake."""
+_LARGEST = 1e300
+"""Differences and sums of larger numbers may overflow."""
 _ISO = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII
 )
@@ -52,6 +54,8 @@ def typed(cells: Any, place: str, reading: Reading) -> Array:
     >>> typed(["Rome", None, float("nan"), ""], "city", Reading()).tolist()
     ['Rome', '', '', '']
     """
+    if isinstance(cells, str) or not hasattr(cells, "__iter__"):
+        raise DataError(f"{place} must hold one cell a row: got {cells!r}")
     array = _plain(cells)
     if array.ndim != 1:
         raise DataError(f"{place} must hold single cells: got shape {array.shape}")
@@ -143,7 +147,7 @@ def _plain(cells: Any) -> Array:
         cells = cells.detach().cpu()
         cells = (cells.double() if cells.is_floating_point() else cells).numpy()
     if isinstance(cells, np.ma.MaskedArray):
-        cells = np.ma.filled(cells.astype(object), None)
+        cells = np.where(np.ma.getmaskarray(cells), None, cells.data.astype(object))
     kind = str(getattr(cells, "dtype", getattr(cells, "type", "")))
     if kind.startswith(("category", "dictionary", "Categorical")):  # codes are no numbers
         cells = [None if _nothing(cell) else str(cell) for cell in _listed(cells)]
@@ -205,9 +209,11 @@ def _without(text: Array, words: frozenset[str]) -> Array:
 
 def _finite(values: Array, place: str, nothing: list[float]) -> Array:
     values = np.where(np.isin(values, nothing), np.nan, values)
-    if np.isinf(values).any():
-        row = int(np.isinf(values).argmax())
-        raise DataError(f"{place} must be finite: got {values[row]} at row {row}")
+    large = np.abs(values) > _LARGEST
+    if large.any():
+        row = int(large.argmax())
+        what = "finite" if np.isinf(values[row]) else f"at most {_LARGEST:g} in size"
+        raise DataError(f"{place} must be {what}: got {values[row]} at row {row}")
     return values
 
 
