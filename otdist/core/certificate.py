@@ -26,6 +26,11 @@ from otdist.core.threads import each
 
 UNIT = 2.0**-53
 
+SETTLED_PAIRS = 2**30
+"""Below so many pairs, costs in many dimensions are exact to their last digits. Above, where no
+evidence is as good as that, they may be too low by the rounding of their expansion, in a third of
+the time: 10,000 by 10,000 points in 16 dimensions."""
+
 _FEW_PAIRS = 2**20
 _SMALL_BLOCK = (
     2**16
@@ -54,7 +59,13 @@ class DualBound:
 
 
 def lower_from_potentials(
-    cost: Cost, a: Tensor, b: Tensor, *, f: Tensor | None = None, g: Tensor | None = None
+    cost: Cost,
+    a: Tensor,
+    b: Tensor,
+    *,
+    f: Tensor | None = None,
+    g: Tensor | None = None,
+    settled: int = SETTLED_PAIRS,
 ) -> DualBound:
     """The best bound within reach of a potential on either side: two c-transforms, O(n·m·d).
 
@@ -64,15 +75,17 @@ def lower_from_potentials(
         b: Weights of the targets, shape (m,).
         f: Any potential of the sources, shape (n,), feasible or not, −inf where unknown; or
         g: any potential of the targets, shape (m,).
+        settled: Number of pairs from which costs in many dimensions are bounded from below by
+            their expansion, instead of being settled by direct differences.
     """
     if (f is None) == (g is None):
         raise ValueError("pass one of f and g: the other side follows by c-transform")
     cost, a, b = cost.to(torch.float64), a.detach().double(), b.detach().double()
     if f is not None:
-        g, f = _transforms(cost.T, _usable(f))
+        g, f = _transforms(cost.T, _usable(f), settled)
     else:
         assert g is not None
-        f, g = _transforms(cost, _usable(g))
+        f, g = _transforms(cost, _usable(g), settled)
     value = float(a @ f + b @ g)
     # c at the arg-min is f + g there, so that |f| and |g| bound every term of the transforms.
     size = float(a @ f.abs() + b @ g.abs())
@@ -145,12 +158,15 @@ def rounding_units(cost: Cost) -> float:
     return cost.dimension + math.log2(n + m) + 12 + 2 * cost.p
 
 
-def _transforms(cost: Cost, g: Tensor) -> tuple[Tensor, Tensor]:
+def _transforms(cost: Cost, g: Tensor, settled: int) -> tuple[Tensor, Tensor]:
     """f_i = min_j c_ij − g_j, and then g_j = min_i c_ij − f_i.
 
     One pass over the costs does both, since each block of rows has its own f: the certificate of
     500 by 500 points in eight dimensions takes 1.3 ms instead of 2.3.
     """
+    if cost.slack > 0 and isinstance(cost, PointCost) and cost.shape[0] * cost.shape[1] >= settled:
+        f = cost.ctransform_below(g)
+        return f, cost.T.ctransform_below(f)
     if cost.slack > 0:  # every minimum is settled by direct differences
         f, _ = cost.ctransform(g)
         return f, cost.T.ctransform(f)[0]

@@ -164,3 +164,18 @@ def test_no_power_overflows_between_points_of_one_frame(p: float, dtype: torch.d
     x = torch.randn(30, 20, generator=torch.Generator().manual_seed(0), dtype=dtype) / 100
     cost = PointCost(x, x + 0.01, p)
     assert all(math.isfinite(v) for v in (cost.largest, cost.slack, cost.rounding))
+
+
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0])
+def test_costs_that_are_not_settled_bound_from_below_too(p: float) -> None:
+    x, y, a, b, draw = problem(40, 5000, 16, 3)
+    x, y = x / 16, y / 16
+    y[7] = x[3]  # points that coincide are where the expansion is worst
+    cost = PointCost(x, y, p)
+    f = torch.randn(40, generator=draw, dtype=F) / 10
+    f[5] = -math.inf
+    for evidence in ({"f": f}, {"g": y[:, 0]}):
+        exact = lower_from_potentials(cost, a, b, **evidence)
+        below = lower_from_potentials(cost, a, b, settled=0, **evidence)
+        assert exact.cost - 1e-7 <= below.cost <= exact.value
+        assert bool((below.f[:, None] + below.g <= cost.dense() + 1e-15).all())
