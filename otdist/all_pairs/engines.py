@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from otdist.all_pairs.work import Pair, Record, Work, compare, failed, prepare
+from otdist.all_pairs.work import Method, Places, Record, compare, failed, prepare
 from otdist.core import threads
 from otdist.core.extras import require
 
@@ -27,35 +27,37 @@ _TASKS = 8  # chunks per worker of a cluster, where each costs about 10 ms
 _LARGEST_CHUNK = 64
 _ATTEMPTS = 4  # submissions of a chunk whose worker died or whose inputs were lost
 
-Answer = tuple[Pair, Record]
+Answer = tuple[Places, Record]
 Samples = Sequence[tuple[Any, Any]]
 """Samples, each with its weights or None."""
 
 
-def chunks(pairs: Sequence[Pair], count: int) -> list[Sequence[Pair]]:
+def chunks(pairs: Sequence[Places], count: int) -> list[Sequence[Places]]:
     """Pairs in order, in about so many chunks; more where they would be large."""
     size = min(max(len(pairs) // count, 1), _LARGEST_CHUNK)
     return [pairs[lo : lo + size] for lo in range(0, len(pairs), size)]
 
 
-def in_threads(work: Work, samples: Samples, pairs: Sequence[Pair], jobs: int) -> Iterator[Answer]:
+def in_threads(
+    method: Method, samples: Samples, pairs: Sequence[Places], jobs: int
+) -> Iterator[Answer]:
     """Answers in the order in which they are found; in the caller's thread for one job."""
     needed = sorted({k for pair in pairs for k in pair})
     if jobs == 1:
-        prepared = {k: prepare(work, *samples[k]) for k in needed}
+        prepared = {k: prepare(method, *samples[k]) for k in needed}
         for pair in pairs:
-            yield pair, compare(work, [pair], prepared)[0]
+            yield pair, compare(method, [pair], prepared)[0]
         return
     with _pool(jobs) as pool:
-        ready = pool.map(lambda k: prepare(work, *samples[k]), needed)
+        ready = pool.map(lambda k: prepare(method, *samples[k]), needed)
         prepared = dict(zip(needed, ready, strict=True))
         waiting = chunks(pairs, _CHUNKS * jobs)[::-1]
-        running: dict[Future, Sequence[Pair]] = {}
+        running: dict[Future, Sequence[Places]] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < 2 * jobs:
                     chunk = waiting.pop()
-                    running[pool.submit(compare, work, chunk, prepared)] = chunk
+                    running[pool.submit(compare, method, chunk, prepared)] = chunk
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield from zip(running.pop(future), future.result(), strict=True)
         finally:
@@ -74,10 +76,12 @@ def _pool(jobs: int) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(before)  # for threads born later, which take what was set last
 
 
-def on_dask(work: Work, samples: Samples, pairs: Sequence[Pair], client: Any) -> Iterator[Answer]:
+def on_dask(
+    method: Method, samples: Samples, pairs: Sequence[Places], client: Any
+) -> Iterator[Answer]:
     """Answers in the order in which the cluster finds them."""
     distributed = require("distributed", extra="dask")
-    run = _OnDask(work, samples, client)
+    run = _OnDask(method, samples, client)
     workers = max(sum(client.nthreads().values()), 1)
     running = {run.submit(chunk): (chunk, 1) for chunk in chunks(pairs, _TASKS * workers)}
     finished = distributed.as_completed(running)
@@ -97,25 +101,27 @@ def on_dask(work: Work, samples: Samples, pairs: Sequence[Pair], client: Any) ->
 class _OnDask:
     """Submits chunks, and the samples that they need, each once."""
 
-    def __init__(self, work: Work, samples: Samples, client: Any) -> None:
-        self.work, self.samples, self.client = work, samples, client
+    def __init__(self, method: Method, samples: Samples, client: Any) -> None:
+        self.method, self.samples, self.client = method, samples, client
         self.prepared: dict[int, Any] = {}
 
-    def submit(self, chunk: Sequence[Pair], fresh: bool = False) -> Any:
+    def submit(self, chunk: Sequence[Places], fresh: bool = False) -> Any:
         """The future of a chunk's records; `fresh` prepares its samples again."""
         needed = sorted({k for pair in chunk for k in pair})
         for k in needed:
             if fresh or k not in self.prepared:
                 self.prepared[k] = self.client.submit(
-                    _alone, prepare, self.work, *self.samples[k], pure=False
+                    _alone, prepare, self.method, *self.samples[k], pure=False
                 )
         inputs = [self.prepared[k] for k in needed]
-        return self.client.submit(_chunk, self.work, list(chunk), needed, inputs, pure=False)
+        return self.client.submit(_chunk, self.method, list(chunk), needed, inputs, pure=False)
 
 
-def _chunk(work: Work, pairs: list[Pair], needed: list[int], inputs: list[Any]) -> list[Record]:
+def _chunk(
+    method: Method, pairs: list[Places], needed: list[int], inputs: list[Any]
+) -> list[Record]:
     """On a worker of the cluster, which has a thread for every core."""
-    return _alone(compare, work, pairs, dict(zip(needed, inputs, strict=True)))
+    return _alone(compare, method, pairs, dict(zip(needed, inputs, strict=True)))
 
 
 def _alone(function: Callable[..., Any], *args: Any) -> Any:

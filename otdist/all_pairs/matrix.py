@@ -17,8 +17,8 @@ import numpy as np
 
 from otdist.all_pairs import engines
 from otdist.all_pairs.store import Store, function_digest, pair_key, sample_digest
-from otdist.all_pairs.work import Calls, Pair, Record, SharedSlices, Work
-from otdist.core import checks, measure
+from otdist.all_pairs.work import Calls, Method, Places, Record, SharedSlices
+from otdist.core import checks, frames, measure
 from otdist.core.progress import progress
 from otdist.core.threads import thread_count
 from otdist.distances import sliced_wasserstein, wasserstein
@@ -51,8 +51,8 @@ class PairwiseResult:
     matrix: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    failures: dict[Pair, str]
-    unconverged: list[Pair]
+    failures: dict[Places, str]
+    unconverged: list[Places]
     reused: int
     seconds: float
 
@@ -138,7 +138,7 @@ def pairwise(
     options = _options(distance, p, solver)
     jobs = _jobs(n_jobs, client)
     checks.optional(checks.instance, "cache", cache, kind=(str, os.PathLike), what="a folder")
-    work = _work(distance, options, items)
+    method = _method(distance, options, items)
     pairs = list(combinations(range(len(items)), 2))
     table = _Table(len(items))
     with Store(cache) if cache is not None else nullcontext() as store:
@@ -148,9 +148,9 @@ def pairwise(
         for pair in set(pairs) - set(todo):
             table.set(pair, known[keys[pair]])
         if client is None:
-            answers = engines.in_threads(work, items, todo, jobs)
+            answers = engines.in_threads(method, items, todo, jobs)
         else:
-            answers = engines.on_dask(work, items, todo, client)
+            answers = engines.on_dask(method, items, todo, client)
         for pair, record in _shown(answers, len(todo)):
             table.set(pair, record)
             if store is not None and record.error is None and keys[pair]:
@@ -163,10 +163,10 @@ class _Table:
 
     def __init__(self, k: int) -> None:
         self.distance, self.lower, self.upper = (np.zeros((k, k)) for _ in range(3))
-        self.failures: dict[Pair, str] = {}
-        self.unconverged: list[Pair] = []
+        self.failures: dict[Places, str] = {}
+        self.unconverged: list[Places] = []
 
-    def set(self, pair: Pair, record: Record) -> None:
+    def set(self, pair: Places, record: Record) -> None:
         for at in (pair, pair[::-1]):
             self.distance[at] = record.distance
             self.lower[at], self.upper[at] = record.lower, record.upper
@@ -240,23 +240,30 @@ def _jobs(n_jobs: int | None, client: Any) -> int:
     return checks.whole("n_jobs", n_jobs)
 
 
-def _work(distance: Any, options: dict[str, Any], items: list[tuple[Any, Any]]) -> Work:
+def _method(distance: Any, options: dict[str, Any], items: list[tuple[Any, Any]]) -> Method:
     """Shared slices where they apply and fit into memory; otherwise a call for every pair."""
     chosen, function = dict(options), distance
     while isinstance(function, partial) and not function.args:
         chosen = {**function.keywords, **chosen}
         function = function.func
-    if function is sliced_wasserstein and not {"a", "b", "stderr_rtol"} & set(chosen):
-        frame = _frame(items)
-        if frame is not None:
-            rng = checks.generator(chosen.get("seed", 0))
-            wanted = (chosen.get("directions"), chosen.get("n_projections"))
-            rows = choose(*wanted, len(frame.centre), rng).rows
-            sizes = sum(len(sample) * (1 if w is None else 2) for sample, w in items)
-            if sizes * len(rows) * 8 <= SHARED_BYTES:
-                p = checks.exponent(chosen.get("p", 1))
-                return SharedSlices(p, rows, frame.centre.cpu(), frame.scale)
-    return Calls(partial(distance, **options) if options else distance)
+    calls = Calls(partial(distance, **options) if options else distance)
+    if function is not sliced_wasserstein or {"a", "b", "stderr_rtol"} & set(chosen):
+        return calls
+    frame = _frame(items)
+    try:
+        columns = frames.first_columns({f"sample {k}": s for k, (s, _) in enumerate(items)})
+    except ValueError:  # the pairs that it concerns will say so
+        return calls
+    if frame is None:
+        return calls
+    rng = checks.generator(chosen.get("seed", 0))
+    wanted = (chosen.get("directions"), chosen.get("n_projections"))
+    rows = choose(*wanted, len(frame.centre), rng).rows
+    sizes = sum(len(sample) * (1 if w is None else 2) for sample, w in items)
+    if sizes * len(rows) * 8 > SHARED_BYTES:
+        return calls
+    p = checks.exponent(chosen.get("p", 1))
+    return SharedSlices(p, rows, frame.centre.cpu(), frame.scale, columns, calls)
 
 
 def _frame(items: list[tuple[Any, Any]]) -> measure.Pair | None:
@@ -269,7 +276,7 @@ def _frame(items: list[tuple[Any, Any]]) -> measure.Pair | None:
     return None
 
 
-def _keys(pairs: list[Pair], items: list[tuple[Any, Any]], function: str) -> dict[Pair, str]:
+def _keys(pairs: list[Places], items: list[tuple[Any, Any]], function: str) -> dict[Places, str]:
     """The key of every pair; empty where a sample has none, which will fail anyway."""
     digests = []
     for sample, weights in items:

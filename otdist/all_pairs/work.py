@@ -20,12 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core import measure
+from otdist.core import frames, measure
 from otdist.line import univariate
 from otdist.line.sorting import argsort, sort
 from otdist.line.staircase import take
 
-Pair = tuple[int, int]
+Places = tuple[int, int]
+"""Which two samples."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Record:
     error: str | None = None
 
 
-class Work(Protocol):
+class Method(Protocol):
     """One distance, in two halves."""
 
     def prepare(self, sample: Any, weights: Any) -> Any:
@@ -88,76 +89,119 @@ class Calls:
 
 
 @dataclass(frozen=True)
+class Sorted:
+    """A sample with its sorted projections.
+
+    Attributes:
+        sample: As an array, and its weights, as the function takes them.
+        lines: Sorted projections in the shared frame, (L, n); None where that frame would cost the
+            sample digits.
+        weights: In the order of every line, (L, n); None where uniform.
+    """
+
+    sample: tuple[Any, Any]
+    lines: Tensor | None = None
+    weights: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class SharedSlices:
-    """The sliced distance, with every sample projected and sorted once.
+    """The sliced distance, with every sample projected and sorted once in one frame.
+
+    The frame is that of one sample. Samples that lie far away for their size, and pairs whose
+    powers would leave the range of the type, are called for one by one, each pair in its own frame.
 
     Attributes:
         p: Exponent.
         directions: Unit rows, (L, d), float64.
         centre: Shape (d,): taken off every sample, for the digits of clouds far from the origin.
         scale: A power of two that every sample is divided by, so that powers do not overflow.
+        columns: The order of the columns of data frames; None where there are none.
+        otherwise: What else answers for a pair.
     """
 
     p: float
     directions: np.ndarray
     centre: Tensor
     scale: float
+    columns: list[Any] | None
+    otherwise: Calls
 
-    def prepare(self, sample: Any, weights: Any) -> Any:
-        """Sorted projections (L, n), and the weights in their order or None where uniform."""
+    def prepare(self, sample: Any, weights: Any) -> Sorted:
+        """Sorted projections, where the shared frame serves the sample."""
+        names = frames.column_names(sample)
+        if names is not None and self.columns is not None:
+            sample = frames.table(sample, [names.index(c) for c in self.columns], "sample")
         points = measure.sample(sample, "sample")
         if points.shape[1] != self.directions.shape[1]:
             raise ValueError(
                 f"samples must have the same dimension: got {points.shape[1]} beside "
                 f"{self.directions.shape[1]}"
             )
-        frame = (points - self.centre.to(points)) / self.scale
-        lines = torch.from_numpy(self.directions).to(points) @ frame.T
-        if weights is None:
-            return sort(lines)[0], None
-        mass = measure.weights(weights, "weights", "the sample", points)
+        mass = None
+        if weights is not None:
+            mass = measure.weights(weights, "weights", "the sample", points)
+        moved = points - self.centre.to(points)
+        radius = float((points.amax(0) - points.amin(0)).max()) / 2
+        bits = _DIGITS_LOST * (1 if points.dtype == torch.float64 else 0.5)
+        far = float(moved.abs().max()) > 2**bits * radius
+        if far or (mass is not None and bool((mass == 0).any())):
+            return Sorted((sample, weights))
+        lines = torch.from_numpy(self.directions).to(points) @ (moved / self.scale).T
+        if mass is None:
+            return Sorted((sample, weights), sort(lines)[0])
         (order,) = argsort(lines)
-        return take(lines, order), take(mass.expand(order.shape), order)
+        return Sorted((sample, weights), take(lines, order), take(mass.expand(order.shape), order))
 
-    def compare(self, x: Any, y: Any) -> Record:
+    def compare(self, x: Sorted, y: Sorted) -> Record:
         """The mean over slices, then the root."""
-        if x[0].dtype != y[0].dtype or x[0].device != y[0].device:
-            raise ValueError(
-                f"samples must have one floating type and device: got {x[0].dtype} on "
-                f"{x[0].device} beside {y[0].dtype} on {y[0].device}"
-            )
-        a, b = x[1], y[1]
+        if x.lines is None or y.lines is None or not _alike(x.lines, y.lines):
+            return self.otherwise.compare(x.sample, y.sample)
+        a, b = x.weights, y.weights
         if (a is None) != (b is None):  # a staircase needs both
-            a, b = (_uniform(z[0]) if w is None else w for z, w in ((x, a), (y, b)))
-        cost = univariate.cost_of_sorted(x[0], y[0], self.p, a, b)
-        return Record(float(cost.double().mean()) ** (1 / self.p) * self.scale)
+            a, b = (
+                _uniform(lines) if w is None else w for lines, w in ((x.lines, a), (y.lines, b))
+            )
+        cost = float(univariate.cost_of_sorted(x.lines, y.lines, self.p, a, b).double().mean())
+        range_ = torch.finfo(x.lines.dtype)
+        if not range_.tiny / range_.eps < cost < range_.max * range_.eps:
+            return self.otherwise.compare(x.sample, y.sample)
+        return Record(cost ** (1 / self.p) * self.scale)
+
+
+_DIGITS_LOST = 6
+"""Bits of a sample's own digits that the shared frame may cost it in float64; half in float32."""
+
+
+def _alike(x: Tensor, y: Tensor) -> bool:
+    return x.dtype == y.dtype and x.device == y.device
 
 
 def _uniform(points: Tensor) -> Tensor:
     return torch.full_like(points, 1.0 / points.shape[-1], dtype=torch.float64)
 
 
-def prepare(work: Work, sample: Any, weights: Any) -> Any:
+def prepare(method: Method, sample: Any, weights: Any) -> Any:
     """The prepared sample, or `Broken`."""
     try:
         with torch.no_grad():
-            return work.prepare(sample, weights)
+            return method.prepare(sample, weights)
     except Exception as error:
         return Broken(_reason(error))
 
 
-def compare(work: Work, pairs: Sequence[Pair], prepared: dict[int, Any]) -> list[Record]:
+def compare(method: Method, pairs: Sequence[Places], prepared: dict[int, Any]) -> list[Record]:
     """One record for every pair, whatever happens to it."""
     with torch.no_grad():
-        return [_compare(work, prepared[i], prepared[j]) for i, j in pairs]
+        return [_compare(method, prepared[i], prepared[j]) for i, j in pairs]
 
 
-def _compare(work: Work, x: Any, y: Any) -> Record:
+def _compare(method: Method, x: Any, y: Any) -> Record:
     for sample in (x, y):
         if isinstance(sample, Broken):
             return failed(sample.error)
     try:
-        record = work.compare(x, y)
+        record = method.compare(x, y)
     except Exception as error:
         return failed(_reason(error))
     return (

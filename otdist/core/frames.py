@@ -35,6 +35,16 @@ def aligned(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: table(v, places[key], key) if key in places else v for key, v in values.items()}
 
 
+def first_columns(values: Mapping[str, Any]) -> list[Any] | None:
+    """The columns of the first data frame, which all have; None where there is none.
+
+    Raises:
+        ValueError: two data frames have different columns.
+    """
+    common_places(values)
+    return next(filter(None, map(column_names, values.values())), None)
+
+
 def common_places(values: Mapping[str, Any]) -> dict[str, list[int]]:
     """Where each data frame has the columns of the first one; other values are left out.
 

@@ -95,6 +95,53 @@ def test_shared_slices_lose_no_digits(shift, scale):
     np.testing.assert_allclose(found.matrix, truth, rtol=1e-9)
 
 
+@pytest.mark.parametrize("distance", [otdist.wasserstein, otdist.sliced_wasserstein])
+@pytest.mark.parametrize("p", [1, 2, 30, 60])
+def test_one_scale_is_not_every_pairs_scale(distance, p):
+    """Close pairs, small clouds, and small clouds far away, beside one of size 1."""
+    x = clouds(1)[0]
+    samples = [x, x + 1e-6, x + 1e-12, 1e-22 * x, 3e-22 * x, 1e-9 * x + 5, 2e-9 * x + 5]
+    for dtype in (np.float64, np.float32):
+        typed = [sample.astype(dtype) for sample in samples]
+        found = otdist.pairwise(typed, distance=distance, p=p).matrix
+        truth = by_hand(typed, distance, p=p)
+        rtol = 1e-6 if dtype == np.float64 else 1e-4
+        np.testing.assert_allclose(found, truth, rtol=rtol, atol=0)
+
+
+def test_points_of_weight_zero_change_no_shared_slices():
+    samples = clouds(3)
+    weights = masses(samples)
+    plain = otdist.pairwise(samples, weights=weights, distance=otdist.sliced_wasserstein)
+    samples[1], weights[1] = np.vstack([samples[1], [[1e30] * 3]]), np.append(weights[1], 0.0)
+    more = otdist.pairwise(samples, weights=weights, distance=otdist.sliced_wasserstein)
+    np.testing.assert_allclose(more.matrix, plain.matrix, rtol=ROUNDING)
+
+
+class Frame:
+    """The least that a data frame offers."""
+
+    def __init__(self, **columns):
+        self.columns, self._data = list(columns), columns
+
+    def __len__(self):
+        return len(self._data[self.columns[0]])
+
+    def __getitem__(self, name):
+        return np.asarray(self._data[name])
+
+
+@pytest.mark.parametrize("distance", [otdist.wasserstein, otdist.sliced_wasserstein])
+def test_columns_of_data_frames_meet_by_name(distance):
+    frames = [Frame(x=[0.0, 1.0], y=[9.0, 8.0]), Frame(y=[9.0, 8.0], x=[0.0, 1.0])]
+    assert otdist.pairwise(frames, distance=distance).matrix.tolist() == [[0, 0], [0, 0]]
+    frames.append(Frame(x=[0.0], z=[1.0]))
+    with pytest.warns(UserWarning, match="must have the same columns"):
+        found = otdist.pairwise(frames, distance=distance)
+    assert found[0, 1] == 0
+    assert set(found.failures) == {(0, 2), (1, 2)}
+
+
 def test_every_sample_is_projected_once(monkeypatch):
     seen = []
     original = matrix.SharedSlices.prepare

@@ -20,6 +20,9 @@ class Frame:
     def __init__(self, columns: dict[str, Any]) -> None:
         self._data, self.columns = columns, list(columns)
 
+    def __len__(self) -> int:
+        return len(next(iter(self._data.values())))
+
     def __getitem__(self, name: str) -> np.ndarray:
         return np.asarray(self._data[name])
 
