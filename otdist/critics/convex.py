@@ -5,21 +5,25 @@ r"""Convex potentials: a quadratic part and an input-convex network, strongly co
 The network's hidden layers see x through free weights and one another through squared ones, and
 its activation is convex and increasing: a positive combination of convex functions, composed with
 an increasing convex one, is convex. So ψ − α‖x‖²/2 is convex whatever the parameters are, and
-x ↦ ∇ψ(x) is an optimal transport map at p = 2 from any law to its image (Brenier 1991).
+x ↦ ∇ψ(x) is an optimal transport map at p = 2 from any distribution to its image (Brenier 1991).
 
-The quadratic part starts at the map between the normal laws of the samples' moments: affine pairs
-are solved before training begins, and the others are well conditioned.
+The quadratic part starts at the map between the normal distributions of the samples' moments:
+affine pairs are solved before training begins, and the others are well conditioned.
 
 Reference: Amos, Xu, Kolter (2017), Input convex neural networks.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from otdist.core import checks
+from otdist.core.certificate import UNIT
+from otdist.critics.conjugate import Conjugate, conjugate
 from otdist.critics.randomness import seeded
 
 ALPHA = 0.01
@@ -94,9 +98,31 @@ class ConvexPotential(nn.Module):
             at = x.detach().requires_grad_()
             return torch.autograd.grad(self(at).sum(), at)[0]
 
+    def conjugates(self, y: Tensor, tolerance: float, iterations: int) -> Conjugate:
+        """Conjugates ψ*(y) at y (n, d), begun at the optimum of the quadratic part."""
+        inverse = torch.linalg.inv(self.hessian())
+        start = (y - self.shift.detach()) @ inverse
+        return conjugate(self, y, start, inverse, tolerance=tolerance, iterations=iterations)
+
+    @torch.no_grad()
+    def rounding(self, x: Tensor) -> Tensor:
+        """How far float64 arithmetic may move the values at x (n, d), shape (n,).
+
+        A unit of rounding per operation, times the value that the network would have if all terms
+        were added by their absolute values; softplus adds at most log 2 to those.
+        """
+        x, hidden = x.abs(), x.new_zeros(len(x), 0)
+        weights = [x.new_zeros(0), *(w.square() for w in self.passed)]
+        for layer, weight in zip(self.seen, weights, strict=False):
+            seen = functional.linear(x, layer.weight.abs(), layer.bias.abs()) + math.log(2)
+            hidden = seen if hidden.shape[1] == 0 else seen + functional.linear(hidden, weight)
+        size = functional.linear(hidden, weights[-1])[:, 0] + x @ self.shift.abs()
+        size = size + (x @ self.root.abs()).square().sum(1) + ALPHA * x.square().sum(1)
+        return UNIT * (8 + sum(p.numel() for p in self.parameters())) * size
+
 
 def normal_map(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Hessian and shift of the potential that moves one normal law to another.
+    r"""Hessian and shift of the potential that moves one normal distribution to another.
 
     x ↦ m_y + A (x − m_x) with A = S_x^{−½} (S_x^{½} S_y S_x^{½})^{½} S_x^{−½}; a little is added
     to both covariances, so that flat samples have a map.

@@ -1,4 +1,4 @@
-r"""ConvexDual: W_2 and its transport map from convex potentials, with a limit for the laws.
+r"""ConvexDual: W_2 and its transport map from convex potentials, with a limit for distributions.
 
 .. math::  W_2^2 = E\|x\|^2 + E\|y\|^2 - 2 \min_ψ \big( Eψ(x) + Eψ^*(y) \big)
 
@@ -13,25 +13,20 @@ needs no derivative of the maximisation.
 
 from __future__ import annotations
 
-import time
+import math
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from otdist.core import checks
-from otdist.core.measure import Pair
-from otdist.core.progress import progress
-from otdist.core.threads import threads_for
-from otdist.critics.conjugate import Conjugate, conjugate
+from otdist.core.certificate import UNIT
 from otdist.critics.convex import ALPHA, ConvexPotential, normal_map
 from otdist.critics.convex_result import ConvexDualResult
-from otdist.critics.limits import CONFIDENCE, limit
-from otdist.critics.randomness import seeded
-from otdist.critics.samples import Frame, Supply, original
-from otdist.critics.streams import supply_of
-from otdist.critics.training import Training, check_training, countdown
+from otdist.critics.fitting import Fit, limited, outcome
+from otdist.critics.samples import Supply
+from otdist.critics.training import SOUND, Clock, Training
 
 WATCHED = 2048
 """Validation points of either sample on which conjugates are computed while training."""
@@ -43,15 +38,15 @@ LEARNING_RATE = 0.03
 
 
 @dataclass(frozen=True)
-class ConvexDual:
-    """W_2 by an input-convex network: an estimate between laws, its limit, and the transport map.
+class ConvexDual(Fit[ConvexDualResult]):
+    """W_2 by an input-convex network: an estimate between distributions, its limit, and the map.
 
     Attributes:
         widths: Of the network's hidden layers.
         steps: Gradient steps at most.
         batch_size: Points of either sample per step.
         splits: Shares of training, validation and test points.
-        learning_rate: Of Adam.
+        learning_rate: Of Adam; None: 0.03.
         patience: Validations in a row (there are 20) without a new best after which to stop.
         seed: Of splits, batches and first weights; None draws a fresh one.
         seconds: CPU time of this process after which training ends; None: no limit.
@@ -69,57 +64,35 @@ class ConvexDual:
     _: KW_ONLY
     steps: int = 400
     batch_size: int = 256
-    splits: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    learning_rate: float = LEARNING_RATE
+    learning_rate: float | None = LEARNING_RATE
     patience: int = 8
-    seed: int | None = 0
-    seconds: float | None = None
-    progress: bool = False
 
     def __post_init__(self) -> None:
-        check_training(self)
-        checks.positive("learning_rate", self.learning_rate)
+        super().__post_init__()
         checks.settle(self, widths=checks.wholes("widths", self.widths))
 
-    @torch.inference_mode(False)
-    @torch.enable_grad()
-    def fit(self, x: Any, y: Any, a: Any = None, b: Any = None) -> ConvexDualResult:
-        """Train on the first part of the samples, choose on the second, report on the third.
-
-        Args:
-            x: Points of the first sample, shape (n, d), or (n,) on the line; or a sampler, or an
-                iterable, as for `NeuralDual.fit`.
-            y: Points of the second sample, or a sampler or iterable if x is one.
-            a: Weights of x, shape (n,), of sum one; uniform when None.
-            b: Weights of y.
-
-        Raises:
-            ValueError: samples that `wasserstein` would refuse, with fewer than 5 points, or that
-                require a gradient; weights for samplers.
-            TypeError: a sampler beside a sample.
-
-        Cost: about 5 to 80 ms a step on one core, nearly all of it conjugates.
-        Reference: Makkuva, Taghvaei, Oh, Lee (2020), Optimal transport mapping via input convex
-            neural networks; Amos (2023), On amortizing convex conjugates for optimal transport.
-        """
-        begin, clock = time.perf_counter(), countdown(self.seconds)
-        seed = torch.Generator().seed() % 2**63 if self.seed is None else int(self.seed)
-        supply = supply_of((x, y), (a, b), self.splits, seed)
-        d = len(supply.frame.centre)
-        with (
-            seeded(seed, supply.frame.centre.device),
-            threads_for(self.batch_size * d),
-            progress("convex dual", quiet=not self.progress) as say,
-        ):
-            hessian, shift = normal_map(*_entered(supply.corner(8192), supply.frame))
-            potential = ConvexPotential(d, self.widths, hessian=hessian, shift=shift, seed=seed)
-            potential = potential.to(supply.frame.centre.device).float()
-            training = Conjugation(
-                self.steps, self.batch_size, self.learning_rate, self.patience, "certified",
-                clock(), checks=20,
-            )  # fmt: skip
-            history = training.run(potential, supply, say)
-            return _report(potential.double().eval(), supply, history, begin)
+    def _solve(
+        self, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]
+    ) -> ConvexDualResult:
+        frame, test = supply.frame, supply.test
+        d, device = len(frame.centre), frame.centre.device
+        hessian, shift = normal_map(*frame.sides(supply.corner(8192)))
+        potential = ConvexPotential(d, self.widths, hessian=hessian, shift=shift, seed=seed)
+        potential = potential.to(device).float()
+        training = Conjugation(
+            self.steps, self.batch_size, self.learning_rate or LEARNING_RATE, self.patience,
+            "certified", clock.left(), checks=20,
+        )  # fmt: skip
+        history = training.run(potential, supply, say)
+        potential = potential.double().eval()
+        f, g, charge = dual_potentials(potential, *frame.sides(test), *FINAL)
+        estimate = float(test.x.weights @ f + test.y.weights @ g)
+        said = limited(supply, (f, -g), 2.0, frame.scale)
+        return ConvexDualResult(
+            **outcome(history, said, charge <= SOUND),
+            estimate=max(0.0, estimate) ** 0.5 * frame.scale, critic=potential, history=history,
+            seconds=clock.spent(), frame=frame, samples=supply.whole, held_out=test,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,58 +102,37 @@ class Conjugation(Training):
     def loss(self, critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """Eψ(x) − Eψ(x*(y)), whose slope is that of the dual."""
         assert isinstance(critic, ConvexPotential)
-        at = conjugates(critic, y, *TRAINING).points
-        return critic(x).mean() - critic(at).mean()
+        return critic(x).mean() - critic(critic.conjugates(y, *TRAINING).points).mean()
 
     def score(self, critic: nn.Module, supply: Supply) -> float:
         """The dual value of some validation points, in squared units of the frame."""
         assert isinstance(critic, ConvexPotential)
         pair = supply.validation
-        x, y = (points[:WATCHED] for points in _entered(pair, supply.frame))
-        f, g = dual_potentials(critic, x.float(), y.float(), *TRAINING)
+        x, y = (points.float() for points in supply.frame.sides(pair, WATCHED))
+        f, g, charge = dual_potentials(critic, x, y, *TRAINING)
         a, b = (side.weights[:WATCHED] for side in (pair.x, pair.y))
-        return float(a @ f / a.sum() + b @ g / b.sum())
-
-
-def conjugates(
-    potential: ConvexPotential, y: Tensor, tolerance: float, iterations: int
-) -> Conjugate:
-    """Conjugates of ψ at y (n, d), begun at the optimum of its quadratic part."""
-    inverse = torch.linalg.inv(potential.hessian())
-    start = (y - potential.shift.detach()) @ inverse
-    return conjugate(potential, y, start, inverse, tolerance=tolerance, iterations=iterations)
+        return float(a @ f / a.sum() + b @ g / b.sum()) if charge <= SOUND else -math.inf
 
 
 @torch.no_grad()
 def dual_potentials(
     potential: ConvexPotential, x: Tensor, y: Tensor, tolerance: float, iterations: int
-) -> tuple[Tensor, Tensor]:
-    """F and g with f + g ≤ ‖x − y‖², the error of the conjugates charged; shapes (n,) and (m,)."""
-    top = conjugates(potential, y, tolerance, iterations).at_most(ALPHA)
-    f = x.square().sum(1) - 2 * potential(x)
-    return f.double(), (y.square().sum(1) - 2 * top).double()
+) -> tuple[Tensor, Tensor, float]:
+    """Potentials with f + g ≤ ‖x − y‖², what conjugates and rounding leave charged.
 
+    Args:
+        potential: ψ.
+        x: Shape (n, d).
+        y: Shape (m, d).
+        tolerance: Of conjugates.
+        iterations: Of conjugates.
 
-def _entered(pair: Pair, frame: Frame) -> tuple[Tensor, Tensor]:
-    x, y = (frame.enter(original(side, pair)) for side in (pair.x, pair.y))
-    return x, y
-
-
-def _report(
-    potential: ConvexPotential, supply: Supply, history: list[dict[str, Any]], begin: float
-) -> ConvexDualResult:
-    """Score the potential, once, on the test points."""
-    frame, test = supply.frame, supply.test
-    f, g = dual_potentials(potential, *_entered(test, frame), *FINAL)
-    estimate, lower = float(test.x.weights @ f + test.y.weights @ g), None
-    message = "no confidence limit: it needs independent points of equal weight"
-    if test.x.uniform and test.y.uniform:
-        lower = limit(f, -g)[1] ** 0.5 * frame.scale
-        message = f"W_2 between the laws is at least {lower:.5g} with {CONFIDENCE:.0%} confidence"
-    if supply.ended:
-        message += "; a stream ended before training did"
-    return ConvexDualResult(
-        estimate=max(0.0, estimate) ** 0.5 * frame.scale, lower=lower, critic=potential,
-        history=history, message=message, seconds=time.perf_counter() - begin,
-        frame=frame, samples=supply.whole, held_out=test,
-    )  # fmt: skip
+    Returns:
+        f (n,) and g (m,), float64, and the largest charge for rounding.
+    """
+    found = potential.conjugates(y, tolerance, iterations)
+    products = UNIT * (y.shape[1] + 2) * (found.points.abs() * y.abs()).sum(1)
+    at_x, at_y = potential.rounding(x), potential.rounding(found.points) + products
+    f = x.square().sum(1) - 2 * (potential(x) + at_x)
+    g = y.square().sum(1) - 2 * (found.at_most(ALPHA) + at_y)
+    return f.double(), g.double(), 2 * float(at_x.max() + at_y.max())

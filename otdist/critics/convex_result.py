@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from os import PathLike
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from otdist.core import checks, measure, task
-from otdist.core.certificate import between, bracket, lower_from_potentials
+from otdist.core import checks
 from otdist.core.measure import Pair
-from otdist.core.result import Bracket
-from otdist.critics import stored
-from otdist.critics.conjugate import conjugate
 from otdist.critics.convex import ConvexPotential
-from otdist.critics.result import EXACT_PAIRS
-from otdist.critics.samples import Frame, entered, original
-from otdist.exact.exact import Exact
-from otdist.sliced.sliced import Sliced
-
-_FORMAT = "otdist.ConvexDualResult/1"
+from otdist.critics.fitted import Fitted
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class ConvexDualResult:
-    """Result of `ConvexDual.fit`.
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+class ConvexDualResult(Fitted):
+    """Result of `ConvexDual.fit`, with the attributes of `Fitted`.
 
     Attributes:
         estimate: Root of the dual value on held-out points, whose expectation is not above W_2²
-            between the laws; 0 where that is negative.
-        lower: One-sided 95% confidence limit (Welch's t, corrected for skewness, in squared
-            units): W_2 between the *laws* is not below it with that confidence. None for weighted
-            samples.
+            between the distributions; 0 where that is negative.
+        lower: One-sided 95% confidence limit (Welch's t, corrected for skewness, in squared units)
+            of W_2. None for weighted samples.
         critic: The trained potential ψ, in float64, on points of `frame`.
-        history: One record per validation: step, validation.
-        message: What `lower` says, or why there is none.
-        seconds: Wall-clock time of the fit.
-        frame: Of the potential.
-        samples: What was given; None for samplers.
-        held_out: The points that `estimate` and `lower` come from.
 
     >>> import numpy as np, otdist
     >>> rng = np.random.default_rng(0)
@@ -53,18 +36,12 @@ class ConvexDualResult:
     True
     """
 
-    estimate: float
-    lower: float | None
     critic: ConvexPotential
-    history: list[dict[str, Any]]
-    message: str
-    seconds: float
-    frame: Frame
-    samples: Pair | None
-    held_out: Pair
+
+    _P = 2.0
 
     def transport(self, points: Any) -> Any:
-        """Where points of the first law go: ∇ψ, the optimal map from any law to its image.
+        """Where points of the first distribution go: ∇ψ, the optimal map to its image.
 
         Args:
             points: Shape (n, d), or (n,) on the line, numpy or torch.
@@ -75,7 +52,7 @@ class ConvexDualResult:
         return self._moved(points, self.critic.gradient)
 
     def inverse(self, points: Any, *, tolerance: float = 1e-7, iterations: int = 500) -> Any:
-        """Where points of the second law come from: ∇ψ*, by maximising ⟨x, y⟩ − ψ(x).
+        """Where points of the second distribution come from: ∇ψ*, by maximising ⟨x, y⟩ − ψ(x).
 
         Args:
             points: Shape (n, d), or (n,) on the line, numpy or torch.
@@ -88,89 +65,29 @@ class ConvexDualResult:
         Raises:
             ValueError: points of another dimension, a tolerance that is not positive.
         """
-        checks.positive("tolerance", tolerance)
-        checks.whole("iterations", iterations)
-        psi = self.critic
+        tolerance = checks.positive("tolerance", tolerance)
+        iterations = checks.whole("iterations", iterations)
+        return self._moved(
+            points, lambda y: self.critic.conjugates(y, tolerance, iterations).points
+        )
 
-        def back(y: Tensor) -> Tensor:
-            start = torch.linalg.inv(psi.hessian())
-            first = (y - psi.shift.detach()) @ start
-            return conjugate(
-                psi, y, first, start, tolerance=tolerance, iterations=iterations
-            ).points
-
-        return self._moved(points, back)
-
-    def _moved(self, points: Any, move: Any) -> Any:
-        kind, z, flat = entered(points, self.frame)
+    def _moved(self, points: Any, move: Callable[[Tensor], Tensor]) -> Any:
+        kind, z, flat = self.frame.caller(points)
         moved = self.frame.leave(move(z)).detach()
         return kind.array(moved[:, 0] if flat else moved)
 
-    @cached_property
-    def bracket(self) -> Bracket:
-        """Certified bracket on W_2 between the *given* samples, computed when first asked for.
-
-        The lower end is the c-transform of ‖x‖² − 2ψ(x); the upper end is the exact distance of
-        small problems, the cost of a feasible plan of large ones.
-
-        Raises:
-            ValueError: the potential was fitted to samplers.
-
-        Cost: O(n m d).
-        """
-        whole = self.samples
-        if whole is None:
-            raise ValueError("there are no given samples: the potential was fitted to samplers")
-        job = task.of_pair(whole, 2.0)
-        x = self.frame.enter(original(whole.x, whole))
+    def _dual(self, pair: Pair) -> Tensor:
+        x, _ = self.frame.sides(pair)
         with torch.no_grad():
-            f = x.square().sum(1) - 2 * self.critic(x)
-        f = f * (self.frame.scale / whole.scale) ** 2
-        dual = lower_from_potentials(job.cost, job.a, job.b, f=f)
-        exact = len(whole.x) * len(whole.y) <= EXACT_PAIRS
-        upper = (Exact() if exact else Sliced()).solve(job).upper
-        lower = bracket(dual.cost, float("inf"), 2.0, job.scale).lower
-        return between(lower, upper)
+            return x.square().sum(1) - 2 * self.critic(x)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write everything to one file, which holds tensors and plain values only."""
-        content = {
-            "format": _FORMAT,
-            **{name: getattr(self, name) for name in _PLAIN},
-            "state": self.critic.state_dict(),
-            "frame": (self.frame.centre, self.frame.scale),
-            "samples": stored.points_of(self.samples),
-            "held_out": stored.points_of(self.held_out),
-        }
-        torch.save(content, path)
+    def _name(self) -> str:
+        return "convex potential"
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> ConvexDualResult:
-        """Read what `save` wrote; nothing in the file is executed.
-
-        Raises:
-            ValueError: not such a file.
-        """
-        content = stored.tensors_in(path, _FORMAT, "ConvexDualResult")
+    def _module(cls, content: dict[str, Any], critic: nn.Module | None) -> nn.Module:
+        if critic is not None:
+            raise ValueError("the file holds a convex potential: leave out critic=")
         state = content["state"]
         widths = tuple(len(value) for name, value in state.items() if name.endswith("bias"))
-        potential = ConvexPotential(len(state["shift"]), widths).double()
-        potential.load_state_dict(state)
-        samples = content["samples"]
-        return cls(
-            **{name: content[name] for name in _PLAIN},
-            critic=potential.eval(),
-            frame=Frame(*content["frame"]),
-            samples=None if samples is None else measure.pair(*samples),
-            held_out=measure.pair(*content["held_out"]),
-        )
-
-    def __float__(self) -> float:
-        return self.estimate
-
-    def __repr__(self) -> str:
-        proof = "weighted, no limit" if self.lower is None else f"≥ {self.lower:.5g} with 95%"
-        return f"W_2 ≈ {self.estimate:.5g}  {proof}  convex potential, {self.seconds:.2f} s"
-
-
-_PLAIN = ("estimate", "lower", "history", "message", "seconds")
+        return ConvexPotential(len(state["shift"]), widths)

@@ -16,12 +16,16 @@ Reference: McShane (1934), Extension of Range of Functions; Anil, Lucas, Grosse 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from otdist.core import checks
 from otdist.critics.layers import MaxMin, OrthogonalLinear
+from otdist.critics.lipschitz import lipschitz_bound
 from otdist.critics.randomness import seeded
+from otdist.critics.samples import Frame
 from otdist.distances import wasserstein
 
 
@@ -151,14 +155,10 @@ def sorting_network(
     >>> sorting_network(2, (8, 8))(torch.zeros(5, 2)).shape
     torch.Size([5, 1])
     """
-    d, widths = checks.whole("d", d), checks.wholes("widths", widths)
+    widths = checks.wholes("widths", widths)
     if any(width % 2 for width in widths):
         raise ValueError(f"widths must be even numbers, at least one: got {widths}")
-    with seeded(seed):
-        layers: list[nn.Module] = []
-        for before, after in zip((d, *widths[:-1]), widths, strict=True):
-            layers += [OrthogonalLinear(before, after), MaxMin()]
-        return nn.Sequential(*layers, OrthogonalLinear(widths[-1], 1))
+    return _network(d, widths, seed, OrthogonalLinear, MaxMin)
 
 
 def relu_network(
@@ -166,19 +166,60 @@ def relu_network(
 ) -> nn.Sequential:
     """The usual critic, linear layers with ReLU between them: of no particular slope.
 
-    For comparison, with a gradient penalty, clipping or spectral normalisation.
-
-    Args:
-        d: Dimension of the points.
-        widths: Of the hidden layers.
-        seed: Of the first weights; torch's global generator is left as it was.
+    For comparison, with a gradient penalty, clipping or spectral normalisation. The arguments are
+    those of `sorting_network`; widths may be odd.
 
     >>> relu_network(2, (8,))(torch.zeros(5, 2)).shape
     torch.Size([5, 1])
     """
-    d, widths = checks.whole("d", d), checks.wholes("widths", widths)
+    widths = checks.wholes("widths", widths)
+    return _network(d, widths, seed, nn.Linear, nn.ReLU)
+
+
+def _network(
+    d: int,
+    widths: tuple[int, ...],
+    seed: int | None,
+    linear: Callable[[int, int], nn.Module],
+    activation: Callable[[], nn.Module],
+) -> nn.Sequential:
+    d = checks.whole("d", d)
     with seeded(seed):
         layers: list[nn.Module] = []
         for before, after in zip((d, *widths[:-1]), widths, strict=True):
-            layers += [nn.Linear(before, after), nn.ReLU()]
-        return nn.Sequential(*layers, nn.Linear(widths[-1], 1))
+            layers += [linear(before, after), activation()]
+        return nn.Sequential(*layers, linear(widths[-1], 1))
+
+
+OWN = "yours"
+"""Name of a critic that the user gave."""
+
+
+class Unframed(nn.Module):
+    """A module that sees points in the user's units, as a critic on points of a frame.
+
+    Args:
+        module: Maps points to scores.
+        frame: Of the points that come in.
+    """
+
+    def __init__(self, module: nn.Module, frame: Frame) -> None:
+        super().__init__()
+        self.module, self._frame = module, frame
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Scores over the frame's scale, shape (n,)."""
+        return self.module(self._frame.leave(z)).reshape(len(z)) / self._frame.scale
+
+    def lipschitz(self) -> float:
+        """The constant of the module: the two changes of units cancel."""
+        return lipschitz_bound(self.module)
+
+
+def rebuilt(name: str, state: dict[str, Tensor]) -> nn.Module:
+    """A built-in critic with the shapes of stored parameters, which are loaded next."""
+    if name in ("peaks", "valleys", "mcshane"):
+        return Funnels(state["centres"], state["heights"], peaks=name != "valleys")
+    key, build = {"sorting": ("raw", sorting_network), "relu": ("weight", relu_network)}[name]
+    shapes = [value.shape for at, value in state.items() if at.endswith(key)]
+    return build(shapes[0][1], tuple(shape[0] for shape in shapes[:-1]))

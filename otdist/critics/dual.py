@@ -1,19 +1,17 @@
-r"""NeuralDual: W_1 from critics, with a limit for the laws and a bracket for the samples.
+r"""NeuralDual: W_1 from critics, with a limit for the distributions and a bracket for the samples.
 
 .. math::  W_1 = \max_{\varphi\ 1\text{-Lipschitz}} E\varphi(x) - E\varphi(y)
 
 (Kantorovich and Rubinstein). Whichever 1-Lipschitz critic is found, its gap on points that it was
-neither fitted to nor chosen by is an unbiased estimate of a lower bound of W_1 between the laws:
-so critics of several kinds compete, and the best is scored once. For samples that do not fit in
-memory, or laws that can be drawn from, there is no other estimate.
+neither fitted to nor chosen by is an unbiased estimate of a lower bound of W_1 between the
+distributions: so critics of several kinds compete, and the best is scored once. For samples that do
+not fit in memory, or distributions that can be drawn from, there is no other estimate.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import time
-import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, get_args
@@ -22,23 +20,26 @@ import torch
 from torch import Tensor, nn
 
 from otdist.core import checks
-from otdist.core.progress import progress
-from otdist.core.result import ConvergenceWarning
-from otdist.core.threads import threads_for
 from otdist.critics import spectral
-from otdist.critics.critics import Funnels, mcshane, relu_network, sorting_network
-from otdist.critics.limits import CONFIDENCE, limit
+from otdist.critics.critics import (
+    OWN,
+    Funnels,
+    Unframed,
+    mcshane,
+    relu_network,
+    sorting_network,
+)
+from otdist.critics.fitting import Fit, limited, outcome
 from otdist.critics.lipschitz import lipschitz_bound
-from otdist.critics.randomness import seeded
+from otdist.critics.penalties import trainable
 from otdist.critics.result import DualResult
 from otdist.critics.samples import Supply, original
-from otdist.critics.stored import OWN, Unframed
-from otdist.critics.streams import supply_of
 from otdist.critics.training import (
+    SOUND,
+    Clock,
     Handling,
     Training,
-    check_training,
-    countdown,
+    rounding,
     scores,
     validate,
 )
@@ -62,8 +63,8 @@ FUNNELS, START_POINTS = 256, 1024
 
 
 @dataclass(frozen=True)
-class NeuralDual:
-    """W_1 by critics: an estimate between laws, its confidence limit, a bracket for the samples.
+class NeuralDual(Fit[DualResult]):
+    """W_1 by critics: an estimate between distributions, its limit, a bracket for the samples.
 
     Attributes:
         critic: "auto" trains a portfolio and keeps the best on validation points: "peaks" and
@@ -71,12 +72,12 @@ class NeuralDual:
             potentials, extended). "relu" is the usual network, for comparison. Or a module of your
             own, which sees points (n, d) in your units and gives one score each; a copy of it is
             trained, or scored as it is when none of its parameters requires a gradient.
-        steps: Gradient steps at most, per critic.
-        batch_size: Points of either sample per step.
-        splits: Shares of training, validation and test points.
         lipschitz: What holds the slope at one: "certified" (the critic's construction, checked by
             `lipschitz_bound`), or for "relu" and your own "gp", "lp" (penalties), "clip",
             "spectral" (power iteration), which prove nothing about held-out points.
+        steps: Gradient steps at most, per critic.
+        batch_size: Points of either sample per step.
+        splits: Shares of training, validation and test points.
         learning_rate: Of Adam; None: 0.1 · K^(−1/d) for K funnels in d dimensions, 0.002 for
             sorting networks, else 0.001.
         patience: Validations in a row (there are 40) without a new best after which to stop.
@@ -95,22 +96,14 @@ class NeuralDual:
 
     critic: str | nn.Module = "auto"
     _: KW_ONLY
+    lipschitz: Handling = "certified"
     steps: int = 1500
     batch_size: int = 512
-    splits: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    lipschitz: Handling = "certified"
-    learning_rate: float | None = None
     patience: int = 20
-    seed: int | None = 0
-    seconds: float | None = None
-    progress: bool = False
 
     def __post_init__(self) -> None:
-        check_training(self)
+        super().__post_init__()
         checks.choice("lipschitz", self.lipschitz, get_args(Handling))
-        self._check_critic()
-
-    def _check_critic(self) -> None:
         if isinstance(self.critic, nn.Module):
             return
         known = ("auto", *PORTFOLIO, "relu")
@@ -122,61 +115,33 @@ class NeuralDual:
                    else "it is 1-Lipschitz by construction; use critic='relu' or your own")
             )  # fmt: skip
 
-    @torch.inference_mode(False)
-    @torch.enable_grad()
-    def fit(self, x: Any, y: Any, a: Any = None, b: Any = None) -> DualResult:
-        """Train on the first part of the samples, choose on the second, report on the third.
-
-        Args:
-            x: Points of the first sample, shape (n, d), or (n,) on the line; or a sampler, a
-                function of (n, seed) that returns n fresh independent points; or an iterable over
-                independent points, shape (d,), or batches of them, shape (k, d), such as a
-                DataLoader. A critic sees each of its points once; where it ends, training ends.
-            y: Points of the second sample, or a sampler or iterable if x is one.
-            a: Weights of x, shape (n,), of sum one; uniform when None.
-            b: Weights of y.
-
-        Returns:
-            The critic and what it says. Figures are floats, also for torch input.
-
-        Raises:
-            ValueError: samples that `wasserstein` would refuse, with fewer than 5 points, or that
-                require a gradient; weights for samplers; a stream of no more points than are held
-                out; a module that is not 1-Lipschitz, or has no weights for "spectral" to divide.
-            TypeError: a sampler beside a sample; a module that `lipschitz_bound` does not know.
-
-        Cost: about 1 to 5 ms a step on one core, for each critic.
-        Reference: Korotin, Kolesov, Burnaev (2022), Kantorovich Strikes Back!, for how much critics
-            without a certificate are off.
-        """
-        begin = time.perf_counter()
-        clock = countdown(self.seconds)
-        seed = torch.Generator().seed() % 2**63 if self.seed is None else int(self.seed)
-        supply = supply_of((x, y), (a, b), self.splits, seed)
-        numbers = self.batch_size * len(supply.frame.centre)
-        with (
-            seeded(seed, supply.frame.centre.device),
-            threads_for(numbers),
-            progress("neural dual", quiet=not self.progress) as say,
-        ):
-            critics, gaps, history = self._race(supply, seed, clock, say)
+    def _solve(
+        self, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]
+    ) -> DualResult:
+        critics, gaps, history = self._race(supply, seed, clock, say)
         name = max(gaps, key=lambda key: gaps[key])
         critic = critics[name].double().eval()
         if self.lipschitz == "spectral":
             spectral.settle(critic)
-        return self._report(name, critic, supply, begin, scores=gaps, history=history)
+        certified, bound, test = self.lipschitz == "certified", _bound(critic), supply.test
+        unit = max(1.0, bound) if certified else 1.0
+        x, y = (score / unit for score in scores(critic, test, supply.frame))
+        charge = rounding(critic, supply.frame, test) / unit
+        why = "" if certified else f"uncertified: {self.lipschitz} proves no Lipschitz constant"
+        said = limited(supply, (x - charge, y + charge), 1.0, 1.0, why)
+        mine = [record for record in history if record["critic"] == name]
+        return DualResult(
+            **outcome(mine, said, charge <= SOUND * supply.frame.scale),
+            estimate=float(test.x.weights @ x - test.y.weights @ y),
+            certified=certified, lipschitz_bound=bound, critic=critic, name=name, scores=gaps,
+            history=history, seconds=clock.spent(), frame=supply.frame, samples=supply.whole,
+            held_out=test, _unit=unit,
+        )  # fmt: skip
 
     def _race(
-        self, supply: Supply, seed: int, clock: Callable[[], float], say: Callable[[str], None]
+        self, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]
     ) -> tuple[dict[str, nn.Module], dict[str, float], list[dict[str, Any]]]:
-        """Critics, their validation gaps and records; of several, promising ones are trained on.
-
-        Args:
-            supply: Of points.
-            seed: Of first weights.
-            clock: Seconds left.
-            say: Told how far it is.
-        """
+        """Critics, their validation gaps and records; of several, promising ones are trained on."""
         names = self._names()
         history: list[dict[str, Any]] = []
         critics: dict[str, nn.Module] = {}
@@ -195,7 +160,7 @@ class NeuralDual:
         going = [name for name in names if gaps[name] >= STAY * max(gaps.values())] or list(names)
         for place, name in enumerate(going):
             if name != "mcshane" or len(names) == 1:
-                train(name, steps=self.steps, seconds=clock() / (len(going) - place))
+                train(name, steps=self.steps, seconds=clock.left() / (len(going) - place))
                 gaps[name] = validate(critics[name], supply)
         return critics, gaps, history
 
@@ -212,8 +177,7 @@ class NeuralDual:
             _check_scores(self.critic, supply)
         elif name == "mcshane":
             pair = supply.corner(MCSHANE_POINTS)
-            x, y = (frame.enter(original(side, pair)) for side in (pair.x, pair.y))
-            critic = mcshane(x, y, pair.x.weights, pair.y.weights)
+            critic = mcshane(*frame.sides(pair), pair.x.weights, pair.y.weights)
         elif name in ("peaks", "valleys"):
             x, y = supply.start(START_POINTS)
             peaks = name == "peaks"
@@ -223,7 +187,7 @@ class NeuralDual:
             build = sorting_network if name == "sorting" else relu_network
             critic = build(len(frame.centre), seed=seed)
         critic = critic.to(device).float()
-        if self.lipschitz == "spectral" and not _frozen(critic):
+        if self.lipschitz == "spectral" and trainable(critic):
             spectral.divide(critic)
         if self.lipschitz == "certified":
             _check_one(critic.eval())
@@ -238,7 +202,7 @@ class NeuralDual:
         **limits: Any,
     ) -> list[dict[str, Any]]:
         """Records of training within the limits, which are fields of `Training`."""
-        if _frozen(critic) or name == "mcshane":  # which is optimal on its points from the start
+        if not trainable(critic) or name == "mcshane":  # optimal on its points from the start
             return [{"step": 0, "validation": validate(critic, supply)}]
         training = Training(
             batch_size=self.batch_size,
@@ -248,37 +212,6 @@ class NeuralDual:
             **limits,
         )
         return training.run(critic, supply, lambda stage: say(f"{name}, {stage}"))
-
-    def _report(
-        self, name: str, critic: nn.Module, supply: Supply, begin: float, **kept: Any
-    ) -> DualResult:
-        """Score the chosen critic, once, on the test points."""
-        certified = self.lipschitz == "certified"
-        bound = _bound(critic)
-        unit = max(1.0, bound) if certified else 1.0
-        test = supply.test
-        x, y = (score / unit for score in scores(critic, test, supply.frame))
-        estimate = float(test.x.weights @ x - test.y.weights @ y)
-        lower, message = None, ""
-        if not math.isfinite(estimate):
-            message = "training diverged, its scores are not finite: try a lower learning_rate"
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)  # two decorators
-        elif not certified:
-            message = f"uncertified: {self.lipschitz} proves no Lipschitz constant"
-        elif not (test.x.uniform and test.y.uniform):
-            message = "no confidence limit: it needs independent points of equal weight"
-        else:
-            lower = limit(x, y)[1]
-            message = (
-                f"W_1 between the laws is at least {lower:.5g} with {CONFIDENCE:.0%} confidence"
-            )
-        if supply.ended:
-            message += "; a stream ended before training did"
-        return DualResult(
-            estimate=estimate, lower=lower, certified=certified, lipschitz_bound=bound,
-            critic=critic, name=name, message=message, seconds=time.perf_counter() - begin,
-            frame=supply.frame, samples=supply.whole, held_out=test, _unit=unit, **kept,
-        )  # fmt: skip
 
 
 def _rate(name: str, critic: nn.Module) -> float:
@@ -302,11 +235,6 @@ def _check_scores(module: nn.Module, supply: Supply) -> None:
         raise ValueError(
             f"critic must return a tensor of scores (n,) or (n, 1): got {shape} for 2 points"
         )
-
-
-def _frozen(critic: nn.Module) -> bool:
-    """Whether nothing in it is to be trained."""
-    return not any(p.requires_grad for p in critic.parameters())
 
 
 def _check_one(critic: nn.Module) -> None:

@@ -181,7 +181,8 @@ class OrthogonalLinear(ConstrainedLinear):
 
     For a tall parameter [U; V] (U square), with $A = U - U^\top + V^\top V$ and $Z = (I +
     A)^{-1}$, the matrix $[(I - A) Z;\, -2 V Z]$ has orthonormal columns. One linear solve: the
-    cheapest of the orthogonal layers.
+    cheapest of the orthogonal layers. A single row or column is divided by its norm instead, which
+    reaches every direction; Cayley's transform would miss one, and on the line the sign −1.
 
     Reference: Trockman and Kolter (2021), Orthogonalizing Convolutional Layers with the Cayley
         Transform.
@@ -194,6 +195,8 @@ class OrthogonalLinear(ConstrainedLinear):
     def _constrain(self, raw: Tensor) -> Tensor:
         tall = raw if self.out_features >= self.in_features else raw.mT
         n = tall.shape[1]
+        if n == 1:
+            return raw / _positive(raw.norm())
         square, rest = tall[:n], tall[n:]
         skew = square - square.mT + rest.mT @ rest
         eye = torch.eye(n, dtype=raw.dtype, device=raw.device)
@@ -251,7 +254,7 @@ class SpectralLinear(ConstrainedLinear):
     """
 
     def _constrain(self, raw: Tensor) -> Tensor:
-        return raw / _positive(gram_bound(raw))
+        return raw / _rounded_up(gram_bound(raw), raw)
 
 
 class SpectralConv2d(nn.Module):
@@ -305,10 +308,9 @@ class SpectralConv2d(nn.Module):
     def weight(self) -> Tensor:
         """The kernel that is applied, shape (out_channels, in_channels, side, side)."""
         with torch.autocast(self.raw.device.type, enabled=False):
-            overlap = math.ceil(
-                self.kernel_size / self.stride
-            )  # the root of m: the kernel is square
-            return self.raw / _positive(overlap * gram_bound(self.raw.flatten(1)))
+            overlap = math.ceil(self.kernel_size / self.stride)  # √m: the kernel is square
+            matrix = self.raw.flatten(1)
+            return self.raw / _rounded_up(overlap * gram_bound(matrix), matrix)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to images x of shape (batch, in_channels, height, width)."""
@@ -329,3 +331,9 @@ class SpectralConv2d(nn.Module):
 def _positive(bound: Tensor) -> Tensor:
     """The bound, or one where it is 0: the zero matrix stays the zero matrix."""
     return torch.where(bound > 0, bound, torch.ones_like(bound))
+
+
+def _rounded_up(bound: Tensor, matrix: Tensor) -> Tensor:
+    """The bound of a norm above its own rounding: of its logarithm, and of sums of many terms."""
+    slack = torch.finfo(bound.dtype).eps * (32 + 4 * max(matrix.shape) ** 0.5)
+    return _positive(bound) * (1 + slack)

@@ -72,8 +72,10 @@ def matrix_norm(matrix: Tensor) -> float:
 def convolution_norm(kernel: Tensor, stride: Sequence[int], groups: int = 1) -> float:
     r"""A bound of the operator norm of a zero-padded convolution, for inputs of any size.
 
-    A stride s regroups the input into s^axes phases (an isometry); each phase sees a kernel of
-    size ⌈k/s⌉ at stride 1. The transfer matrix has out rows and in·s^axes columns.
+    The less of two. First, a stride s regroups the input into s^axes phases (an isometry), each of
+    which sees a kernel of size ⌈k/s⌉ at stride 1; the transfer matrix has out rows and in·s^axes
+    columns. Second, a pixel lies in at most m = Π⌈k/s⌉ patches, so √m times the norm of the kernel
+    as a matrix; this is the less where the kernel looks like noise or like a single patch.
 
     Args:
         kernel: Shape (out, in / groups, k_1, …, k_axes).
@@ -92,24 +94,20 @@ def convolution_norm(kernel: Tensor, stride: Sequence[int], groups: int = 1) -> 
     kernel = kernel.detach().double()
     axes = kernel.dim() - 2
     sizes = [math.ceil(k / s) for k, s in zip(kernel.shape[2:], stride, strict=True)]
-    padded = kernel
+    parts = kernel.chunk(groups)  # groups act on channels of their own
+    patches = math.sqrt(math.prod(sizes)) * max(matrix_norm(part.flatten(1)) for part in parts)
     for axis, (size, step) in enumerate(zip(sizes, stride, strict=True)):
         missing = size * step - kernel.shape[2 + axis]
-        padding = [0, 0] * (axes - 1 - axis) + [0, missing]
-        padded = nn.functional.pad(padded, padding)
+        kernel = nn.functional.pad(kernel, [0, 0] * (axes - 1 - axis) + [0, missing])
     for axis, step in enumerate(stride):  # (out, in, …, k, …) → (out, in · step, …, k / step, …)
-        phases = padded.unflatten(2 + axis, (-1, step)).movedim(3 + axis, 2)
-        padded = phases.flatten(1, 2)
+        kernel = kernel.unflatten(2 + axis, (-1, step)).movedim(3 + axis, 2).flatten(1, 2)
     grid = [max(1, GRID * (size - 1)) for size in sizes]
     factor = math.prod(
         1 / math.cos((size - 1) * math.pi / (2 * n)) for size, n in zip(sizes, grid, strict=True)
     )
-    transfer = torch.fft.fftn(padded, s=grid, dim=list(range(2, 2 + axes)))
-    norms = [
-        matrix_norm(part.movedim((0, 1), (-2, -1)))
-        for part in transfer.chunk(groups)  # groups act on channels of their own
-    ]
-    return max(norms) * factor * (1 + 1e-12)  # the FFT's rounding
+    transfer = torch.fft.fftn(kernel, s=grid, dim=list(range(2, 2 + axes)))
+    waves = [matrix_norm(part.movedim((0, 1), (-2, -1))) for part in transfer.chunk(groups)]
+    return min(patches, max(waves) * factor) * (1 + 1e-12)  # the FFT's rounding
 
 
 def _bound(module: nn.Module, name: str) -> float:

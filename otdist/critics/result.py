@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
-from os import PathLike
+import copy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from otdist.core import checks, measure, task
-from otdist.core.certificate import between, bracket, lower_from_potentials
 from otdist.core.measure import Pair
-from otdist.core.result import Bracket
-from otdist.critics import stored
-from otdist.critics.samples import Frame, entered, original
+from otdist.critics.critics import OWN, Unframed, rebuilt
+from otdist.critics.fitted import Fitted
+from otdist.critics.samples import original
 from otdist.critics.training import scores
 from otdist.exact.exact import Exact
-from otdist.sliced.sliced import Sliced
-
-EXACT_PAIRS = 2000 * 2000
-"""Up to so many pairs the upper bound is the exact distance; above, the best plan of a slice."""
 
 
 @dataclass(frozen=True)
@@ -49,27 +43,19 @@ class Comparison:
         return self.estimate / self.exact if self.exact > 0 else 1.0
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class DualResult:
-    """Result of `NeuralDual.fit`.
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+class DualResult(Fitted):
+    """Result of `NeuralDual.fit`, with the attributes of `Fitted` and its own.
 
     Attributes:
         estimate: Mean score of held-out x minus that of held-out y. For a certified critic an
-            unbiased estimate of a lower bound of W_1 between the laws.
+            unbiased estimate of a lower bound of W_1 between the distributions.
         lower: One-sided 95% confidence limit (Welch's t, corrected for skewness) of that lower
-            bound: W_1 between the *laws* is not below it with that confidence. None without a
-            certificate, and for weighted samples; `message` says why.
+            bound. None without a certificate, and for weighted samples.
         certified: Whether the critic is 1-Lipschitz by construction.
         lipschitz_bound: Rigorous bound of its Lipschitz constant; inf where none is known.
-        critic: The trained module, in float64, on points of `frame`.
         name: Which critic it is; of several, the one of largest validation gap.
         scores: Validation gap of each critic that was trained.
-        history: One record per validation: critic, step, validation.
-        message: What `lower` says, or why there is none.
-        seconds: Wall-clock time of the fit.
-        frame: Of the critic.
-        samples: What was given; None for samplers.
-        held_out: The points that `estimate` and `lower` come from.
 
     >>> import numpy as np, otdist
     >>> rng = np.random.default_rng(0)
@@ -79,71 +65,32 @@ class DualResult:
     (True, True)
     """
 
-    estimate: float
-    lower: float | None
     certified: bool
     lipschitz_bound: float
-    critic: nn.Module
     name: str
     scores: dict[str, float]
-    history: list[dict[str, Any]]
-    message: str
-    seconds: float
-    frame: Frame
-    samples: Pair | None
-    held_out: Pair
-    _unit: float = field(default=1.0)  # what scores are divided by: max(1, lipschitz_bound)
+    _unit: float = 1.0  # what scores are divided by: max(1, lipschitz_bound)
 
-    @cached_property
-    def bracket(self) -> Bracket:
-        """Certified bracket on W_1 between the *given* samples, computed when first asked for.
-
-        The lower end is the c-transform of the critic's values, a proof for any critic; the upper
-        end is the exact distance of small problems, the cost of a feasible plan of large ones.
-
-        Raises:
-            ValueError: the critic was fitted to samplers.
-
-        Cost: O(n m d).
-        """
-        if self.samples is None:
-            raise ValueError("there are no given samples: the critic was fitted to samplers")
-        job = task.of_pair(self.samples, 1.0)
-        f, _ = scores(self.critic, self.samples, self.frame)
-        other = (Exact() if self.upper_is_exact else Sliced()).solve(job)
-        lower = 0.0
-        if bool(f.isfinite().any()):  # the critic of a fit that diverged proves nothing
-            f = torch.where(f.isfinite(), f / self.samples.scale, -float("inf"))
-            dual = lower_from_potentials(job.cost, job.a, job.b, f=f)
-            lower = bracket(dual.cost, float("inf"), 1.0, job.scale).lower
-        return between(lower, other.upper)
-
-    @property
-    def upper_is_exact(self) -> bool:
-        """Whether the upper end of `bracket` is the exact distance of the given samples."""
-        whole = self.samples
-        return whole is not None and len(whole.x) * len(whole.y) <= EXACT_PAIRS
+    _P = 1.0
 
     def compare_exact(self, max_n: int = 2000) -> Comparison:
         """The critic's gap and exact W_1 on at most `max_n` held-out points of either sample.
 
         Exact transport between finite samples is biased upwards, a critic's gap downwards: W_1
-        between the laws lies between their expectations.
+        between the distributions lies between their expectations.
 
         Args:
             max_n: Points of either sample; the cost grows with its square.
         """
-        checks.whole("max_n", max_n)
-        sides = []
-        for side in (self.held_out.x, self.held_out.y):
-            weights = side.weights[:max_n]
-            sides.append((original(side, self.held_out)[:max_n], weights / weights.sum()))
-        (x, a), (y, b) = sides
-        pair = measure.pair(x, y, a, b)
+        max_n = checks.whole("max_n", max_n)
+        held = self.held_out
+        weights = [side.weights[:max_n] for side in (held.x, held.y)]
+        points = [original(side, held, max_n) for side in (held.x, held.y)]
+        pair = measure.pair(*points, *(w / w.sum() for w in weights))
         up, down = scores(self.critic, pair, self.frame)
         exact = Exact().solve(task.of_pair(pair, 1.0))
         gap = float(pair.x.weights @ up - pair.y.weights @ down) / self._unit
-        return Comparison(gap, float(exact.distance), len(x), len(y))
+        return Comparison(gap, float(exact.distance), len(pair.x), len(pair.y))
 
     def potential(self, points: Any) -> Any:
         """The critic at any points: high on x, low on y, 1-Lipschitz if certified.
@@ -154,7 +101,7 @@ class DualResult:
         Returns:
             Shape (n,), in the units of x, of the kind of `points`; without a graph.
         """
-        kind, z, _ = entered(points, self.frame)
+        kind, z, _ = self.frame.caller(points)
         with torch.no_grad():
             value = self.critic.eval()(z).reshape(len(z))
         return kind.array(value * (self.frame.scale / self._unit))
@@ -168,35 +115,28 @@ class DualResult:
         Returns:
             The shape and kind of `points`; rows of norm at most one if certified.
         """
-        kind, z, flat = entered(points, self.frame)
+        kind, z, flat = self.frame.caller(points)
         with torch.enable_grad():
             z.requires_grad_()
             (slope,) = torch.autograd.grad(self.critic.eval()(z).sum(), z)
         slope = slope / self._unit
         return kind.array(slope[:, 0] if flat else slope)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write everything to one file, which holds tensors and plain values only."""
-        torch.save(stored.pack(self), path)
+    def _dual(self, pair: Pair) -> Tensor:
+        return scores(self.critic, pair, self.frame)[0] / self.frame.scale
+
+    def _name(self) -> str:
+        return f"critic: {self.name}{'' if self.certified else ', not certified'}"
 
     @classmethod
-    def load(cls, path: str | PathLike[str], critic: nn.Module | None = None) -> DualResult:
-        """Read what `save` wrote; nothing in the file is executed.
-
-        Args:
-            path: The file.
-            critic: For a module of your own: one of the same architecture, not changed.
-
-        Raises:
-            ValueError: not such a file, or a `critic` that is missing or not called for.
-        """
-        return cls(**stored.unpack(path, critic))
-
-    def __float__(self) -> float:
-        return self.estimate
-
-    def __repr__(self) -> str:
-        proof = "not certified" if self.lower is None else f"≥ {self.lower:.5g} with 95%"
-        if self.certified and self.lower is None:
-            proof = "weighted, no limit"
-        return f"W_1 ≈ {self.estimate:.5g}  {proof}  critic: {self.name}, {self.seconds:.2f} s"
+    def _module(cls, content: dict[str, Any], critic: nn.Module | None) -> nn.Module:
+        name = content["name"]
+        if (name == OWN) != (critic is not None):
+            raise ValueError(
+                "the file holds a critic of your own: pass a module of its architecture as critic="
+                if critic is None
+                else f"the file holds the built-in critic {name!r}: leave out critic="
+            )
+        if critic is not None:
+            return Unframed(copy.deepcopy(critic), content["frame"])
+        return rebuilt(name, content["state"])

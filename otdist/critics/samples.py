@@ -2,7 +2,7 @@ r"""Supply: where a critic's training batches, validation and test points come f
 
 Three disjoint parts keep the claims honest: the critic is fitted on the first, chosen on the
 second, and what is reported comes from the third, which nothing else has seen. Given samples are
-dealt into the parts at random; samplers draw each part afresh, so memory holds one batch.
+split at random; samplers draw each part afresh, so memory holds one batch.
 
 All points are handed out in one `Frame`, centred and of unit spread, in which the built-in critics
 need no tuning. Lipschitz constants do not depend on the frame.
@@ -11,7 +11,7 @@ need no tuning. Lipschitz constants do not depend on the frame.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -45,100 +45,132 @@ class Frame:
     centre: Tensor
     scale: float
 
+    @classmethod
+    def of(cls, pair: Pair) -> Frame:
+        """Centre and root-mean-square spread per coordinate of both samples together."""
+        points = torch.cat([pair.x.points, pair.y.points]).detach().double()
+        centre = points.mean(0)
+        spread = float((points - centre).square().mean().sqrt())
+        centre = centre * pair.scale + pair.centre.double()
+        return cls(centre, (spread if spread > 0 else 1.0) * pair.scale)
+
     def enter(self, points: Tensor) -> Tensor:
         """Points in the frame, float64."""
         return (points.double() - self.centre) / self.scale
+
+    def sides(self, pair: Pair, most: int | None = None) -> tuple[Tensor, Tensor]:
+        """Both samples of a pair, or their first points, in the frame, float64."""
+        x, y = (self.enter(original(side, pair, most)) for side in (pair.x, pair.y))
+        return x, y
 
     def leave(self, points: Tensor) -> Tensor:
         """Points of the frame in the caller's units, in their own precision."""
         return points * self.scale + self.centre.to(points.dtype)
 
+    def caller(self, points: Any) -> tuple[Kind, Tensor, bool]:
+        """Points at which a caller asks for a trained function.
 
-class Supply(Protocol):
-    """What training needs."""
+        Args:
+            points: Shape (n, d), or (n,) on the line.
+
+        Returns:
+            The caller's kind; shape (n, d), in the frame; whether they were numbers on the line.
+
+        Raises:
+            ValueError: another dimension, NaN or infinite.
+        """
+        kind, raw = enter(points=points)
+        given = raw["points"].detach()
+        columns = given[:, None] if given.ndim == 1 else given
+        d = len(self.centre)
+        if columns.ndim != 2 or columns.shape[1] != d:
+            raise ValueError(f"points must have shape (n, {d}): got {tuple(given.shape)}")
+        bad = (~columns.isfinite().all(1)).nonzero()[:, 0]
+        if len(bad):
+            raise ValueError(
+                f"points must be finite: found NaN or infinity, first at row {int(bad[0])}"
+            )
+        return kind, self.enter(columns.to(self.centre.device)), given.ndim == 1
+
+
+class Supply:
+    """What training needs; the base of `Given` and of streams.
+
+    Attributes:
+        frame: Of all points.
+        validation: Points that critics are chosen by.
+        test: Points that the chosen critic is scored on, once.
+        whole: The given samples; None where they are streamed.
+    """
 
     frame: Frame
     validation: Pair
     test: Pair
-
-    @property
-    def whole(self) -> Pair | None:
-        """The given samples; None where they are streamed."""
-        ...
-
-    def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """Training points (x, y) in the frame, float32, drawn with their weights."""
-        ...
-
-    def corner(self, most: int) -> Pair:
-        """At most so many training points of either side."""
-        ...
-
-    def start(self, most: int) -> tuple[Tensor, Tensor]:
-        """Training points as in a batch, at most so many, to begin a critic from."""
-        ...
-
-    def again(self) -> Supply:
-        """The same supply for a further critic, from its first batch on."""
-        ...
+    whole: Pair | None = None
 
     @property
     def ended(self) -> bool:
-        """Whether training points were asked for that there were not."""
-        ...
+        """Whether more training points were asked for than there were."""
+        return False
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """Training points (x, y) in the frame, float32, drawn with their weights."""
+        raise NotImplementedError
+
+    def corner(self, most: int) -> Pair:
+        """At most so many training points of either side."""
+        raise NotImplementedError
+
+    def start(self, most: int) -> tuple[Tensor, Tensor]:
+        """Training points as in a batch, at most so many, to begin a critic from."""
+        return self.batch(most)
+
+    def again(self) -> Self:
+        """The same supply for a further critic, from its first batch on."""
+        return self
 
 
-class Given:
-    """Two weighted samples, dealt at random into training, validation and test.
+class Given(Supply):
+    """Two weighted samples, split at random into training, validation and test.
 
     Args:
         whole: The samples.
         splits: Shares of the three parts.
-        generator: Of the deal and of the batches.
+        generator: Of the split and of the batches, which are drawn with replacement.
 
     Raises:
-        ValueError: a sample too small to be dealt.
+        ValueError: a sample too small to be split.
     """
 
     def __init__(
         self, whole: Pair, splits: tuple[float, float, float], generator: torch.Generator
     ) -> None:
-        self.whole, self._generator, self.ended = whole, generator, False
-        dealt = [
-            _deal(len(side), name, splits, generator)
+        self.whole, self._generator = whole, generator
+        parts = [
+            _split(len(side), name, splits, generator)
             for side, name in ((whole.x, "x"), (whole.y, "y"))
         ]
-        parts = [_part(whole, i, j) for i, j in zip(*dealt, strict=True)]
-        self.train, self.validation, self.test = parts
-        self.frame = frame_of(self.train)
-        self._sides = [
-            (self.frame.enter(original(side, whole)).float(), side.weights, side.uniform)
-            for side in (self.train.x, self.train.y)
-        ]
+        pairs = [_part(whole, i, j) for i, j in zip(*parts, strict=True)]
+        self._train, self.validation, self.test = pairs
+        self.frame = Frame.of(self._train)
+        self._points = [points.float() for points in self.frame.sides(self._train)]
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """Points drawn with replacement, as often as their weights ask."""
-        x, y = (self._draw(*side, size) for side in self._sides)
+        sides = zip(self._points, (self._train.x, self._train.y), strict=True)
+        x, y = (self._draw(points, side, size) for points, side in sides)
         return x, y
 
     def corner(self, most: int) -> Pair:
         """The first training points, which are in random order."""
-        i, j = (torch.arange(min(len(s), most)) for s in (self.train.x, self.train.y))
-        return _part(self.train, i, j)
+        i, j = (torch.arange(min(len(s), most)) for s in (self._train.x, self._train.y))
+        return _part(self._train, i, j)
 
-    def start(self, most: int) -> tuple[Tensor, Tensor]:
-        """A batch."""
-        return self.batch(most)
-
-    def again(self) -> Given:
-        """This one: batches are drawn with replacement."""
-        return self
-
-    def _draw(self, points: Tensor, weights: Tensor, uniform: bool, size: int) -> Tensor:
-        if uniform:
+    def _draw(self, points: Tensor, side: measure.Measure, size: int) -> Tensor:
+        if side.uniform:
             index = torch.randint(len(points), (size,), generator=self._generator)
         else:
-            index = torch.multinomial(weights.cpu(), size, True, generator=self._generator)
+            index = torch.multinomial(side.weights.cpu(), size, True, generator=self._generator)
         return points[index.to(points.device)]
 
 
@@ -147,45 +179,7 @@ def original(side: measure.Measure, pair: Pair, most: int | None = None) -> Tens
     return side.points[:most].detach().double() * pair.scale + pair.centre.double()
 
 
-def entered(points: Any, frame: Frame) -> tuple[Kind, Tensor, bool]:
-    """Points at which a trained function is asked for, in its frame.
-
-    Args:
-        points: Shape (n, d), or (n,) on the line.
-        frame: In d dimensions.
-
-    Returns:
-        The caller's kind; shape (n, d), float64; whether the points were numbers on the line.
-
-    Raises:
-        ValueError: another dimension, NaN or infinite.
-    """
-    kind, raw = enter(points=points)
-    given = raw["points"].detach()
-    flat = given.ndim == 1
-    columns = given[:, None] if flat else given
-    d = len(frame.centre)
-    if columns.ndim != 2 or columns.shape[1] != d:
-        raise ValueError(f"points must have shape (n, {d}): got {tuple(given.shape)}")
-    bad = (~columns.isfinite().all(1)).nonzero()[:, 0]
-    if len(bad):
-        raise ValueError(
-            f"points must be finite: found NaN or infinity, first at row {int(bad[0])}"
-        )
-    return kind, frame.enter(columns.to(frame.centre.device)), flat
-
-
-def frame_of(pair: Pair) -> Frame:
-    """Centre and root-mean-square spread per coordinate of both samples together."""
-    points = torch.cat([pair.x.points, pair.y.points]).detach().double()
-    centre = points.mean(0)
-    spread = float((points - centre).square().mean().sqrt())
-    return Frame(
-        centre * pair.scale + pair.centre.double(), (spread if spread > 0 else 1.0) * pair.scale
-    )
-
-
-def _deal(
+def _split(
     n: int, name: str, splits: tuple[float, float, float], generator: torch.Generator
 ) -> list[Tensor]:
     """Random indices of the three parts: two points at least to validate on and two to test."""
@@ -201,22 +195,10 @@ def _deal(
 
 def _part(pair: Pair, i: Tensor, j: Tensor) -> Pair:
     """The pair of x_i and y_j, weights renormalised."""
-    x, y = (
-        _rows(original(side, pair), side, index.to(side.points.device), name)
-        for name, side, index in (("a", pair.x, i), ("b", pair.y, j))
-    )
-    return measure.pair(x[0], y[0], x[1], y[1])
-
-
-def _rows(
-    points: Tensor, side: measure.Measure, index: Tensor, name: str
-) -> tuple[Tensor, Tensor | None]:
-    weights = side.weights.detach()[index]
-    if side.uniform:
-        return points[index], None
-    if not float(weights.sum()) > 0:
-        raise ValueError(
-            f"{name} must leave some weight to each of the three parts: one holds points of weight "
-            "0 only; drop those, or choose another seed or other splits"
-        )
-    return points[index], weights / weights.sum()
+    points, weights = [], []
+    for side, index in ((pair.x, i), (pair.y, j)):
+        index = index.to(side.points.device)
+        points.append(original(side, pair)[index])
+        kept = side.weights.detach()[index]
+        weights.append(None if side.uniform else kept / kept.sum())
+    return measure.pair(*points, *weights)

@@ -19,13 +19,13 @@ from torch.utils.data import IterableDataset
 
 from otdist.core import measure
 from otdist.core.measure import Pair
-from otdist.critics.samples import Exhausted, Given, Supply, frame_of, original
+from otdist.critics.samples import Exhausted, Frame, Given, Supply
 
 Sampler = Callable[[int, int], Any]
 """(n, seed) → n independent points, shape (n, d) or (n,); another seed, other points."""
 
 HELD_OUT = 8192
-"""Points of either law that are drawn from samplers for validation, and again for the test."""
+"""Points of either distribution that are drawn for validation, and again for the test."""
 
 KEPT = 2**24
 """Numbers in the batches that are kept for further critics, 64 MB; later batches are drawn anew."""
@@ -37,8 +37,7 @@ def supply_of(
     splits: tuple[float, float, float],
     seed: int,
 ) -> Supply:
-    """Given samples, or streams."""
-    x, y = samples
+    """Supply points of given samples, or of streams."""
     streams = [is_stream(s) for s in samples]
     if streams[0] != streams[1]:
         raise TypeError(
@@ -47,8 +46,8 @@ def supply_of(
     if all(streams):
         if any(weight is not None for weight in weights):
             raise ValueError("samplers take no weights: leave out a and b")
-        return Streamed(_sampler(x, "x"), _sampler(y, "y"), seed)
-    whole = measure.pair(x, y, *weights)
+        return Streamed(samples, seed)
+    whole = measure.pair(*samples, *weights)
     if whole.needs_gradient:
         raise ValueError(
             "a trained critic carries no graph: detach the samples and weights, and use "
@@ -58,14 +57,10 @@ def supply_of(
 
 
 def is_stream(value: Any) -> bool:
-    """A function, an iterator or an iterable dataset: what has no points to point at."""
+    """Whether a value is a function, an iterator or an iterable dataset: it has no indices."""
     if callable(value) or isinstance(value, IterableDataset):
         return True
     return isinstance(value, Iterable) and not hasattr(value, "__getitem__")
-
-
-def _sampler(source: Any, name: str) -> Sampler:
-    return source if callable(source) else Reader(source, name)
 
 
 class Reader:
@@ -82,7 +77,7 @@ class Reader:
         self._read = self._width = 0
 
     def __call__(self, n: int, seed: int) -> Any:
-        """The next n points; the seed has no say."""
+        """Return the next n points; the seed is not used."""
         parts: list[Any] = [] if self._rest is None else [self._rest]
         held = sum(map(len, parts))
         while held < n and (batch := self._next()) is not None:
@@ -119,26 +114,23 @@ class Reader:
         return batch
 
 
-class Streamed:
-    """Two samplers: every batch is new, so that no critic is fitted twice to a point.
+class Streamed(Supply):
+    """Two samplers or iterables: every batch is new, so that no critic is fitted twice to a point.
 
     Args:
-        x: Sampler of the first law.
-        y: Sampler of the second.
+        samples: Of either distribution.
         seed: From which the seeds of all draws follow.
     """
 
-    whole = None
-
-    def __init__(self, x: Sampler, y: Sampler, seed: int) -> None:
-        self._draws = _Draws((x, y), seed)
+    def __init__(self, samples: tuple[Any, Any], seed: int) -> None:
+        self._draws = _Draws(samples, seed)
         self._batches: list[tuple[Tensor, Tensor]] | None = None  # kept ones
         self._at = 0  # how many of them this critic has seen
         try:
             self.validation, self.test = (self._draws.pair(HELD_OUT) for _ in range(2))
         except Exhausted as error:
             raise _too_short(error) from None
-        self.frame = frame_of(self.validation)
+        self.frame = Frame.of(self.validation)
 
     @property
     def ended(self) -> bool:
@@ -149,14 +141,13 @@ class Streamed:
         """Points that this critic has not seen."""
         if self._batches is None:
             return self._entered(self._draws.pair(size))
-        if self._at < len(self._batches):
-            found = self._batches[self._at]
-        else:
+        if self._at == len(self._batches):
             found = self._entered(self._draws.pair(size))
-            if found[0].numel() * 2 * (len(self._batches) + 1) <= KEPT:
-                self._batches.append(found)
+            if found[0].numel() * 2 * (len(self._batches) + 1) > KEPT:
+                return found
+            self._batches.append(found)
         self._at += 1
-        return found
+        return self._batches[self._at - 1]
 
     def corner(self, most: int) -> Pair:
         """Points that all critics begin from; fewer where a stream ends."""
@@ -183,8 +174,8 @@ class Streamed:
         return other
 
     def _entered(self, pair: Pair) -> tuple[Tensor, Tensor]:
-        x, y = (self.frame.enter(original(side, pair)).float() for side in (pair.x, pair.y))
-        return x, y
+        x, y = self.frame.sides(pair)
+        return x.float(), y.float()
 
 
 class _Draws:
@@ -195,14 +186,17 @@ class _Draws:
         ended: Whether a sampler had fewer points than were asked for.
     """
 
-    def __init__(self, samplers: tuple[Sampler, Sampler], seed: int) -> None:
-        self._samplers, self._seed = samplers, seed
-        self._count = self._width = 0
+    def __init__(self, samples: tuple[Any, Any], seed: int) -> None:
+        self._samplers: list[Sampler] = [
+            source if callable(source) else Reader(source, name)
+            for source, name in zip(samples, "xy", strict=True)
+        ]
+        self._seed, self._count, self._width = seed, 0, 0
         self.first: Pair | None = None
         self.ended = False
 
     def pair(self, size: int) -> Pair:
-        """So many fresh points of either law."""
+        """So many fresh points of either distribution."""
         self._count += 1
         state = np.random.SeedSequence([self._seed, self._count]).generate_state(2)
         try:

@@ -19,10 +19,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from otdist.core import checks
+from otdist.core.certificate import UNIT
 from otdist.core.measure import Pair
-from otdist.critics.penalties import clip_weights, compute_gradient_penalty
-from otdist.critics.samples import Exhausted, Frame, Supply, original
+from otdist.critics.penalties import clamp, compute_gradient_penalty, trainable
+from otdist.critics.samples import Exhausted, Frame, Supply
 
 Handling = Literal["certified", "gp", "lp", "clip", "spectral"]
 
@@ -41,18 +41,32 @@ TAIL = 0.1
 """In this last share of a run the rate of certified critics falls as a square: in the plane, the
 centres of 64 funnels come nearer (cosine 0.87 for 0.85), elsewhere nothing changes."""
 
+CLIP_VALUE = 0.01
+"""Largest absolute weight of a clipped critic, as in the paper."""
 
-def check_training(options: Any) -> None:
-    """Check the options that `NeuralDual` and `ConvexDual` share; they become plain numbers."""
-    steps, batch_size, patience = checks.sizes(
-        steps=options.steps, batch_size=options.batch_size, patience=options.patience
-    )
-    rate = checks.optional(checks.positive, "learning_rate", options.learning_rate)
-    seconds = checks.optional(checks.positive, "seconds", options.seconds)
-    checks.settle(options, steps=steps, batch_size=batch_size, patience=patience, seconds=seconds)
-    checks.settle(options, learning_rate=rate, splits=checks.shares(options.splits))
-    checks.settle(options, seed=checks.seed(options.seed))
-    checks.flag("progress", options.progress)
+SOUND = 1e-3
+"""Rounding, in spreads of the samples, up to which scores say something. Charges are 1e-8 after a
+training that went well, and many spreads where parameters have run away."""
+
+
+class Clock:
+    """Wall-clock time that was spent, and CPU time of this process that is left.
+
+    Args:
+        seconds: CPU time in all; None: no limit.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._begin, self._cpu = time.perf_counter(), time.process_time()
+        self._seconds = seconds or math.inf
+
+    def spent(self) -> float:
+        """Wall-clock seconds so far."""
+        return time.perf_counter() - self._begin
+
+    def left(self) -> float:
+        """CPU seconds that are left, always positive."""
+        return max(1e-9, self._seconds - (time.process_time() - self._cpu))
 
 
 @dataclass(frozen=True)
@@ -93,7 +107,7 @@ class Training:
         begin, step, done, checked = time.process_time(), 0, 0.0, 0
         while done < 1 and not (self.handling == "certified" and waited >= self.patience):
             for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * self._share(1 - done)
+                group["lr"] = self.learning_rate * self._factor(1 - done)
             try:
                 self._step(critic, optimizer, supply)
             except Exhausted:
@@ -111,14 +125,14 @@ class Training:
             waited += 1
             if gap > best:
                 best, waited = gap, 0
-            if gap >= best - SETTLED * abs(best):
+            if math.isfinite(gap) and gap >= best - SETTLED * abs(best):
                 kept = copy.deepcopy(critic.state_dict())
         if self.handling == "certified":
             critic.load_state_dict(kept)
         return history
 
-    def _share(self, left: float) -> float:
-        """Of the first rate, with this share of the run to go."""
+    def _factor(self, left: float) -> float:
+        """Return the factor of the learning rate when this share of the run remains."""
         return left * (min(1.0, left / TAIL) if self.handling == "certified" else 1.0)
 
     def _step(self, critic: nn.Module, optimizer: torch.optim.Optimizer, supply: Supply) -> None:
@@ -129,7 +143,7 @@ class Training:
         loss.backward()
         optimizer.step()
         if self.handling == "clip":
-            clip_weights(critic)
+            clamp(trainable(critic), CLIP_VALUE)
 
     def loss(self, critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """What a step descends, on a batch of each sample.
@@ -150,16 +164,16 @@ class Training:
         return validate(critic, supply, WATCHED)
 
 
-def countdown(seconds: float | None) -> Callable[[], float]:
-    """CPU seconds that are left of so many from now on, always positive."""
-    begin = time.process_time()
-    return lambda: max(1e-9, (seconds or math.inf) - (time.process_time() - begin))
-
-
 def validate(critic: nn.Module, supply: Supply, most: int | None = None) -> float:
-    """The gap on the validation points, or the first of them, in the caller's units."""
-    x, y = scores(critic, supply.validation, supply.frame, most)
-    a, b = (side.weights[:most] for side in (supply.validation.x, supply.validation.y))
+    """The gap on the validation points, or the first of them, in the caller's units.
+
+    Minus infinity where rounding hides it, so that no such critic is chosen.
+    """
+    pair = supply.validation
+    if not rounding(critic, supply.frame, pair, most) <= SOUND * supply.frame.scale:
+        return -math.inf
+    x, y = scores(critic, pair, supply.frame, most)
+    a, b = (side.weights[:most] for side in (pair.x, pair.y))
     return float(a @ x / a.sum() - b @ y / b.sum())
 
 
@@ -179,6 +193,20 @@ def scores(
     kind = next((p.dtype for p in critic.parameters()), torch.float64)
     x, y = (
         torch.cat([critic(part).reshape(len(part)) for part in points.to(kind).split(2**14)])
-        for points in (frame.enter(original(side, pair, most)) for side in (pair.x, pair.y))
+        for points in frame.sides(pair, most)
     )
     return x.double() * frame.scale, y.double() * frame.scale
+
+
+def rounding(critic: nn.Module, frame: Frame, pair: Pair, most: int | None = None) -> float:
+    """How far float64 arithmetic may move a score, in the caller's units.
+
+    Every operation on a parameter errs by at most a unit of rounding of what flows through the
+    critic, and that is bounded by the norms of points and parameters: layers of built-in critics
+    do not lengthen vectors. 1e-8 of the spread for networks of ordinary parameters; the point is
+    those that have run away, whose scores are differences of huge numbers.
+    """
+    parameters = [p.detach().double() for p in critic.parameters()]
+    size = max(float(z.norm(dim=1).max()) for z in frame.sides(pair, most))
+    size += sum(float(p.norm()) for p in parameters)
+    return UNIT * (8 + sum(p.numel() for p in parameters)) * size * frame.scale

@@ -52,6 +52,18 @@ def test_orthogonal_weights_are_orthogonal_for_any_parameter(shape):
     torch.testing.assert_close(singular, torch.ones_like(singular), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3), (1, 1)])
+def test_a_single_row_or_column_reaches_every_direction(shape):
+    layer = layers.OrthogonalLinear(*shape).double()
+    target = torch.zeros(shape[::-1], dtype=torch.float64)
+    target[0, 0] = -1.0  # which Cayley's transform reaches at infinity only
+    with torch.no_grad():
+        layer.raw.copy_(3 * target)
+    assert torch.equal(layer.weight, target)
+    nn.init.zeros_(layer.raw)
+    assert torch.equal(layer.weight, 0 * target)
+
+
 @pytest.mark.parametrize("iterations", [1, 2, 5, 20])
 def test_bjorck_is_one_lipschitz_before_it_converges(iterations):
     layer = layers.BjorckLinear(40, 30, iterations=iterations)

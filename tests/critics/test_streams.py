@@ -89,7 +89,7 @@ def test_a_stream_may_end_at_any_time(critic, points):
 
 
 def test_critics_of_a_portfolio_see_the_same_points_once(monkeypatch):
-    supply = streams.Streamed(*[streams._sampler(law(s, s), "x") for s in (0, 1)], 0)
+    supply = streams.Streamed((law(0, 0), law(1, 1)), 0)
     start = supply.start(100)
     first, second = supply.again(), supply.again()
     assert torch.equal(first.start(50)[0], start[0][:50])
