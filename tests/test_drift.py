@@ -137,8 +137,8 @@ def test_the_report_shows_effects(report, tmp_path):
         (NEW, {"exclude": ["height"]}, "has no column height"),
         (NEW, {"exclude": ["city", "height"]}, "has no column height"),
         (NEW, {"exclude": ["age", "income", "city"]}, "reference has no column left"),
-        (NEW, {"missing": 7}, "missing must be a list: got 7"),
-        (NEW, {"columns": 1.5}, "columns must be a list: got 1.5"),
+        (NEW, {"missing": 7}, "missing must be a list of texts and numbers: got 7"),
+        (NEW, {"columns": 1.5}, "columns must be a list of texts: got 1.5"),
     ],
 )
 def test_errors(new, options, words):

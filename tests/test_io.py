@@ -240,7 +240,7 @@ def test_what_was_decided_about_a_text_file_is_told_and_can_be_stated(tmp_path):
         ("t.csv", {"sep": ", "}, "sep must be one character"),
         ("t.csv", {"header": "yes"}, "header must be True or False"),
         ("t.csv", {"encoding": "latin-99"}, "encoding must be one that Python knows"),
-        ("t.csv", {"columns": 1}, "columns must be a list: got 1"),
+        ("t.csv", {"columns": 1}, "columns must be a list of texts: got 1"),
         ("t.csv", {"missing": ["NA"]}, "missing applies to tables with gaps"),
         ("t.npy", {"sep": ";"}, "apply to text files only"),
         ("images.npy", {"exclude": ["0"]}, "columns and exclude apply to tables"),

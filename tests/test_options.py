@@ -124,6 +124,7 @@ NEEDED: dict[str, Any] = {
 }
 # Right values that a target needs beside its defaults: small ones that keep a call short.
 RIGHT: dict[str, dict[str, Any]] = {
+    "certify": {"plan": np.full((5, 4), 1 / 20)},
     "soft_ctransform": {"g": np.zeros(4), "eps": 1.0},
     "confidence_interval": {"x": _points(30, 2, 4), "y": _points(30, 2, 5) + 3, "eps": 1.0},
     "two_sample_test": {"n_permutations": 9},
@@ -187,7 +188,11 @@ def _target(name: str, thing: Callable[..., Any]) -> Target:
             assert key in NEEDED, f"{name} needs {key}: say in NEEDED or RIGHT what is right"
             made = NEEDED[key]
             right[key] = made() if inspect.isfunction(made) else made
-    options = {key: parameter for key, parameter in parameters.items() if key not in NO_OPTIONS}
+    options = {
+        key: parameter
+        for key, parameter in parameters.items()
+        if key not in NO_OPTIONS and not key.startswith("_")
+    }
     return Target(name, thing, right, options)
 
 
@@ -290,7 +295,7 @@ def outcome(call: Callable[[], Any], option: str) -> str:
         text = str(error)
         if not _innermost(error.__traceback__).startswith(str(ROOT)):
             return f"raised outside otdist: {type(error).__name__}: {text[:150]}"
-        if not re.search(rf"\b{option}\b", text):
+        if not re.search(rf"\b({option}|{CALLED.get(option, option)})\b", text):
             return f"does not name {option}: {text[:150]}"
         return "refused"
     except Exception as error:
@@ -314,6 +319,8 @@ def _refused_kinds(option: inspect.Parameter) -> tuple[str, ...]:
     return NEVER_ANYTHING
 
 
+# Options of which a wrong value is called by what it is.
+CALLED = {"exclude": "column", "categories": "column", "columns": "column"}
 # Values that look wrong and are right: (target or "", option) → the values.
 ANY_NUMBER = ("a negative number",)
 RIGHT_AFTER_ALL: dict[tuple[str, str], tuple[str, ...]] = {
@@ -322,6 +329,9 @@ RIGHT_AFTER_ALL: dict[tuple[str, str], tuple[str, ...]] = {
     ("", "identity"): ("text",),
     ("", "name"): ("text",),
     ("", "columns"): ("text",),
+    ("", "exclude"): ("text",),
+    ("", "categories"): ("text",),
+    ("", "missing"): ("text", "a list", "an array"),
     ("Features", "function"): ("text",),
     ("problems.diracs", "distance"): ANY_NUMBER,
     ("problems.gaussian_distance_1d", "mean"): ANY_NUMBER,

@@ -202,25 +202,35 @@ def wholes(name: str, value: Any, length: int | None = None, *, least: int = 1) 
     return tuple(whole(f"each of {name}", entry, least) for entry in entries)
 
 
-def names(name: str, value: Any, allowed: Iterable[str] | None = None) -> list[str]:
-    """A text or several, at least one, each among those that an option knows.
+def entries(name: str, value: Any, kind: type | tuple[type, ...] = str) -> tuple[Any, ...]:
+    """The entries of a list, a set or a vector, or one text, all of a class.
+
+    >>> entries("exclude", "age"), entries("exclude", np.array(["age", "city"]))
+    (('age',), ('age', 'city'))
+    """
+    found = (value,) if isinstance(value, str) else value
+    if getattr(found, "ndim", 0) == 1 and hasattr(found, "tolist"):
+        found = found.tolist()
+    listed = isinstance(found, list | tuple | set | frozenset)
+    if not listed or not all(isinstance(entry, kind) for entry in found):
+        what = "texts" if kind is str else "texts and numbers"
+        raise TypeError(f"{name} must be a list of {what}: got {shown(value)}")
+    return tuple(found)
+
+
+def names(name: str, value: Any, allowed: Iterable[str]) -> tuple[str, ...]:
+    """One or several of the names that an option knows.
 
     >>> names("metrics", ["w1", "w3"], ("w1", "w2"))
     Traceback (most recent call last):
-    ValueError: metrics must be among w1, w2: got 'w3'
+    ValueError: metrics must be among w1, w2: got w3
     """
-    found = [value] if isinstance(value, str) else value
-    if getattr(found, "ndim", 0) == 1 and hasattr(found, "tolist"):
-        found = found.tolist()
-    known = None if allowed is None else tuple(allowed)
-    what = "text or a sequence of texts" if known is None else f"among {', '.join(known)}"
-    entries = list(found) if isinstance(found, list | tuple | set | frozenset) else [None]
-    if not all(isinstance(entry, str) for entry in entries):
-        raise TypeError(f"{name} must be {what}: got {shown(value)}")
-    unknown = [entry for entry in entries if known is not None and entry not in known]
-    if unknown or not entries:
-        raise ValueError(f"{name} must be {what}: got {', '.join(map(shown, unknown)) or 'none'}")
-    return entries
+    known, found = tuple(allowed), entries(name, value)
+    unknown = [entry for entry in found if entry not in known]
+    if unknown or not found:
+        wrong = ", ".join(unknown) or "none"
+        raise ValueError(f"{name} must be among {', '.join(known)}: got {wrong}")
+    return found
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeVar
 
 from otdist.core import checks
@@ -57,12 +58,11 @@ class Reading:
             raise ValueError(
                 f"encoding must be one that Python knows, such as 'latin-1': got {self.encoding!r}"
             ) from None
-        for name in ("missing", "columns", "exclude", "categories"):
+        for name, kind in (("missing", (str, Real)), ("columns", str), ("exclude", str),
+                           ("categories", str)):  # fmt: skip
             value = getattr(self, name)
-            if isinstance(value, str):
-                object.__setattr__(self, name, (value,))
-            elif not isinstance(value, Iterable | None):
-                raise TypeError(f"{name} must be a list: got {checks.shown(value)}")
+            if value is not None or name in ("exclude", "categories"):
+                checks.settle(self, **{name: checks.entries(name, value, kind)})
 
     @property
     def words(self) -> frozenset[str]:
