@@ -108,11 +108,9 @@ class Cost(ABC):
 
         Each source is taken as often as its weight asks, and gets equal shares of the mass.
         """
-        n = len(weights)
-        if n <= count:
-            return torch.arange(n, device=weights.device), weights
-        levels = (torch.arange(count, device=weights.device) + 0.5) / count
-        rows = torch.searchsorted(weights.cumsum(0), levels.double()).clamp(max=n - 1)
+        rows = evenly(weights, count)
+        if len(weights) <= count:
+            return rows, weights
         rows, times = rows.unique_consecutive(return_counts=True)
         return rows, times.double() / count
 
@@ -268,6 +266,15 @@ class Cost(ABC):
         unit = LOG2E / eps
         f2, g2 = f[part].to(self.dtype) * unit, g.to(self.dtype) * unit
         return exp2_(torch.sub(g2, c, alpha=unit).add_(f2[:, None]))
+
+
+def evenly(weights: Tensor, count: int) -> Tensor:
+    """Indices of `count` points, each as often as its weight asks; of all where they are few."""
+    n = len(weights)
+    if n <= count:
+        return torch.arange(n, device=weights.device)
+    levels = (torch.arange(count, device=weights.device) + 0.5) / count
+    return torch.searchsorted(weights.cumsum(0), levels.double()).clamp(max=n - 1)
 
 
 def roomy(rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -41,7 +41,6 @@ from otdist.line.staircase import staircase
 ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 _NEAREST = 12  # arcs per point at the start
 _FARTHER = 4  # further arcs per point and scale at the start
-_FEW_PAIRS = 1200 * 1200  # up to which those are not always worth their price
 _MORE = 8  # arcs per point when more pairs violate than there are points
 _BOX = 30.0  # first box, in units of the spread of a point's nearest arcs
 _SHRINK = 8.0  # later boxes, in units of the worst violation
@@ -50,7 +49,6 @@ _GROW = 8.0  # growth of the box of a point that dropped mass
 _LISTED = 16  # violating pairs per point that are worth listing one by one
 _ASTRAY = 1e-13  # dropped mass that is rounding
 _CLOSED = 1e-11  # relative gap that needs no further round
-_MARKED = 100  # pairs per key up to which a mark for every pair is faster than sorting the keys
 _RESOLUTION = 1e-14  # relative resolution of the simplex per node
 
 
@@ -64,7 +62,6 @@ class Outcome:
         rounds: Restricted problems solved.
         optimal: Whether no pair violates beyond the resolution of the simplex.
         message: One sentence on how it ended.
-        exhausted: Whether it ended because of the limits `rounds` or `lost`.
     """
 
     arcs: Arcs
@@ -72,25 +69,20 @@ class Outcome:
     rounds: int
     optimal: bool
     message: str
-    exhausted: bool = False
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop before the optimum, and whom to tell about the way.
+    """When to stop before the optimum, and who is told of the progress.
 
     Attributes:
         rtol: Stop as soon as the bracket seems to prove this relative accuracy of the cost.
         deadline: Value of `time.perf_counter` at which to stop.
-        rounds: Restricted problems allowed.
-        lost: Share of the mass at which to give up when it finds no way on the arcs.
         report: Called after each round with a line on its progress.
     """
 
     rtol: float = 0.0
     deadline: float = float("inf")
-    rounds: int = ROUNDS
-    lost: float = float("inf")
     report: Callable[[str], None] = field(default=lambda line: None)
 
 
@@ -123,7 +115,7 @@ class _Run:
         self.a, self.b = a.cpu().numpy(), b.cpu().numpy()
         self.supplies = Supplies.of(self.a, self.b)
         self.pricer = Pricer(cost)
-        self.rounds, self.optimal, self.message, self.exhausted = 0, False, "", False
+        self.rounds, self.optimal, self.message = 0, False, ""
         self.worst = np.inf
         self.lower, self.upper = -np.inf, np.inf
         self.g_best = np.zeros(len(b))
@@ -145,10 +137,8 @@ class _Run:
         if self.limits.rtol > 0 and self.upper - self.lower <= allowed:
             self.message = f"the bracket proves rtol = {self.limits.rtol:g}"
             return False
-        lost = self.rounds > 0 and float(self.flow.dropped_a.sum()) > self.limits.lost
-        if self.rounds >= self.limits.rounds or lost:
+        if self.rounds >= ROUNDS:
             self.message = f"no optimum after {self.rounds} rounds; the bracket is what was proved"
-            self.exhausted = True
             return False
         if time.perf_counter() > self.limits.deadline:
             self.message = "max_seconds reached; the bracket is what was proved until then"
@@ -157,20 +147,27 @@ class _Run:
 
     def round(self) -> None:
         """One restricted problem and one pricing."""
+        # Reduced costs at the centre. An arc dearer than both ends of the box together can never
+        # be tight within it: left out, it changes nothing and saves time.
         reduced = self.costs - self.f[self.rows] - self.g[self.cols]
         useful = reduced <= (self.s[self.rows] + self.t[self.cols]) * (1 + 1e-9)
         rows, cols, reduced = self.rows[useful], self.cols[useful], reduced[useful]
         flow = boxed.solve(self.supplies, rows, cols, reduced, (self.s, self.t))
         self.flow = flow
         self.rounds += 1
+        # The centre moves to the new dual variables. What counts as a violation there is above the
+        # resolution of the simplex, in numbers of the size that it met, and above their rounding.
         size = max(float(reduced.max(initial=0.0)), float(self.s.max()), float(self.t.max()))
         self.f, self.g = self.f + flow.u, self.g + flow.v
         rounding = 8 * np.finfo(float).eps * float(np.abs(self.f).max() + np.abs(self.g).max())
         tolerance = max(_RESOLUTION * sum(self.pricer.shape) * size, rounding)
         self._upper()
+        # Every pair is priced. No violation and no dropped mass is the optimum, unless the numbers
+        # were so large that their resolution hides a gap: then the next, smaller box shows it.
         self.worst = worst = self._price(tolerance)
         closed = tolerance == rounding or abs(self.upper - self.lower) <= _CLOSED * self.upper
         self.optimal = worst <= tolerance and not self._dropped and closed
+        # The box follows the worst violation down, and grows where it made points drop mass.
         self._resize(worst)
         self.limits.report(
             f"round {self.rounds}, cost in [{self.lower:.6g}, {self.upper:.6g}], "
@@ -221,7 +218,7 @@ class _Run:
 
     def _nearest(self, g: Tensor, k: int) -> float:
         """Centre at the c-transforms of g; the k nearest arcs of every point join."""
-        far = 0 if self.rounds else _farther(self.cost)
+        far = 0 if self.rounds else _FARTHER
         i, j, f, spread = self.pricer.nearest(g, k, far)
         j2, i2, g2, spread2 = self.pricer.T.nearest(f, k, far)
         worst = max(float((self._tensor(self.f) - f).max()), 0.0) if self.rounds else 0.0
@@ -232,7 +229,7 @@ class _Run:
             self.s, self.t = np.maximum(self.s, least), np.maximum(self.t, least)
         m = self.pricer.shape[1]
         keys = torch.cat([i * m + j, i2 * m + j2]).cpu().numpy()
-        keys = _new(keys, self.rows * m + self.cols, self.pricer.shape)
+        keys = np.setdiff1d(keys, self.rows * m + self.cols)  # each once
         rows, cols = keys // m, keys % m
         index = torch.from_numpy(rows).to(g.device), torch.from_numpy(cols).to(g.device)
         self._lower(self.f, self.g)
@@ -277,12 +274,8 @@ class _Run:
             order = _order(self.cost)
             i, j = i[np.argsort(order[0][i])], j[np.argsort(order[1][j])]
             left, lack = self.flow.dropped_a[i], self.flow.dropped_b[j]
-            steps = staircase(
-                torch.from_numpy(left / left.sum()),
-                torch.from_numpy(lack / lack.sum()),
-                len(i),
-                len(j),
-            )
+            shares = torch.from_numpy(left / left.sum()), torch.from_numpy(lack / lack.sum())
+            steps = staircase(*shares, len(i), len(j))
             sent = steps.mass.numpy() * left.sum()
             rows = np.concatenate([rows, i[steps.rows.numpy()[sent > 0]]])
             cols = np.concatenate([cols, j[steps.cols.numpy()[sent > 0]]])
@@ -297,36 +290,10 @@ class _Run:
     def outcome(self) -> Outcome:
         """The best evidence so far."""
         if self.optimal:
-            return Outcome(
-                self.arcs,
-                self._tensor(self.g),
-                self.rounds,
-                True,
-                "exact: no pair violates the dual",
-            )
+            message = "exact: no pair violates the dual"
+            return Outcome(self.arcs, self._tensor(self.g), self.rounds, True, message)
         arcs = self.arcs if self.rounds else self._repaired()
-        return Outcome(
-            arcs, self._tensor(self.g_best), self.rounds, False, self.message, self.exhausted
-        )
-
-
-def _farther(cost: Cost) -> int:
-    """How many arcs at larger scales a point gets; a small problem needs them at p = 1 in few
-    dimensions only, and ends 10 to 15% sooner without them elsewhere.
-    """
-    small = cost.shape[0] * cost.shape[1] <= _FEW_PAIRS
-    return 0 if small and (cost.p >= 2 or cost.dimension > 6) else _FARTHER
-
-
-def _new(keys: np.ndarray, known: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Keys row·m + column that are not known, each once and in order."""
-    pairs = shape[0] * shape[1]
-    if pairs > _MARKED * len(keys):
-        return np.setdiff1d(np.unique(keys), known, assume_unique=True)
-    marks = np.zeros(pairs, bool)
-    marks[keys] = True
-    marks[known] = False
-    return np.flatnonzero(marks)
+        return Outcome(arcs, self._tensor(self.g_best), self.rounds, False, self.message)
 
 
 def _order(cost: Cost) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from otdist.core.quiet import as_before
 
@@ -53,48 +54,35 @@ def load() -> Any:
     return ot
 
 
-def solve_dense(
-    a: np.ndarray,
-    b: np.ndarray,
-    cost: np.ndarray,
-    start: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Flow:
+def solve_dense(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> Flow:
     """Optimal flow for a full cost matrix.
+
+    The compiled routine behind `ot.emd` is called directly where it has the expected form: the
+    checks of the public function take longer than 30 by 30 points.
 
     Args:
         a: Supplies, float64, shape (n,), positive.
         b: Demands, float64, shape (m,), positive, with the sum of a.
         cost: float64, shape (n, m), C-contiguous.
-        start: Dual variables (f, g) to begin from.
 
     Raises:
         SimplexError: the problem was found infeasible or unbounded.
     """
-    a, b, cost = (np.ascontiguousarray(part) for part in (a, b, cost))
-    options = {} if start is None else {"potentials_init": start}
-    plan, log = load().lp.emd(
-        a, b, cost, numItermax=UNLIMITED, log=True, center_dual=False,
-        check_marginals=False, **options,
-    )  # fmt: skip
-    if log["warning"] is not None:
-        raise SimplexError(str(log["warning"]))
+    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    try:
+        plan, _, f, g, status = load().lp.emd_wrap.emd_c(a, b, cost, UNLIMITED, 1)
+    except (AttributeError, TypeError, ValueError):
+        plan, f, g = _public(a, b, cost)
+    else:
+        _check(status)
     rows, cols = np.nonzero(plan)
-    return Flow(rows, cols, plan[rows, cols], np.asarray(log["u"]), np.asarray(log["v"]))
+    return Flow(rows, cols, plan[rows, cols], f, g)
 
 
 def solve_sparse(
-    a: np.ndarray,
-    b: np.ndarray,
-    rows: np.ndarray,
-    cols: np.ndarray,
-    costs: np.ndarray,
-    f: np.ndarray | None = None,
-    g: np.ndarray | None = None,
+    a: np.ndarray, b: np.ndarray, rows: np.ndarray, cols: np.ndarray, costs: np.ndarray
 ) -> Flow:
     """Optimal flow on the given arcs only.
-
-    The compiled routine behind `ot.emd` is called directly where it has the expected form, since
-    the public function neither takes dual variables to begin from nor leaves masses as they are.
 
     Args:
         a: Supplies, float64, shape (n,), positive.
@@ -102,51 +90,44 @@ def solve_sparse(
         rows: Sources of the arcs, shape (k,).
         cols: Targets of the arcs, shape (k,).
         costs: Costs of the arcs, float64, shape (k,).
-        f: Dual variables of the sources to begin from; zeros when None.
-        g: Dual variables of the targets to begin from; zeros when None.
 
     Raises:
         SimplexError: the arcs cannot carry the flow.
     """
-    f = np.zeros(len(a)) if f is None else f
-    g = np.zeros(len(b)) if g is None else g
     try:
-        return _sparse_compiled(a, b, rows, cols, costs, f, g)
+        return _sparse_compiled(a, b, rows, cols, costs)
     except (AttributeError, TypeError, ValueError):
-        return _sparse_public(a, b, rows, cols, costs)
+        matrix = scipy.sparse.coo_matrix((costs, (rows, cols)), shape=(len(a), len(b)))
+        plan, f, g = _public(a, b, matrix)
+        plan = plan.tocoo()
+        used = plan.data > 0
+        rows, cols = plan.row[used].astype(np.int64), plan.col[used].astype(np.int64)
+        return Flow(rows, cols, plan.data[used], f, g)
 
 
 def _sparse_compiled(
-    a: np.ndarray, b: np.ndarray, rows: np.ndarray, cols: np.ndarray, costs: np.ndarray,
-    f: np.ndarray, g: np.ndarray,
-) -> Flow:  # fmt: skip
-    """The compiled routine of POT, with dual variables to begin from."""
-    routine = load().lp.emd_wrap.emd_c_sparse
-    a, b, costs, f, g = (np.ascontiguousarray(part) for part in (a, b, costs, f, g))
+    a: np.ndarray, b: np.ndarray, rows: np.ndarray, cols: np.ndarray, costs: np.ndarray
+) -> Flow:
+    """The compiled routine of POT, which leaves masses as they are."""
+    a, b, costs = (np.ascontiguousarray(part) for part in (a, b, costs))
     arcs = np.ascontiguousarray(rows, np.uint64), np.ascontiguousarray(cols, np.uint64)
-    result = routine(a, b, *arcs, costs, UNLIMITED, alpha_init=f, beta_init=g)
-    sources, targets, mass, _, alpha, beta, status = result
+    found = load().lp.emd_wrap.emd_c_sparse(a, b, *arcs, costs, UNLIMITED)
+    sources, targets, mass, _, f, g, status = found
+    _check(status)
+    return Flow(sources.astype(np.int64), targets.astype(np.int64), mass, f, g)
+
+
+def _check(status: int) -> None:
     message = load().lp.emd_wrap.check_result(status)
     if message is not None:
         raise SimplexError(str(message))
-    return Flow(sources.astype(np.int64), targets.astype(np.int64), mass, alpha, beta)
 
 
-def _sparse_public(
-    a: np.ndarray, b: np.ndarray, rows: np.ndarray, cols: np.ndarray, costs: np.ndarray
-) -> Flow:
-    """The same through the documented `ot.emd`, which begins from nothing."""
-    import scipy.sparse
-
-    matrix = scipy.sparse.coo_matrix((costs, (rows, cols)), shape=(len(a), len(b)))
+def _public(a: np.ndarray, b: np.ndarray, cost: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Plan and duals through the documented `ot.emd`."""
     plan, log = load().lp.emd(
-        a, b, matrix, numItermax=UNLIMITED, log=True, center_dual=False, check_marginals=False
+        a, b, cost, numItermax=UNLIMITED, log=True, center_dual=False, check_marginals=False
     )
     if log["warning"] is not None:
         raise SimplexError(str(log["warning"]))
-    plan = plan.tocoo()
-    used = plan.data > 0
-    return Flow(
-        plan.row[used].astype(np.int64), plan.col[used].astype(np.int64), plan.data[used],
-        np.asarray(log["u"]), np.asarray(log["v"]),
-    )  # fmt: skip
+    return plan, np.asarray(log["u"]), np.asarray(log["v"])

@@ -4,11 +4,9 @@ The nearer it is to an optimal potential, the more of the pairs that matter are 
 by reduced cost, and the fewer rounds follow. Entropic potentials are smooth, which those of a
 subsample solved exactly are not: the latter left gaps as large, at ten times the cost.
 
-Small problems take few steps at two strengths: the restricted problem is so quick that further ones
-cost more than the rounds that they save (500 points: 9 ms in all, 16 with the start that follows).
-Above, steps are cheap where the kernel fits into memory (`entropic`), which a subsample of
-`_MIDDLE` points does. Beyond that size it takes most of the steps and all points take two, since a
-restricted problem with its pricing costs less than two further steps.
+Steps are cheap where the kernel fits into memory (`entropic`), which a subsample of `_MIDDLE`
+points does. Beyond that size it takes most of the steps and all points take two, since a restricted
+problem with its pricing costs less than two further steps.
 """
 
 from __future__ import annotations
@@ -16,12 +14,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from otdist.core.point_cost import Cost
+from otdist.core.cost import Cost, evenly
 from otdist.entropic import entropic
 
-_SMALL = 1024
-_SMALL_STAGES = ((0.1, 20), (0.02, 6))  # eps in units of the mean cost, and steps at most
-_SMALL_TOL = 0.05
 _EPS = 0.01  # in units of the mean cost
 _STEPS = 6
 _LAST_STEPS = 2
@@ -42,19 +37,11 @@ def entropic_start(cost: Cost, a: Tensor, b: Tensor) -> Tensor:
     mean = _typical(cost, a, b)
     if not _EPS * mean > 8 * cost.rounding:
         return torch.zeros_like(b)
-    g = (_small if max(cost.shape) <= _SMALL else _large)(cost, a, b, mean)
+    g = _coarse_to_fine(cost, a, b, mean)
     return g if bool(torch.isfinite(g).all()) else torch.zeros_like(b)
 
 
-def _small(cost: Cost, a: Tensor, b: Tensor, mean: float) -> Tensor:
-    """A few steps on all points, from zero."""
-    g = torch.zeros_like(b)
-    for eps, steps in _SMALL_STAGES:
-        g = entropic.solve(cost, a, b, eps * mean, tol=_SMALL_TOL, max_iter=steps, start=g).g
-    return g
-
-
-def _large(cost: Cost, a: Tensor, b: Tensor, mean: float) -> Tensor:
+def _coarse_to_fine(cost: Cost, a: Tensor, b: Tensor, mean: float) -> Tensor:
     """Coarse to fine on subsamples, the last steps on all points."""
     eps = _EPS * mean
     g = entropic.coarse(cost, a, b, eps)
@@ -66,7 +53,7 @@ def _large(cost: Cost, a: Tensor, b: Tensor, mean: float) -> Tensor:
 
 def _on_subsample(cost: Cost, a: Tensor, b: Tensor, g: Tensor, eps: float) -> Tensor:
     """The same on at most `_MIDDLE` points of either side, extended to all by soft-mins."""
-    i, j = _evenly(a, _MIDDLE), _evenly(b, _MIDDLE)
+    i, j = evenly(a, _MIDDLE), evenly(b, _MIDDLE)
     u, v = (torch.full_like(k, 1.0 / len(k), dtype=torch.float64) for k in (i, j))
     part = cost.sub(i, j)
     g = entropic.solve(part, u, v, eps, tol=_TOL, max_iter=_STEPS, start=g[j]).g
@@ -76,15 +63,6 @@ def _on_subsample(cost: Cost, a: Tensor, b: Tensor, g: Tensor, eps: float) -> Te
 
 def _typical(cost: Cost, a: Tensor, b: Tensor) -> float:
     """The mean cost, estimated on a few hundred points of either side."""
-    i, j = _evenly(a, _SAMPLED), _evenly(b, _SAMPLED)
+    i, j = evenly(a, _SAMPLED), evenly(b, _SAMPLED)
     u, v = (torch.full_like(k, 1.0 / len(k), dtype=torch.float64) for k in (i, j))
     return float(cost.sub(i, j).mean(u, v).abs())
-
-
-def _evenly(weights: Tensor, count: int) -> Tensor:
-    """Indices of at most `count` points, each as often as its weight asks."""
-    n = len(weights)
-    if n <= count:
-        return torch.arange(n, device=weights.device)
-    levels = (torch.arange(count, device=weights.device) + 0.5) / count
-    return torch.searchsorted(weights.cumsum(0), levels.double()).clamp(max=n - 1)
