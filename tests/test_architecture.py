@@ -21,6 +21,7 @@ ROOMS = [
     "transport_map",
     "evidence",
     "solve",
+    "discrepancy",
     "distances",
     "mixtures",
     "all_pairs",
