@@ -141,7 +141,10 @@ class Accumulator(ABC):
     def _need_points(self) -> None:
         for name in "xy":
             if not getattr(self, name).count:
-                raise ValueError(f"{name} has no points yet: update({name}=batch) comes first")
+                raise ValueError(
+                    f"{name} has no points yet: update({name}=batch) comes first, and "
+                    f"{name} must have a positive sum of weights"
+                )
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value}" for name, value in self._settings().items())
@@ -190,7 +193,10 @@ def _checked(
         )
     if not bool((torch.isfinite(weight) & (weight >= 0)).all()):
         raise ValueError(f"{weight_name} must be finite and non-negative")
-    return points, weight
+    present = weight > 0
+    if not bool(present.all()):  # a point of weight zero does not exist
+        points, weight = points[present], weight[present]
+    return (points, weight) if len(points) else None
 
 
 def _batches(source: Any, rows: int) -> Iterator[Any]:

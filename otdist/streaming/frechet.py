@@ -44,9 +44,6 @@ class Frechet(Accumulator):
                 f"x and y must have the same dimension: got {len(self.x.mean)} and "
                 f"{len(self.y.mean)}"
             )
-        for name in "xy":
-            if not getattr(self, name).mass > 0:
-                raise ValueError(f"{name} must have a positive sum of weights: all are zero")
         return math.sqrt(max(gaussian_cost(self.x, self.y), 0.0))
 
     def _absorb(

@@ -80,9 +80,6 @@ class Line(Accumulator):
 
 def line_result(x: Grid, y: Grid, p: float, started: float) -> OTResult:
     """The result for two sketches with points; `started` is when the work on them began."""
-    for name, grid in (("x", x), ("y", y)):
-        if not float(grid.mass.sum()) > 0:
-            raise ValueError(f"{name} must have a positive sum of weights: all are zero")
     cost = line_cost(x, y, p)
     proved = bracket(cost.lower, cost.upper, p, cost.scale)
     value = min(max(cost.value, cost.lower), cost.upper)

@@ -98,9 +98,6 @@ class Slices(Accumulator):
         started = time.perf_counter()
         self._need_points()
         x, y = self.x, self.y
-        for name, sketch in (("x", x), ("y", y)):
-            if not sketch.spread.mass > 0:
-                raise ValueError(f"{name} must have a positive sum of weights: all are zero")
         # On the line all slices are the same, and one was kept.
         scale = common_scale(*x.grids, *y.grids)
         costs = [line_cost(*pair, self.p, scale) for pair in zip(x.grids, y.grids, strict=True)]

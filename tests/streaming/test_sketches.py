@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import otdist
-from otdist.streaming import KID, Frechet, Slices, merged
+from otdist.streaming import KID, Frechet, Line, Slices, merged
 
 
 def samples(n=3000, m=2500, d=4):
@@ -129,3 +129,15 @@ def test_kid_errors():
         KID().update([[1.0], [2.0]], [[1.0]]).compute()
     with pytest.raises(ValueError, match="block must be at least 2"):
         KID(block=1)
+
+
+@pytest.mark.parametrize("make", [Line, Slices, Frechet])
+def test_points_of_weight_zero_are_not_seen(make):
+    rng = np.random.default_rng(0)
+    x, y, a = rng.normal(size=(50, 1)), rng.normal(size=(40, 1)), rng.random(50)
+    plain = make().update(x, y, a=a).compute()
+    far = make().update(np.append(x, [[1e30]], 0), y, a=np.append(a, 0.0))
+    far.update(x=[[-1e30]], a=[0.0])
+    assert float(far.compute()) == float(plain)
+    with pytest.raises(ValueError, match="x must have a positive sum of weights"):
+        make().update([[1.0]], y, a=[0.0]).compute()
