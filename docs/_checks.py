@@ -26,6 +26,7 @@ ROOMS = (
     "otdist.inference",
     "otdist.io",
     "otdist.losses",
+    "otdist.metrics",
     "otdist.problems",
     "otdist.streaming",
     "otdist.wgan",

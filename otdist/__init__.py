@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from otdist.core.painters import PAINTERS
 
 if TYPE_CHECKING:
-    from otdist import losses, neural, problems, streaming, wgan
+    from otdist import losses, metrics, neural, problems, streaming, wgan
     from otdist.all_pairs.matrix import PairwiseResult, pairwise
     from otdist.barycenters.barycenter import barycenter
     from otdist.barycenters.result import BarycenterResult
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from otdist.critics.convex_result import ConvexDualResult
     from otdist.critics.dual import NeuralDual
     from otdist.critics.result import DualResult
-    from otdist.discrepancy.limit import ConfidenceInterval
     from otdist.distances import (
         energy_distance,
         entropic_cost,
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from otdist.evaluation.report import MetricResult, Report
     from otdist.evidence import certify
     from otdist.exact.exact import Exact
-    from otdist.inference.intervals import confidence_interval
+    from otdist.inference.intervals import ConfidenceInterval, confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
     from otdist.masses import grid, histogram
     from otdist.mixtures import mixture_wasserstein
@@ -58,7 +57,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "BarycenterResult": "otdist.barycenters.result",
     "Bracket": "otdist.core.result",
-    "ConfidenceInterval": "otdist.discrepancy.limit",
+    "ConfidenceInterval": "otdist.inference.intervals",
     "ConvergenceWarning": "otdist.core.result",
     "DivergenceResult": "otdist.core.result",
     "ConvexDual": "otdist.critics.convex_dual",
@@ -99,7 +98,7 @@ _WHERE = {
     "two_sample_test": "otdist.inference.permutation",
     "wasserstein": "otdist.distances",
 }
-_ROOMS = ("losses", "neural", "problems", "streaming", "wgan")
+_ROOMS = ("losses", "metrics", "neural", "problems", "streaming", "wgan")
 
 __all__ = [
     "BarycenterResult",
@@ -135,6 +134,7 @@ __all__ = [
     "histogram",
     "losses",
     "max_sliced_wasserstein",
+    "metrics",
     "mixture_wasserstein",
     "mmd",
     "neural",

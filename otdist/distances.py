@@ -7,31 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from otdist.core import checks
+from otdist import metrics
+from otdist.core import checks, task
+from otdist.core.gradient import root
 from otdist.core.large import is_large
 from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.result import DivergenceResult, Number, OTResult, SlicedResult
 from otdist.core.threads import threads_for
-from otdist.discrepancy.base import Discrepancy
-from otdist.discrepancy.energy import Energy
-from otdist.discrepancy.gaussian import Gaussian
-from otdist.discrepancy.max_sliced import MaxSliced
-from otdist.discrepancy.mmd import Mmd
-from otdist.discrepancy.sinkhorn import Sinkhorn
-from otdist.discrepancy.sliced import Sliced
-from otdist.discrepancy.wasserstein import Wasserstein
 from otdist.entropic.answer import Rule, answer
-from otdist.solve import Solver
+from otdist.moments import gaussian, kernels
+from otdist.sliced import max_sliced, sliced
+from otdist.solve import Solver, solve
 
 
-def _of(chosen: Discrepancy, samples: tuple[Any, ...], **call: Any) -> Any:
-    """The answer for x, y, a and b, in memory or in blocks."""
-    if is_large(*samples):
-        return chosen.streamed(*samples, **call)
-    both = chosen.frame(*samples)
-    with threads_for(chosen.numbers(both)):
-        return chosen.answer(both, **call)
+def _streamed(*samples: Any) -> Any:
+    """The functions of the same names for dask arrays, where one of the samples is one."""
+    if not is_large(*samples):
+        return None
+    from otdist.outofcore import functions
+
+    return functions
 
 
 @full_precision()
@@ -45,6 +41,7 @@ def wasserstein(
     solver: Solver | None = None,
     rtol: float = 0.0,
     start: OTResult | None = None,
+    metric: Any = "euclidean",
 ) -> OTResult:
     r"""W_p between two weighted samples, exact unless a solver says otherwise.
 
@@ -62,6 +59,8 @@ def wasserstein(
             `Sliced(…)` are approximate, with a bracket that contains the exact distance.
         rtol: Stop once the bracket proves this relative accuracy; 0 means exact.
         start: An earlier result of a nearby problem of the same sizes, to begin from.
+        metric: Ground distance: "euclidean", "cityblock", "chebyshev", "cosine", "angular",
+            "haversine", an object of `otdist.metrics`, or a function of two blocks of points.
 
     Returns:
         distance in the units of x, cost in units**p, certified ``lower ≤ W_p ≤ upper``.
@@ -82,7 +81,16 @@ def wasserstein(
     >>> result.distance, result.cost, result.lower <= 3 <= result.upper
     (3.0, 9.0, True)
     """
-    return _of(Wasserstein(p, solver, rtol), (x, y, a, b), start=start)
+    p = checks.exponent(p)
+    rtol = checks.number("rtol", rtol, least=0)
+    plain = isinstance(metric, str) and metric == "euclidean"
+    ground = None if plain else metrics.named(metric)
+    if blocks := _streamed(x, y, a, b):
+        if ground is not None:
+            raise ValueError(f"metric must be 'euclidean' for dask arrays: got {ground.name!r}")
+        return blocks.wasserstein(x, y, a=a, b=b, p=p, solver=solver, rtol=rtol, start=start)
+    measures = pair(x, y, a, b, p=p, extends=True, metric=ground)
+    return solve(task.of_pair(measures, p), solver, rtol, start)
 
 
 @full_precision()
@@ -123,8 +131,13 @@ def sliced_wasserstein(
     >>> sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]], p=2, directions=[[1.0, 0.0]]).distance
     3.0
     """
-    chosen = Sliced(p, n_projections, directions, stderr_rtol)
-    return _of(chosen, (x, y, a, b), seed=checks.seed(seed))
+    p = checks.exponent(p)
+    choice = sliced.Choice(n_projections, directions, seed, stderr_rtol)
+    if blocks := _streamed(x, y, a, b):
+        return blocks.sliced_wasserstein(x, y, a=a, b=b, p=p, choice=choice)
+    both = pair(x, y, a, b, p=p)
+    with threads_for(both.size * (n_projections or sliced.DEFAULT_PROJECTIONS)):
+        return sliced.average(both, p, choice)
 
 
 @full_precision()
@@ -162,7 +175,12 @@ def max_sliced_wasserstein(
     >>> round(r.distance, 6), r.directions.round(3).tolist()
     (5.0, [[-0.6, -0.8]])
     """
-    return _of(MaxSliced(p, n_starts, max_iter), (x, y, a, b), seed=checks.seed(seed))
+    p = checks.exponent(p)
+    n_starts, max_iter = checks.sizes(n_starts=n_starts, max_iter=max_iter)
+    checks.seed(seed)
+    both = pair(x, y, a, b, p=p)
+    with threads_for(both.size * n_starts):
+        return max_sliced.largest(both, p, n_starts, max_iter, seed)
 
 
 @full_precision()
@@ -205,7 +223,15 @@ def sinkhorn_divergence(
     >>> round(sinkhorn_divergence([[0, 0], [1, 0]], [[0, 2], [1, 2]], p=2, eps=0.1).cost, 6)
     4.0
     """
-    return _of(Sinkhorn(p, eps, tol, max_iter), (x, y, a, b))
+    p = checks.exponent(p)
+    if p > 2:
+        raise ValueError(
+            f"p must be at most 2 for a Sinkhorn divergence, which can be negative above: "
+            f"got {p:g}; use wasserstein(..., solver=Sinkhorn(eps)) or entropic_cost"
+        )
+    both, rule = pair(x, y, a, b, p=p), Rule(eps, tol, max_iter)
+    with threads_for(both.size**2):
+        return answer(both, p, rule, debias=True)
 
 
 @full_precision()
@@ -267,7 +293,11 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
     >>> gaussian_wasserstein([[-1.0], [1.0]], [[1.0], [5.0]])
     3.1622776601683795
     """
-    return _of(Gaussian(), (x, y, a, b))
+    if blocks := _streamed(x, y, a, b):
+        return blocks.gaussian_wasserstein(x, y, a=a, b=b)
+    both = pair(x, y, a, b)
+    with threads_for(both.size * both.x.points.shape[1]):
+        return both.kind.number(root(gaussian.cost(both), 2) * both.scale)
 
 
 @full_precision()
@@ -289,7 +319,11 @@ def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     >>> energy_distance([0.0], [2.0])
     2.0
     """
-    return _of(Energy(), (x, y, a, b))
+    if blocks := _streamed(x, y, a, b):
+        return blocks.energy_distance(x, y, a=a, b=b)
+    both = pair(x, y, a, b)
+    with threads_for(both.size**2):
+        return both.kind.number(root(kernels.energy(both) * both.scale, 2))
 
 
 @full_precision()
@@ -325,4 +359,11 @@ def mmd(
     >>> round(mmd([0.0], [1.0], bandwidth=1.0) ** 2, 6)
     0.786939
     """
-    return _of(Mmd(bandwidth, kernel, statistic), (x, y, a, b))
+    checks.choice("statistic", statistic, ("U", "V"))
+    kernels.check_kernel(kernel, bandwidth)
+    if blocks := _streamed(x, y, a, b):
+        return blocks.mmd(x, y, a=a, b=b, kernel=kernel, bandwidth=bandwidth, statistic=statistic)
+    both, unbiased = pair(x, y, a, b), statistic == "U"
+    with threads_for(both.size**2):
+        squared = kernels.mmd_squared(both, kernel, bandwidth, unbiased=unbiased)
+    return both.kind.number(squared if unbiased else root(squared.clamp(min=0), 2))

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "otdist"
 
 ROOMS = [
     "core",
+    "metrics",
     "line",
     "entropic",
     "exact",
@@ -21,7 +22,6 @@ ROOMS = [
     "transport_map",
     "evidence",
     "solve",
-    "discrepancy",
     "distances",
     "mixtures",
     "all_pairs",

@@ -25,12 +25,11 @@ def normal_clouds(seed: int, n: int, d: int) -> Inputs:
 
 def otdist_neighbours(inputs: Inputs) -> Call:
     """Precision, recall, density and coverage in blocks."""
-    from otdist.core.measure import pair
-    from otdist.discrepancy.neighbours import shares
+    from otdist.evaluation.neighbours import precision_recall
 
     x, y = inputs["x"], inputs["y"]
-    shares(pair(x[:100], y[:100]))  # threads start
-    return lambda: Outcome(shares(pair(x, y))["precision"])
+    precision_recall(x[:100], y[:100])  # threads start
+    return lambda: Outcome(precision_recall(x, y)["precision"])
 
 
 def prdc_neighbours(inputs: Inputs) -> Call:

@@ -35,6 +35,7 @@ class Solver(enum.StrEnum):
 
 _BELONGS = {
     "eps": (Solver.sinkhorn,),
+    "metric": (Solver.exact, Solver.sinkhorn),
     "n_projections": (Solver.sliced,),
     "max": (Solver.sliced,),
     "rtol": (Solver.exact,),
@@ -73,6 +74,10 @@ class Distance(FileOptions):
     weights_a: Annotated[str | None, Option(help="File of A's weights, one a row.")] = None
     weights_b: Annotated[str | None, Option(help="File of B's weights, one a row.")] = None
     solver: Annotated[Solver, Option(help="How to compute.")] = Solver.exact
+    metric: Annotated[
+        str | None,
+        Option(help="Ground distance: cityblock, cosine, haversine …; Euclidean if none."),
+    ] = None
     eps: Annotated[float | None, Option(help="Sinkhorn: strength, in cost units.")] = None
     n_projections: Annotated[int | None, Option(min=1, help="Sliced: directions.")] = None
     max: Annotated[bool, Option("--max", help="Sliced: the direction of most distance.")] = False
@@ -148,8 +153,9 @@ class Distance(FileOptions):
             return Answer(name, result, bracket.lower, bracket.upper, figures)
         if self.solver is Solver.neural:
             return self._critics(x, y, options, call)
-        accuracy = {"rtol": options.pop("rtol")} if "rtol" in options else {}
+        accuracy = {name: options.pop(name) for name in ("rtol", "metric") if name in options}
         try:
+            otdist.metrics.named(self.metric or "euclidean")
             if self.solver is Solver.exact:
                 chosen = otdist.Exact(progress=not self.quiet, **options)
             else:

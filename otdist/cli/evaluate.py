@@ -107,6 +107,6 @@ def _here_importable() -> Iterator[None]:
 
 
 def _names() -> list[str]:
-    from otdist.discrepancy import DISCREPANCIES
+    from otdist.evaluation.metrics import NAMES
 
-    return list(DISCREPANCIES)
+    return NAMES

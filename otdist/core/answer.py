@@ -13,6 +13,7 @@ from torch import Tensor
 
 from otdist.core.certificate import bracket, lower_from_potentials, upper_from_plan
 from otdist.core.gradient import attach, plan_gradients
+from otdist.core.metric import MetricCost
 from otdist.core.result import Arcs, Bracket, OTResult
 from otdist.core.task import Task, Units
 
@@ -132,6 +133,8 @@ def _gradients(task: Task, proof: Proof) -> Sequence[Tensor]:
     f, g = proof.f, proof.g
     weights = [f - task.a @ f, g - task.b @ g]
     if task.pair is not None:
+        if isinstance(task.cost, MetricCost):
+            return [*task.cost.pull(proof.arcs), *weights]
         x, y = task.pair.x.points.double(), task.pair.y.points.double()
         return [*plan_gradients(x, y, task.p, proof.arcs), *weights]
     plan = torch.zeros(task.cost.shape, dtype=torch.float64, device=task.a.device)

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otdist.core.point_cost import Cost, PointCost
+from otdist.core.metric import MetricCost
+from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import Arcs, Bracket
 from otdist.core.threads import each
 
@@ -91,7 +92,7 @@ def lower_from_potentials(
     size = float(a @ f.abs() + b @ g.abs())
     spread = float(f.abs().max() + g.abs().max()) * UNIT
     slack = rounding_units(cost) * UNIT * 3 * size + spread * _mass_error(a, b)
-    return DualBound(value - slack - cost.underflow, value, f, g)
+    return DualBound(value - slack - cost.underflow - cost.error, value, f, g)
 
 
 def upper_from_plan(cost: Cost, a: Tensor, b: Tensor, arcs: Arcs) -> tuple[float, float]:
@@ -107,7 +108,7 @@ def upper_from_plan(cost: Cost, a: Tensor, b: Tensor, arcs: Arcs) -> tuple[float
     costs = cost.pairs(arcs.rows, arcs.cols)
     value = float(costs @ arcs.mass)
     missing = _residual(a, arcs.rows, arcs.mass) + _residual(b, arcs.cols, arcs.mass)
-    slack = rounding_units(cost) * UNIT * value + _underflow(cost, arcs, costs)
+    slack = rounding_units(cost) * UNIT * value + _underflow(cost, arcs, costs) + cost.error
     if missing > 0:
         slack += missing * cost.largest
     return value, value + slack
@@ -202,8 +203,9 @@ def _usable(potential: Tensor) -> Tensor:
 def _underflow(cost: Cost, arcs: Arcs, costs: Tensor) -> float:
     """What squares and powers lost below the normal numbers; only between points apart."""
     lost = costs < cost.underflow
-    if not isinstance(cost, PointCost) or not bool(lost.any()):
+    if isinstance(cost, MatrixCost) or not bool(lost.any()):
         return 0.0
+    assert isinstance(cost, PointCost | MetricCost)
     apart = (cost.x[arcs.rows[lost]] != cost.y[arcs.cols[lost]]).any()
     return 2 * cost.underflow if bool(apart) else 0.0
 

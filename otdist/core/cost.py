@@ -103,6 +103,11 @@ class Cost(ABC):
         """Bound on what one cost loses below the normal numbers; 0 for costs that are given."""
         return 0.0
 
+    @property
+    def error(self) -> float:
+        """Bound on how far a cost may be from that of the caller's points, which were mapped."""
+        return 0.0
+
     def landmarks(self, weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """About `count` sources that stand for all, and the mass of each; all where they are few.
 

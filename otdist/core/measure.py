@@ -15,6 +15,7 @@ from torch import Tensor
 from otdist.core.absent import Absent, split_zeros
 from otdist.core.arrays import Kind, as_tensor, enter
 from otdist.core.frame import framed
+from otdist.core.metric import Metric
 from otdist.core.threads import threads_for
 
 WEIGHT_TOLERANCE = 1e-6
@@ -67,6 +68,8 @@ class Pair:
         kind: What the caller's samples were.
         scale: A power of two; distances in the caller's units are `scale` times larger.
         centre: Shape (d,), in the caller's units.
+        metric: Of the ground cost, which mapped the points; None is Euclidean.
+        error: How far the map may have moved a distance, before the frame.
     """
 
     x: Measure
@@ -74,6 +77,8 @@ class Pair:
     kind: Kind
     scale: float
     centre: Tensor
+    metric: Metric | None = None
+    error: float = 0.0
 
     @property
     def size(self) -> int:
@@ -88,7 +93,14 @@ class Pair:
 
 
 def pair(
-    x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2.0, extends: bool = False
+    x: Any,
+    y: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    p: float = 2.0,
+    extends: bool = False,
+    metric: Metric | None = None,
 ) -> Pair:
     """Validate two samples and their weights, and put them in one frame.
 
@@ -103,6 +115,7 @@ def pair(
         b: Weights of y, shape (m,); uniform when None.
         p: The highest power of a distance that the caller takes.
         extends: Let points of weight zero leave in any case.
+        metric: Maps the points, and says whether they have a frame; None is Euclidean.
 
     Raises:
         TypeError: not numbers; numpy mixed with torch.
@@ -117,13 +130,19 @@ def pair(
             f"y is {_shape(raw['y'])}"
         )
     with threads_for(px.numel() + py.numel()):
+        error = 0.0
+        if metric is not None:
+            px, py, error = metric.enter_both(px, py)
         mass_a, mass_b = _masses(a, "a", "x", px), _masses(b, "b", "y", py)
         first, second = _Side.of(px, mass_a, "x", extends), _Side.of(py, mass_b, "y", extends)
         low = torch.minimum(first.low, second.low)
         high = torch.maximum(first.high, second.high)
-        px, py, centre, scale = framed(first.points, second.points, low, high, p)
+        if metric is None or metric.framed:
+            px, py, centre, scale = framed(first.points, second.points, low, high, p)
+        else:
+            px, py, centre, scale = first.points, second.points, torch.zeros_like(low), 1.0
         sides = (first.measure(px, centre, scale), second.measure(py, centre, scale))
-        return Pair(*sides, kind, scale, centre)
+        return Pair(*sides, kind, scale, centre, metric, error)
 
 
 @dataclass(frozen=True)

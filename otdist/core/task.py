@@ -19,6 +19,7 @@ from otdist.core.arrays import Kind, enter
 from otdist.core.frame import scaled
 from otdist.core.gradient import root
 from otdist.core.measure import Pair, weights
+from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import OTResult
 
@@ -168,14 +169,20 @@ def check_sizes(start: OTResult, sizes: tuple[int, int]) -> None:
 
 
 def of_pair(pair: Pair, p: float) -> Task:
-    """The task of moving `pair.x` to `pair.y` at cost ‖x − y‖^p."""
+    """The task of moving `pair.x` to `pair.y` at the p-th power of their distance."""
+    metric, unit = pair.metric, 1.0
     cost = PointCost(pair.x.points, pair.y.points, p)
+    if metric is not None:
+        cost, unit = metric.cost(pair.x.points, pair.y.points, p, pair.error / pair.scale)
+        unit *= metric.factor
     whole = None
     if pair.x.absent is not None or pair.y.absent is not None:
         everything = PointCost(pair.x.whole.double(), pair.y.whole.double(), p)
+        if isinstance(cost, MetricCost):
+            everything = cost.between(everything.x, everything.y)
         whole = Whole(everything, pair.x.absent, pair.y.absent)
     weights = pair.x.weights, pair.y.weights
-    return Task(p, pair.scale, pair.kind, cost, *weights, pair=pair, whole=whole)
+    return Task(p, pair.scale * unit, pair.kind, cost, *weights, pair=pair, whole=whole)
 
 
 def of_matrix(cost: Any, a: Any = None, b: Any = None) -> Task:

@@ -116,7 +116,7 @@ class _Run:
         self.supplies = Supplies.of(self.a, self.b)
         self.pricer = Pricer(cost)
         self.rounds, self.optimal, self.message = 0, False, ""
-        self.worst = np.inf
+        self.worst, self.stalled = np.inf, False
         self.lower, self.upper = -np.inf, np.inf
         self.g_best = np.zeros(len(b))
         empty = np.empty(0, np.int64)
@@ -140,6 +140,9 @@ class _Run:
         if self.rounds >= ROUNDS:
             self.message = f"no optimum after {self.rounds} rounds; the bracket is what was proved"
             return False
+        if self.stalled:
+            self.message = "the bracket is what was proved: more pairs tie than can be listed"
+            return False
         if time.perf_counter() > self.limits.deadline:
             self.message = "max_seconds reached; the bracket is what was proved until then"
             return False
@@ -162,9 +165,12 @@ class _Run:
         rounding = 8 * np.finfo(float).eps * float(np.abs(self.f).max() + np.abs(self.g).max())
         tolerance = max(_RESOLUTION * sum(self.pricer.shape) * size, rounding)
         self._upper()
+        known, lower = len(self.costs), self.lower
         # Every pair is priced. No violation and no dropped mass is the optimum, unless the numbers
         # were so large that their resolution hides a gap: then the next, smaller box shows it.
         self.worst = worst = self._price(tolerance)
+        fine = self.pricer.dtype == torch.float64
+        self.stalled = fine and len(self.costs) == known and self.lower <= lower
         closed = tolerance == rounding or abs(self.upper - self.lower) <= _CLOSED * self.upper
         self.optimal = worst <= tolerance and not self._dropped and closed
         # The box follows the worst violation down, and grows where it made points drop mass.
@@ -205,10 +211,9 @@ class _Run:
             return self.pricer.below(f, g, -4 * error, limit)
         found = self.pricer.below(f, g, error, limit)
         if found is None and self.worst < 1e3 * error:
-            fine = self.pricer.exact()
-            found = fine.below(f, g, -4 * (fine.error + 1e-15 * size), limit)
-            if found is not None:
-                self.pricer = fine
+            # Even if too many are left: potentials that float32 centred violate as many ties.
+            self.pricer = self.pricer.exact()
+            found = self.pricer.below(f, g, -4 * (self.pricer.error + 1e-15 * size), limit)
         return found
 
     @property

@@ -24,7 +24,8 @@ from scipy.spatial.distance import cdist
 
 from otdist.core.certificate import UNIT, between, bracket
 from otdist.core.cost import Cost
-from otdist.core.point_cost import PointCost
+from otdist.core.metric import MetricCost
+from otdist.core.point_cost import MatrixCost, PointCost
 from otdist.core.result import Bracket
 from otdist.exact import matrix
 from otdist.exact.network_simplex import Flow
@@ -98,13 +99,15 @@ def solve(
     if error > 0:
         paid = cost.pairs(torch.from_numpy(flow.rows), torch.from_numpy(flow.cols)).numpy()
     best = problem.prove(values, flow, paid, unit, float(values.max()), error)
-    return best if best.closed else _in_smaller_units(problem, best)
+    if best.closed or isinstance(cost, MetricCost):
+        return best
+    return _in_smaller_units(problem, best)
 
 
 def _costs(cost: Cost) -> tuple[np.ndarray, float, float]:
     """Costs, a bound on their error beyond the rounding of distances, and their unit."""
     if not isinstance(cost, PointCost):
-        return cost.dense().numpy(), 0.0, 1.0
+        return cost.dense().numpy(), cost.slack, 1.0
     x, y, p = cost.x.numpy(), cost.y.numpy(), cost.p
     d = cost.dimension
     if d > _DIRECT_DIMENSION and p <= _LOW_POWER and len(x) * len(y) * d > _DIRECT:
@@ -199,6 +202,8 @@ class _Problem:
         lost = 0.0
         if isinstance(cost, PointCost):
             lost = max(_NORMAL, (math.sqrt(cost.dimension * _NORMAL) / unit) ** cost.p)
+        elif isinstance(cost, MetricCost):
+            lost = cost.underflow
         mass_error = 4 * UNIT + abs(float(a.sum() - b.sum()))
         slack = 3 * units * float(a @ size_f + b @ size_g) + error + lost
         slack += mass_error * float(size_f.max() + size_g.max())
@@ -210,11 +215,12 @@ class _Problem:
             if along > charge:
                 along = min(along, self._rerouted(flow, paid, missing + 4 * units))
             charge += along
+        slack, charge = slack + cost.error, charge + cost.error
         if value * UNIT < lost and self._hidden(flow, paid < lost):
             charge += 2 * lost
         ends = bracket(float(a @ f + b @ g) - slack, value + charge, cost.p, unit * self.scale)
-        if isinstance(cost, PointCost):  # distances, and their unit, are rounded
-            off = (cost.dimension / 2 + 5) * UNIT
+        if not isinstance(cost, MatrixCost):  # distances, and their unit, are rounded
+            off = (cost.dimension / 2 + (5 if isinstance(cost, PointCost) else 12)) * UNIT
             ends = between(ends.lower * (1 - off), ends.upper * (1 + off))
         return Evidence(flow.rows, flow.cols, flow.mass, f, g, value, unit, ends)
 
@@ -233,7 +239,7 @@ class _Problem:
 
     def _hidden(self, flow: Flow, faint: np.ndarray) -> bool:
         """Whether points that are apart look as if they were not."""
-        assert isinstance(self.cost, PointCost)
+        assert isinstance(self.cost, PointCost | MetricCost)
         x, y = self.cost.x.numpy(), self.cost.y.numpy()
         return bool((x[flow.rows[faint]] != y[flow.cols[faint]]).any())
 

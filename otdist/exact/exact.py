@@ -21,6 +21,7 @@ from torch import Tensor
 
 from otdist.core import checks
 from otdist.core.answer import Proof, answer, prove
+from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, ConvergenceWarning, OTResult
@@ -76,7 +77,7 @@ class Exact:
                 the entropic start.
         """
         begin = time.perf_counter()
-        if task.pair is not None and task.cost.dimension == 1:
+        if task.pair is not None and task.cost.dimension == 1 and isinstance(task.cost, PointCost):
             return solver.solve(task, task.pair, begin)
         n, m = task.cost.shape
         g = None if start is None else task.potential(start)
@@ -107,7 +108,7 @@ class Exact:
             )
         a, b = task.a.detach(), task.b.detach()
         proof = prove(task, deal(found.arcs, x, a, y, b), _everywhere(found.g, y))
-        converged = found.optimal or (rtol > 0 and proof.bracket.proves(rtol))
+        converged = found.optimal or proof.bracket.proves(max(rtol, dense.AGREED))
         if not converged:
             warnings.warn(found.message, ConvergenceWarning, stacklevel=4)
         return answer(
@@ -165,6 +166,8 @@ def _original(found: dense.Evidence, task: Task, merged: tuple[Merged, Merged] |
 def _on_cpu(cost: Cost) -> Cost:
     if isinstance(cost, PointCost):
         return PointCost(cost.x.cpu(), cost.y.cpu(), cost.p)
+    if isinstance(cost, MetricCost):
+        return cost.between(cost.x.cpu(), cost.y.cpu())
     return MatrixCost(cost.dense().cpu())
 
 

@@ -246,6 +246,11 @@ class Sliced:
     def _check(self, task: Task, rtol: float, start: OTResult | None) -> Pair:
         if task.pair is None:
             raise ValueError("Sliced projects points: a cost matrix has none; use Exact()")
+        if task.pair.metric is not None:
+            raise ValueError(
+                f"Sliced projects onto lines, which the Euclidean distance alone allows: got "
+                f"metric {task.pair.metric.name!r}; use Exact() or Sinkhorn(eps)"
+            )
         if rtol:
             raise ValueError("Sliced cannot reach a given rtol: leave it out, or use Exact()")
         if start is not None:

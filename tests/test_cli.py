@@ -302,3 +302,13 @@ def test_a_real_process_exits_with_the_code_and_without_a_traceback(tmp_path):
     assert "column 'v' is not numeric: 'Rome' in row 0 (line 2)" in done.stderr
     assert "Traceback" not in done.stderr
     assert run().returncode == 2
+
+
+def test_a_metric_is_chosen_by_name(tmp_path):
+    np.save(tmp_path / "a.npy", [[0.0, 0.0]])
+    np.save(tmp_path / "b.npy", [[3.0, 4.0]])
+    files = [str(tmp_path / name) for name in ("a.npy", "b.npy")]
+    found = run("distance", *files, "--metric", "cityblock", "--json")
+    assert json.loads(found.stdout)["distance"] == 7
+    assert run("distance", *files, "--metric", "manhattan").returncode == 2
+    assert run("distance", *files, "--metric", "cosine", "--solver", "sliced").returncode == 2

@@ -1,0 +1,161 @@
+r"""Distances of directions: cosine, angular, haversine. Points are mapped to unit vectors.
+
+With the chord s = ‖u − v‖ of unit vectors, 1 − cos θ = s²/2, and θ = 2 atan2(‖u − v‖, ‖u + v‖)
+keeps its digits for near and for opposite points alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from otdist.core import checks
+from otdist.core.metric import Metric, length
+from otdist.core.point_cost import PointCost
+
+_UNIT = 2.0**-53
+_OPPOSITE = 3.9  # squared chords above are of nearly opposite points, whose angle needs their sum
+
+
+def _units(points: Tensor, name: str, metric: str) -> Tensor:
+    """Rows divided by their norms, float64."""
+    points = points.double()
+    size = points.detach().abs().amax(1, keepdim=True)
+    zero = size[:, 0] == 0
+    if bool(zero.any()):
+        raise ValueError(
+            f"{name} must not hold the zero vector for metric {metric!r}, which compares "
+            f"directions: row {int(zero.nonzero()[0])}"
+        )
+    points = points / size  # no square overflows
+    return points / points.norm(dim=1, keepdim=True)
+
+
+class Cosine(Metric):
+    """1 − cos θ of the angle between two vectors, of any length but 0.
+
+    >>> import otdist
+    >>> otdist.wasserstein([[1.0, 0.0]], [[0.0, 2.0]], metric="cosine").distance
+    1.0
+    """
+
+    name = "cosine"
+
+    def enter(self, points: Tensor, name: str) -> Tensor:
+        """Half unit vectors u/2: then (1 − cos θ)/2 = ‖u/2 − v/2‖²."""
+        return _units(points, name, self.name) / 2
+
+    def block(self, x: Tensor, y: Tensor) -> Tensor:
+        """See `Metric`."""
+        return PointCost(x, y, 2).rows(0, len(x)).mul_(2)
+
+    def pairs(self, x: Tensor, y: Tensor) -> Tensor:
+        """See `Metric`."""
+        return (x - y).square().sum(1) * 2
+
+    def largest(self, x: Tensor, y: Tensor) -> float:
+        """Opposite vectors."""
+        return 2.0
+
+    def slack(self, x: Tensor, y: Tensor) -> float:
+        """See `Metric`."""
+        return 2 * PointCost(x, y, 2).slack
+
+    def error(self, x: Tensor, y: Tensor) -> float:
+        """Rounding of the directions of both points."""
+        return 16 * _UNIT
+
+
+class Angular(Metric):
+    """The angle between two vectors in radians: the length of the arc on the unit sphere.
+
+    >>> import math, otdist
+    >>> result = otdist.wasserstein([[1.0, 0.0]], [[-2.0, 0.0]], metric="angular")
+    >>> result.distance == math.pi
+    True
+    """
+
+    name = "angular"
+
+    def enter(self, points: Tensor, name: str) -> Tensor:
+        """Unit vectors."""
+        return _units(points, name, self.name)
+
+    def block(self, x: Tensor, y: Tensor) -> Tensor:
+        """See `Metric`."""
+        squared = PointCost(x, y, 2).rows(0, len(x)).clamp_(max=4)
+        i, j = (squared > _OPPOSITE).nonzero(as_tuple=True)
+        angles = squared.sqrt_().div_(2).asin_().mul_(2)
+        if len(i):
+            angles[i, j] = self.pairs(x[i], y[j])
+        return angles
+
+    def pairs(self, x: Tensor, y: Tensor) -> Tensor:
+        """See `Metric`."""
+        return 2 * torch.atan2(_norm(x - y), _norm(x + y))
+
+    def largest(self, x: Tensor, y: Tensor) -> float:
+        """Half a turn."""
+        return math.pi
+
+    def slack(self, x: Tensor, y: Tensor) -> float:
+        """The angle of an error of the squared chord, largest where points meet."""
+        return 1.1 * PointCost(x, y, 2).slack ** 0.5
+
+    def error(self, x: Tensor, y: Tensor) -> float:
+        """Rounding of the directions of both points."""
+        return 16 * _UNIT
+
+
+def _norm(vectors: Tensor) -> Tensor:
+    return length(vectors.square().sum(1))
+
+
+@dataclass(frozen=True)
+class Haversine(Angular):
+    """Great-circle distance between points (latitude, longitude) in degrees.
+
+    Attributes:
+        radius: Of the sphere, which gives the unit: 1 for radians, 6371.0088 for kilometres on
+            the mean Earth.
+
+    >>> import otdist
+    >>> earth = otdist.metrics.Haversine(radius=6371.0088)
+    >>> result = otdist.wasserstein([[48.8566, 2.3522]], [[52.52, 13.405]], metric=earth)
+    >>> round(result.distance)
+    877
+    """
+
+    radius: float = 1.0
+    name: ClassVar[str] = "haversine"
+
+    def __post_init__(self) -> None:
+        checks.settle(self, radius=checks.positive("radius", self.radius))
+        object.__setattr__(self, "factor", self.radius)
+
+    def enter(self, points: Tensor, name: str) -> Tensor:
+        """Unit vectors in space."""
+        if points.shape[1] != 2:
+            raise ValueError(
+                f"{name} must hold (latitude, longitude) for metric 'haversine', shape (n, 2): "
+                f"got shape {tuple(points.shape)}"
+            )
+        wrong = points.detach()[:, 0].abs() > 90
+        if bool(wrong.any()):
+            row = int(wrong.nonzero()[0])
+            raise ValueError(
+                f"{name} must have latitudes from -90 to 90 degrees in the first column: got "
+                f"{float(points[row, 0].detach()):.6g} at row {row}"
+            )
+        latitude, longitude = points.double().unbind(1)
+        latitude, longitude = latitude.deg2rad(), torch.remainder(longitude, 360.0).deg2rad()
+        flat = latitude.cos()
+        return torch.stack([flat * longitude.cos(), flat * longitude.sin(), latitude.sin()], 1)
+
+    def error(self, x: Tensor, y: Tensor) -> float:
+        """Rounding of degrees and of their sines, for both points."""
+        return 64 * _UNIT

@@ -1,0 +1,230 @@
+"""Ground metrics against SciPy's matrices of distances and POT, invariances, gradients, errors."""
+
+import math
+
+import numpy as np
+import ot
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+
+import otdist
+from otdist import metrics, wasserstein
+
+RNG = np.random.default_rng(0)
+MATRIX = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.2], [0.0, 0.2, 3.0]])
+SOLVED = 1e-9  # relative to the largest distance: what POT and SciPy's matrices agree to
+
+
+def arcs(x, y):
+    return np.arccos(np.clip(1 - cdist(x, y, "cosine"), -1, 1))
+
+
+def haversine(x, y):
+    x, y = np.radians(x), np.radians(y)
+    lat, lon = (x[:, None, k] - y[None, :, k] for k in range(2))
+    inner = np.sin(lat / 2) ** 2 + np.cos(x[:, None, 0]) * np.cos(y[:, 0]) * np.sin(lon / 2) ** 2
+    return 2 * np.arcsin(np.sqrt(inner))
+
+
+def torus(x, y, period=1.3):
+    gap = np.abs(x[:, None] - y) % period
+    return np.sqrt((np.minimum(gap, period - gap) ** 2).sum(2))
+
+
+CASES = {
+    "cityblock": ("cityblock", lambda x, y: cdist(x, y, "cityblock")),
+    "chebyshev": ("chebyshev", lambda x, y: cdist(x, y, "chebyshev")),
+    "cosine": ("cosine", lambda x, y: cdist(x, y, "cosine")),
+    "angular": ("angular", arcs),
+    "periodic": (metrics.Periodic(1.3), torus),
+    "mahalanobis": (
+        metrics.Mahalanobis(MATRIX),
+        lambda x, y: cdist(x, y, "mahalanobis", VI=MATRIX),
+    ),
+    "torch function": (
+        lambda x, y: (x[:, None] - y).abs().sum(2),
+        lambda x, y: cdist(x, y, "cityblock"),
+    ),
+    "numpy function": (
+        lambda x, y: cdist(x, y, "canberra"),
+        lambda x, y: cdist(x, y, "canberra"),
+    ),
+}
+
+
+def samples(n=24, m=17, d=3):
+    a = RNG.random(n)
+    return RNG.normal(size=(n, d)), RNG.normal(size=(m, d)) + 0.3, a / a.sum()
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2, 3])
+@pytest.mark.parametrize("case", CASES)
+def test_exact_transport_agrees_with_the_matrix_of_distances(case, p):
+    metric, matrix = CASES[case]
+    x, y, a = samples()
+    costs = matrix(x, y)
+    truth = ot.emd2(a, np.full(len(y), 1 / len(y)), costs**p) ** (1 / p)
+    found = wasserstein(x, y, a=a, p=p, metric=metric)
+    assert found.distance == pytest.approx(truth, abs=SOLVED * costs.max())
+    assert found.lower <= found.distance <= found.upper
+    assert found.converged
+    f, g = found.potentials
+    assert (f[:, None] + g <= costs**p + SOLVED).all()
+    assert (found.plan.toarray() * costs**p).sum() == pytest.approx(found.cost, rel=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_bracket_of_sinkhorn_contains_the_exact_distance(case):
+    metric, _ = CASES[case]
+    x, y, a = samples()
+    exact = wasserstein(x, y, a=a, p=2, metric=metric).distance
+    rough = wasserstein(x, y, a=a, p=2, metric=metric, solver=otdist.Sinkhorn(eps=0.05))
+    assert rough.lower <= exact * (1 + 1e-12)
+    assert rough.upper >= exact * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("metric", ["cityblock", "angular", metrics.Periodic(1.3)], ids=str)
+def test_column_generation_agrees_with_the_matrix(metric):
+    x, y, _ = samples(300, 260)
+    by_matrix = wasserstein(x, y, metric=metric)
+    by_columns = wasserstein(x, y, metric=metric, solver=otdist.Exact(_matrix_pairs=0))
+    assert by_columns.distance == pytest.approx(by_matrix.distance, rel=1e-9)
+    assert by_columns.lower <= by_matrix.distance <= by_columns.upper
+
+
+def test_great_circles_in_kilometres():
+    x = np.column_stack([RNG.uniform(-90, 90, 30), RNG.uniform(-180, 180, 30)])
+    y = np.column_stack([RNG.uniform(-90, 90, 20), RNG.uniform(-180, 180, 20)])
+    earth = metrics.Haversine(radius=6371.0088)
+    assert wasserstein(x, y, metric="haversine").distance == pytest.approx(
+        ot.emd2([], [], haversine(x, y)), rel=1e-9
+    )
+    turned = y + np.array([0, 360])
+    assert wasserstein(x, turned, metric=earth).distance == pytest.approx(
+        6371.0088 * ot.emd2([], [], haversine(x, y)), rel=1e-9
+    )
+    quarter = wasserstein([[0.0, 0.0]], [[0.0, 90.0]], metric=earth)
+    assert quarter.distance == pytest.approx(6371.0088 * math.pi / 2)
+
+
+@pytest.mark.parametrize("case", set(CASES) - {"numpy function"})
+@pytest.mark.parametrize("p", [1, 2])
+def test_gradients_agree_with_differences(case, p):
+    metric, _ = CASES[case]
+    x, y, _ = samples(6, 5)
+    x, y = (torch.from_numpy(z).requires_grad_() for z in (x, y))
+
+    def cost(x, y):
+        return wasserstein(x, y, p=p, metric=metric).cost
+
+    assert torch.autograd.gradcheck(cost, (x, y))
+
+
+@pytest.mark.parametrize("case", set(CASES) - {"numpy function"})
+def test_gradients_at_coinciding_and_opposite_points_are_finite(case):
+    metric, _ = CASES[case]
+    x = torch.tensor([[1.0, 2.0, 3.0], [0.1, 0.2, 0.3]], dtype=torch.float64, requires_grad=True)
+    for y in (x.detach().clone(), -x.detach()):
+        (slope,) = torch.autograd.grad(wasserstein(x, y, metric=metric).distance, x)
+        assert torch.isfinite(slope).all()
+
+
+def test_rotations_turns_and_lengths_change_nothing():
+    x, y, _ = samples()
+    turn, _ = np.linalg.qr(RNG.normal(size=(3, 3)))
+    for metric in ("cosine", "angular"):
+        base = wasserstein(x, y, metric=metric).distance
+        assert wasserstein(x @ turn, 7 * y @ turn, metric=metric).distance == pytest.approx(base)
+    hours = metrics.Periodic((1.0, None, 2.0))
+    base = wasserstein(x, y, metric=hours).distance
+    shift, other = np.array([3.25, 0, 0.5]), np.array([-0.75, 0, -3.5])
+    moved = wasserstein(x + shift, y + other, metric=hours).distance
+    assert moved == pytest.approx(base)
+
+
+@pytest.mark.parametrize("case", set(CASES) - {"torch function", "numpy function"})
+def test_a_sample_is_at_distance_zero_of_itself_in_any_order(case):
+    metric, _ = CASES[case]
+    x, _, _ = samples()
+    found = wasserstein(x, x[RNG.permutation(len(x))], metric=metric)
+    assert found.lower == 0
+    assert found.upper <= 1e-12
+    assert found.converged
+
+
+def test_opposite_points_keep_their_digits():
+    x = np.array([[1.0, 0.0]])
+    for off in (1e-3, 1e-6, 1e-9):
+        y = np.array([[-math.cos(off), math.sin(off)]])
+        found = wasserstein(x, y, metric="angular")
+        assert found.lower <= math.pi - off <= found.upper
+        assert found.upper - found.lower <= 1e-13
+
+
+def test_on_the_line_norms_share_the_closed_form():
+    x, y = RNG.normal(size=9), RNG.normal(size=7)
+    plain = wasserstein(x, y)
+    for metric in ("cityblock", "chebyshev"):
+        assert wasserstein(x, y, metric=metric).distance == plain.distance
+
+
+def test_points_without_weight_do_not_exist():
+    x, y, a = samples()
+    padded, weights = np.concatenate([x, [[1e6, -1e6, 1.0]]]), np.append(a, 0.0)
+    for metric, _ in CASES.values():
+        base = wasserstein(x, y, a=a, metric=metric).distance
+        assert wasserstein(padded, y, a=weights, metric=metric).distance == pytest.approx(
+            base, rel=1e-9
+        )
+
+
+def test_torch_agrees_with_numpy():
+    x, y, a = samples()
+    for metric, _ in CASES.values():
+        base = wasserstein(x, y, a=a, metric=metric).distance
+        tensors = [torch.from_numpy(z) for z in (x, y, a)]
+        found = wasserstein(tensors[0], tensors[1], a=tensors[2], metric=metric)
+        assert float(found.distance) == pytest.approx(base, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("x", "metric", "text"),
+    [
+        ([[0.0, 0.0], [1.0, 0.0]], "cosine", "zero vector for metric 'cosine'.*row 0"),
+        ([[91.0, 0.0]], "haversine", "latitudes from -90 to 90.*got 91 at row 0"),
+        ([[0.0, 0.0, 0.0]], "haversine", r"shape \(n, 2\)"),
+        ([[0.0, 1.0]], metrics.Mahalanobis(np.eye(3)), "x must have 3 coordinates"),
+        ([[0.0, 1.0]], metrics.Periodic((1.0, 2.0, 3.0)), "x must have 3 coordinates"),
+        ([[0.0, 1.0]], lambda x, y: x.sum() * torch.ones(3, 3), "metric must return distances"),
+        ([[0.0, 1.0]], lambda x, y: x @ y, "metric failed for blocks of shapes"),
+        ([[0.0, 1.0]], lambda x, y: -torch.ones(len(x), len(y)), "at least 0: got -1"),
+        ([[0.0, 1.0]], lambda x, y: torch.full((len(x), len(y)), math.nan), "got nan"),
+        ([[0.0, 1.0]], "manhattan", "metric must be one of euclidean, cityblock"),
+    ],
+)
+def test_bad_points_and_metrics_are_named(x, metric, text):
+    with pytest.raises(ValueError, match=text):
+        wasserstein(x, x, metric=metric)
+
+
+def test_bad_options_of_metrics_are_named():
+    with pytest.raises(ValueError, match="least eigenvalue is -1"):
+        metrics.Mahalanobis([[1.0, 0.0], [0.0, -1.0]])
+    with pytest.raises(ValueError, match="symmetric"):
+        metrics.Mahalanobis([[1.0, 1.0], [0.0, 1.0]])
+    with pytest.raises(ValueError, match="period must be positive"):
+        metrics.Periodic(0)
+    with pytest.raises(ValueError, match="radius must be positive"):
+        metrics.Haversine(radius=-1)
+    with pytest.raises(TypeError, match="metric must be a name"):
+        wasserstein([0.0], [1.0], metric=3)
+    with pytest.raises(ValueError, match="Sliced projects onto lines"):
+        wasserstein(np.eye(3), np.eye(3), metric="cosine", solver=otdist.Sliced())
+
+
+def test_a_numpy_function_has_no_gradient_and_says_so():
+    x = torch.rand(3, 2, dtype=torch.float64, requires_grad=True)
+    found = wasserstein(x, x.detach() + 1, metric=lambda x, y: cdist(x, y))
+    with pytest.raises(RuntimeError, match="write its function with torch"):
+        found.distance.backward()
