@@ -112,7 +112,8 @@ class Plan:
     ) -> list[Found]:
         pieces: list[list[np.ndarray]] = [[] for _ in pairs]
         seconds = [0.0] * len(pairs)
-        for slots in labels:
+        for each in labels:
+            slots = each.T.contiguous()  # rows are picked by whole lines
             for k, column in enumerate(pairs):
                 started = time.perf_counter()
                 pieces[k].append(column.distances(slots, windows))
