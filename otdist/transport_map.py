@@ -94,7 +94,7 @@ def extend_potential(result: OTResult, z: Any, y: Any) -> Any:
         raise ValueError(
             f"z and y must have one dimension: got {points.shape[1]} and {targets.shape[1]}"
         )
-    centre = targets.mean(0)
+    centre = targets.median(0).values  # not the mean, which one target far away would carry off
     values, _ = PointCost(points - centre, targets - centre, result.p).ctransform(g)
     return kind.array(values)
 

@@ -76,12 +76,21 @@ class Whole:
         sources, targets = (torch.arange(k, device=f.device) for k in cost.shape)
         if self.x is not None:
             targets = targets if self.y is None else self.y.present
-            # The cost of a point far away may overflow; its potential is then the largest number.
-            f = self.x.spread(f, cost.sub(self.x.rows, targets).ctransform(g)[0].nan_to_num())
+            f = self.x.spread(f, _below(cost.sub(self.x.rows, targets).ctransform(g)[0], g))
         if self.y is not None:
             back = cost.sub(sources, self.y.rows).T
-            g = self.y.spread(g, back.ctransform(f)[0].nan_to_num())
+            g = self.y.spread(g, _below(back.ctransform(f)[0], f))
         return f, g
+
+
+def _below(values: Tensor, others: Tensor) -> Tensor:
+    """A c-transform of `others` less its rounding, so that it stays feasible.
+
+    Without that, a point so far away that its cost swallows all potentials would bound others by
+    noise of the size of its rounding. Where the cost overflows, it takes the largest number.
+    """
+    values = values.nan_to_num()
+    return values - 8 * 2.0**-53 * (values.abs() + others.abs().max())
 
 
 def split_zeros(weights: Tensor) -> tuple[Tensor, Tensor] | None:
