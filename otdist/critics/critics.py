@@ -16,7 +16,8 @@ Reference: McShane (1934), Extension of Range of Functions; Anil, Lucas, Grosse 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -183,12 +184,18 @@ def _network(
     linear: Callable[[int, int], nn.Module],
     activation: Callable[[], nn.Module],
 ) -> nn.Sequential:
-    d = checks.whole("d", d)
     with seeded(seed):
-        layers: list[nn.Module] = []
-        for before, after in zip((d, *widths[:-1]), widths, strict=True):
-            layers += [linear(before, after), activation()]
-        return nn.Sequential(*layers, linear(widths[-1], 1))
+        return nn.Sequential(*stacked((checks.whole("d", d), *widths, 1), linear, activation)[:-1])
+
+
+def stacked(
+    sizes: Sequence[int],
+    layer: Callable[[int, int], nn.Module],
+    activation: Callable[[], nn.Module],
+) -> list[nn.Module]:
+    """Layers between so many features, each followed by an activation."""
+    pairs = itertools.pairwise(sizes)
+    return [part for before, after in pairs for part in (layer(before, after), activation())]
 
 
 OWN = "yours"

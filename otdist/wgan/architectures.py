@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from torch import Tensor, nn
 
 from otdist.core import checks
+from otdist.critics.critics import stacked
 from otdist.critics.layers import (
     BjorckLinear,
     ConstrainedLinear,
@@ -43,10 +45,10 @@ class _Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the network to a batch of the expected shape."""
-        if tuple(x.shape[1:]) != self.shape or x.dim() != len(self.shape) + 1:
+        if tuple(x.shape[1:]) != self.shape or x.dim() == 0:
+            sizes = ", ".join(map(str, ("batch", *self.shape)))
             raise ValueError(
-                f"{type(self).__name__} expects input of shape (batch, {_text(self.shape)}): "
-                f"got {tuple(x.shape)}"
+                f"{type(self).__name__} expects input of shape ({sizes}): got {tuple(x.shape)}"
             )
         return self.layers(x)
 
@@ -80,17 +82,10 @@ class MLPCritic(_Network):
         layers: Layers = "plain",
     ) -> None:
         checks.choice("layers", layers, ("plain", *_CONSTRAINED))
-        shape = _shape(shape)
-        modules: list[nn.Module] = [nn.Flatten()]
-        width = math.prod(shape)
-        for size in checks.wholes("hidden", hidden):
-            if layers == "plain":
-                modules += [nn.Linear(width, size), nn.LeakyReLU(0.2)]
-            else:
-                modules += [_CONSTRAINED[layers](width, size), MaxMin()]
-            width = size
-        last = nn.Linear if layers == "plain" else _CONSTRAINED[layers]
-        super().__init__(shape, [*modules, last(width, 1)])
+        shape, hidden = _shape(shape), checks.wholes("hidden", hidden)
+        sizes = (math.prod(shape), *hidden, 1)
+        kinds = (_CONSTRAINED[layers], MaxMin) if layers != "plain" else (nn.Linear, _leaky)
+        super().__init__(shape, [nn.Flatten(), *stacked(sizes, *kinds)[:-1]])
 
 
 class MLPGenerator(_Network):
@@ -115,16 +110,11 @@ class MLPGenerator(_Network):
         *,
         bounded: bool = True,
     ) -> None:
-        shape = _shape(shape)
-        modules: list[nn.Module] = []
-        width = latent_dim = checks.whole("latent_dim", latent_dim)
-        for size in checks.wholes("hidden", hidden):
-            modules += [nn.Linear(width, size), nn.LeakyReLU(0.2)]
-            width = size
-        modules.append(nn.Linear(width, math.prod(shape)))
-        if checks.flag("bounded", bounded):
-            modules.append(nn.Tanh())
-        super().__init__((latent_dim,), [*modules, nn.Unflatten(1, shape)])
+        shape, latent_dim = _shape(shape), checks.whole("latent_dim", latent_dim)
+        sizes = (latent_dim, *checks.wholes("hidden", hidden), math.prod(shape))
+        last = [nn.Tanh()] if checks.flag("bounded", bounded) else []
+        made = stacked(sizes, nn.Linear, _leaky)[:-1]
+        super().__init__((latent_dim,), [*made, *last, nn.Unflatten(1, shape)])
 
 
 class WGANCritic(_Network):
@@ -142,14 +132,11 @@ class WGANCritic(_Network):
     """
 
     def __init__(self, image_channels: int = 1, feature_maps: int = 64) -> None:
-        image_channels, feature_maps = _sizes(image_channels, feature_maps)
-        modules: list[nn.Module] = []
-        width = image_channels
-        for factor in (1, 2, 4):  # 32 → 16 → 8 → 4
-            modules += [nn.Conv2d(width, factor * feature_maps, 4, 2, 1), nn.LeakyReLU(0.2)]
-            width = factor * feature_maps
-        modules += [nn.Conv2d(width, 1, 4), nn.Flatten()]
-        super().__init__((image_channels, 32, 32), modules)
+        channels, maps = _sizes(image_channels, feature_maps)
+        halve = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)  # 32 → 16 → 8 → 4
+        modules = stacked((channels, maps, 2 * maps, 4 * maps), halve, _leaky)
+        last = nn.Conv2d(4 * maps, 1, 4)
+        super().__init__((channels, 32, 32), [*modules, last, nn.Flatten()])
 
 
 class SNWGANCritic(_Network):
@@ -170,17 +157,13 @@ class SNWGANCritic(_Network):
     """
 
     def __init__(self, image_channels: int = 1, feature_maps: int = 64) -> None:
-        image_channels, feature_maps = _sizes(image_channels, feature_maps)
-        if feature_maps % 2:
-            raise ValueError(f"feature_maps must be even (MaxMin sorts pairs): got {feature_maps}")
-        modules: list[nn.Module] = []
-        width = image_channels
-        for factor in (1, 2, 4):
-            size = factor * feature_maps
-            modules += [SpectralConv2d(width, size, 4, stride=2, padding=1), MaxMin()]
-            width = size
-        modules += [nn.Flatten(), SpectralLinear(width * 16, 1)]
-        super().__init__((image_channels, 32, 32), modules)
+        channels, maps = _sizes(image_channels, feature_maps)
+        if maps % 2:
+            raise ValueError(f"feature_maps must be even (MaxMin sorts pairs): got {maps}")
+        halve = partial(SpectralConv2d, kernel_size=4, stride=2, padding=1)
+        modules = stacked((channels, maps, 2 * maps, 4 * maps), halve, MaxMin)
+        last = SpectralLinear(64 * maps, 1)
+        super().__init__((channels, 32, 32), [*modules, nn.Flatten(), last])
 
 
 class WGANGenerator(_Network):
@@ -214,6 +197,10 @@ class WGANGenerator(_Network):
         super().__init__((latent_dim,), modules)
 
 
+def _leaky() -> nn.Module:
+    return nn.LeakyReLU(0.2)
+
+
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     one = np.ndim(shape) == 0 and not isinstance(shape, Sequence)
     return (checks.whole("shape", shape),) if one else checks.wholes("shape", shape)
@@ -221,7 +208,3 @@ def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
 
 def _sizes(image_channels: int, feature_maps: int) -> tuple[int, ...]:
     return checks.sizes(image_channels=image_channels, feature_maps=feature_maps)
-
-
-def _text(shape: Sequence[int]) -> str:
-    return ", ".join(map(str, shape))

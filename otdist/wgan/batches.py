@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,23 +19,24 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 from otdist.wgan.ranks import Ranks
 
 
-class Source(Protocol):
-    """An iterator of real batches that knows how far it is."""
+class Source:
+    """An iterator of real batches that knows how far it is; the base of sampled and read data."""
 
-    drawn: int
+    drawn = 0
     """Batches drawn so far."""
 
-    def __iter__(self) -> Iterator[Tensor]: ...
+    def __iter__(self) -> Iterator[Tensor]:
+        return self
 
-    def __next__(self) -> Tensor: ...
+    def __next__(self) -> Tensor:
+        raise NotImplementedError
 
     def continue_from(self, drawn: int, *, extend: bool) -> None:
         """Go on after so many batches, if the source can; `extend`: epochs count from there."""
-        ...
 
     def rows(self, count: int) -> Tensor | None:
         """Some real rows, always the same ones; None where rows cannot be picked."""
-        ...
+        return None
 
 
 def source_of(
@@ -70,7 +71,7 @@ def source_of(
             "several ranks would train on the same batches of an iterable: pass the tensor or "
             "map-style dataset itself, of which each rank takes its share"
         )
-    return Streamed(data, epochs)
+    return Read(data, epochs)
 
 
 def identity_of(data: Any) -> dict[str, str]:
@@ -91,7 +92,7 @@ def identity_of(data: Any) -> dict[str, str]:
     return {"samples": kind, "content": digest.hexdigest()}
 
 
-class Sampled:
+class Sampled(Source):
     """Batches of rows of a tensor or of a map-style dataset; incomplete batches are left out.
 
     >>> source = Sampled(torch.arange(5.0), batch_size=2, epochs=1, seed=0)
@@ -111,11 +112,8 @@ class Sampled:
             raise ValueError(f"data must hold a sample for each of {self.ranks.world} ranks")
         self.data, self.batch_size = data, min(batch_size, len(data) // self.ranks.world)
         self.per_epoch = len(data) // (self.batch_size * self.ranks.world)
-        self.epochs, self.seed, self.drawn = epochs, seed, 0
+        self.epochs, self.seed = epochs, seed
         self._order: tuple[int, Tensor] | None = None
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return self
 
     def __next__(self) -> Tensor:
         epoch, position = divmod(self.drawn, self.per_epoch)
@@ -154,16 +152,13 @@ class Sampled:
         return torch.randperm(len(self.data), generator=generator)
 
 
-class Streamed:
+class Read(Source):
     """Batches of an iterable, which is started anew for each epoch."""
 
     def __init__(self, data: Iterable[Any], epochs: int | None) -> None:
-        self.data, self.epochs, self.drawn = data, epochs, 0
+        self.data, self.epochs = data, epochs
         self._passes = 0
         self._current: Iterator[Any] | None = None
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return self
 
     def __next__(self) -> Tensor:
         batch = None if self._current is None else next(self._current, None)
@@ -187,13 +182,6 @@ class Streamed:
                 "only, so pass a list, a DataLoader or a tensor, or ask for one epoch"
             )
         return batch
-
-    def continue_from(self, drawn: int, *, extend: bool) -> None:
-        """Nothing: the data start anew."""
-
-    def rows(self, count: int) -> None:
-        """None: rows of a stream cannot be picked."""
-        return None
 
 
 def first(item: Any) -> Any:

@@ -7,9 +7,8 @@ generator reaches the floor, not 0.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +19,7 @@ from otdist.core.arrays import as_tensor
 from otdist.critics.layers import lipschitz_bound
 from otdist.distances import sliced_wasserstein, wasserstein
 from otdist.wgan.batches import Source, check_real, check_shapes
+from otdist.wgan.modes import evaluating
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +92,3 @@ def _critic_figures(critic: nn.Module, real: Tensor, fake: Tensor) -> dict[str, 
     if not 0 < bound < math.inf:
         return {"gap_held_out": gap}
     return {"gap_held_out": gap, "lipschitz": bound, "w1_lower": max(0.0, gap) / bound}
-
-
-@contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and afterwards each of its layers as it was."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -1,8 +1,7 @@
 """The loss classes that guides on Wasserstein GANs describe, called as `loss(y_true, y_pred)`.
 
 The first argument holds labels, 1 real and 0 generated; the second the critic's scores, of any
-shape with the batch first. What differs from the code that people copy is said in each docstring
-and listed in docs/wgan.md.
+shape with the batch first. docs/wgan.md lists what differs from the code that people copy.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ def gradient_penalty(
         fake_data: Generated samples of the same shape.
         device: Where to compute; by default where `real_data` is.
         lambda_gp: Weight of the penalty.
-        mode: As in `compute_gradient_penalty`.
-        generator: As in `compute_gradient_penalty`.
+        mode: As in `compute_gradient_penalty`, as is `generator`.
 
     >>> gradient_penalty(nn.Flatten(), torch.zeros(3, 1), torch.zeros(3, 1), "cpu")
     tensor(0.)
@@ -58,7 +56,8 @@ class WassersteinLoss(nn.Module):
 
     One mean per label: averaging label-weighted scores over a mixed batch, as guides do, halves
     the loss of a balanced batch and weighs the labels by how often they occur in any other. The
-    generator's loss ignores real-labelled samples.
+    generator's loss ignores real-labelled samples. A label that a batch lacks contributes 0, so
+    separate calls on a real and on a generated batch add up to the loss of both.
 
     Args:
         for_critic: The critic's loss E_fake − E_real; otherwise the generator's, −E_fake.
@@ -66,9 +65,6 @@ class WassersteinLoss(nn.Module):
             None keeps one term per score (for the critic + fake, − real; for the generator −
             fake, 0 for real), in the shape of the scores.
         name: Kept as an attribute.
-
-    A label that a batch lacks contributes 0, so separate calls on a real and on a generated batch
-    add up to the loss of both.
 
     >>> scores = torch.tensor([3.0, 1.0, 0.0, 2.0])
     >>> WassersteinLoss()(torch.tensor([1, 1, 0, 0]), scores)
@@ -85,8 +81,7 @@ class WassersteinLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.for_critic = checks.flag("for_critic", for_critic)
-        self.reduction = check_reduction(reduction)
-        self.name = check_name(name, self)
+        self.reduction, self.name = check_reduction(reduction), check_name(name, self)
 
     def forward(self, y_true: Tensor | Sequence[float], y_pred: Tensor) -> Tensor:
         """The loss of scores y_pred (n, …) with labels y_true: one per sample or one per score."""
@@ -109,8 +104,7 @@ class WassersteinLoss(nn.Module):
             return terms
         if self.reduction == "sum":
             return terms.sum()
-        counts = torch.where(real, real.sum(), (~real).sum())
-        return (terms / counts).sum()
+        return (terms / torch.where(real, real.sum(), (~real).sum())).sum()
 
     def extra_repr(self) -> str:
         """What `repr` shows between the brackets."""
@@ -136,8 +130,7 @@ class WassersteinGradientPenaltyLoss(WassersteinLoss):
     >>> real, fake = torch.randn(2, 8, 2)
     >>> scores = critic(torch.cat((real, fake)))
     >>> labels = torch.tensor([1] * 8 + [0] * 8)
-    >>> loss = WassersteinGradientPenaltyLoss()(labels, scores, critic, real, fake)
-    >>> loss.shape
+    >>> WassersteinGradientPenaltyLoss()(labels, scores, critic, real, fake).shape
     torch.Size([])
     """
 
@@ -152,8 +145,7 @@ class WassersteinGradientPenaltyLoss(WassersteinLoss):
     ) -> None:
         super().__init__(for_critic, reduction, name)
         check_penalty(mode, lambda_gp)
-        self.lambda_gp = lambda_gp
-        self.mode: Mode = mode
+        self.lambda_gp, self.mode = lambda_gp, mode
 
     def forward(
         self,
@@ -166,16 +158,12 @@ class WassersteinGradientPenaltyLoss(WassersteinLoss):
         """The loss of labelled scores, plus the penalty when critic and samples are given."""
         loss = super().forward(y_true, y_pred)
         given = [value is not None for value in (critic, real_samples, fake_samples)]
-        if not self.for_critic:
-            if any(given):
-                raise ValueError("the generator's loss has no penalty: pass labels and scores")
-            return loss
-        if critic is None or real_samples is None or fake_samples is None:
-            if any(given):
-                raise ValueError(
-                    "the penalty needs critic, real_samples and fake_samples: all three"
-                )
-            if self.lambda_gp:
+        if not self.for_critic and any(given):
+            raise ValueError("the generator's loss has no penalty: pass labels and scores")
+        if any(given) and not all(given):
+            raise ValueError("the penalty needs critic, real_samples and fake_samples: all three")
+        if critic is None or real_samples is None:
+            if self.for_critic and self.lambda_gp:
                 warnings.warn(
                     "no penalty without critic, real_samples and fake_samples: pass them, or set "
                     "lambda_gp=0 and add compute_gradient_penalty yourself",
@@ -205,8 +193,7 @@ class WassersteinGANLoss(nn.Module):
     def __init__(self, lambda_gp: float = 10, *, mode: Mode = "gp") -> None:
         super().__init__()
         check_penalty(mode, lambda_gp)
-        self.lambda_gp = lambda_gp
-        self.mode: Mode = mode
+        self.lambda_gp, self.mode = lambda_gp, mode
 
     def critic_loss(
         self,
@@ -232,15 +219,15 @@ class WassersteinGANLoss(nn.Module):
         d_real, d_fake = D(real), D(fake)
         for scores, samples in ((d_real, real), (d_fake, fake)):
             check_scores(scores, len(samples))
-        negative_gap = functional.critic_loss(d_real, d_fake)
+        gap = -functional.critic_loss(d_real, d_fake)
         penalty = gradient_penalty(D, real, fake, device, self.lambda_gp, mode=self.mode)
         parts = {
-            "wasserstein": -negative_gap,
+            "wasserstein": gap,
             "gp": penalty,
             "d_real": d_real.mean(),
             "d_fake": d_fake.mean(),
         }
-        return negative_gap + penalty, {key: float(v.detach()) for key, v in parts.items()}
+        return penalty - gap, {key: float(value.detach()) for key, value in parts.items()}
 
     def generator_loss(self, d_fake: Tensor) -> Tensor:
         """−E_fake from the scores of generated samples."""
@@ -275,10 +262,11 @@ def create_wgan_gp_losses(
     >>> critic.lambda_gp
     1.0
     """
-    return (
-        WassersteinGradientPenaltyLoss(lambda_gp=lambda_gp, mode=mode),
-        WassersteinGradientPenaltyLoss(for_critic=False, lambda_gp=lambda_gp, mode=mode),
+    critic, generator = (
+        WassersteinGradientPenaltyLoss(for_critic, lambda_gp, mode=mode)
+        for for_critic in (True, False)
     )
+    return critic, generator
 
 
 def _labels(y_true: Tensor | Sequence[float], scores: Tensor) -> Tensor:
@@ -292,7 +280,8 @@ def _labels(y_true: Tensor | Sequence[float], scores: Tensor) -> Tensor:
             )
         labels = labels.reshape(-1, *[1] * (scores.dim() - 1)).expand(scores.shape)
     real = labels == 1
-    if not bool((real | (labels == 0)).all()):
-        wrong = labels[~(real | (labels == 0))].flatten()[0].item()
+    known = real | (labels == 0)
+    if not bool(known.all()):
+        wrong = labels[~known].flatten()[0].item()
         raise ValueError(f"labels must be 1 (real) or 0 (generated): found {wrong}")
     return real

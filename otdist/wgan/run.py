@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from otdist.core import checks
 from otdist.core.progress import progress
 from otdist.wgan.batches import Source, check_shapes
 from otdist.wgan.heldout import Evaluation
@@ -71,22 +70,6 @@ class Callback:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """When to stop, to log and to keep a checkpoint, in generator steps."""
-
-    epochs: int
-    steps: int | None
-    log_every: int
-    checkpoint_every: int
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name, value in vars(self).items():
-            if name != "steps" or value is not None:
-                checks.whole(name, value)
-
-
-@dataclass(frozen=True)
 class Run:
     """One call of `WGANTrainer.train`.
 
@@ -94,7 +77,9 @@ class Run:
         trainer: Knows a step, and holds the state.
         source: Of real batches.
         folder: Of records and checkpoints.
-        schedule: Of this run.
+        steps: When to stop, in generator steps; None: where the source ends.
+        log_every: Steps between two records.
+        checkpoint_every: Steps between two checkpoints.
         evaluation: Distances to held-out data, if any.
         callbacks: Told what happens.
     """
@@ -102,29 +87,31 @@ class Run:
     trainer: WGANTrainer
     source: Source
     folder: RunFolder
-    schedule: Schedule
+    steps: int | None
+    log_every: int
+    checkpoint_every: int
     evaluation: Evaluation | None
     callbacks: Sequence[Callback]
 
     def go(self) -> None:
         """Train until the steps are done, the source ends, or Ctrl-C ends the step in progress."""
-        trainer, schedule = self.trainer, self.schedule
+        trainer = self.trainer
         first, values, clock = trainer.step, None, self._clock()
         if self.evaluation is not None:
             check_shapes(held_out=self.evaluation.held_out, generated=trainer.sample(2))
         if first == 0:
             self.folder.save(trainer.state())
         with progress("training") as say, _ctrl_c(trainer.ranks.world == 1) as stopped:
-            while schedule.steps is None or trainer.step < schedule.steps:
+            while self.steps is None or trainer.step < self.steps:
                 found = trainer.advance(self.source)
                 if found is None:
                     break
                 values, step = found, trainer.step
                 self._tell("on_step", values)
                 evaluate = self.evaluation is not None and step % self.evaluation.every == 0
-                if evaluate or step % schedule.log_every == 0:
+                if evaluate or step % self.log_every == 0:
                     self._log(values, evaluate, clock(), say)
-                if step % schedule.checkpoint_every == 0:
+                if step % self.checkpoint_every == 0:
                     self._keep()
                 if stopped():
                     self._keep()
@@ -150,7 +137,7 @@ class Run:
         evaluate = self.evaluation is not None and self.trainer.step % self.evaluation.every != 0
         if last.get("step") != self.trainer.step or evaluate:
             self._log(values, evaluate, seconds, say)
-        if self.trainer.step % self.schedule.checkpoint_every:
+        if self.trainer.step % self.checkpoint_every:
             self._keep()
 
     def _log(
@@ -173,7 +160,7 @@ class Run:
             self._tell("on_evaluation", figures)
         self.folder.log(record)
         self._tell("on_log", record)
-        of = "" if self.schedule.steps is None else f" of {self.schedule.steps}"
+        of = "" if self.steps is None else f" of {self.steps}"
         say(f"step {step}{of}, gap {record['gap']:.4g}")
 
     def _keep(self) -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypedDict
+from functools import partial
+from typing import Any, TypedDict
+
+from torch import nn
+from torch.optim import Adam, Optimizer, RMSprop
 
 from otdist.core import checks
-from otdist.critics.penalties import Mode, check_penalty
+from otdist.critics.lipschitz import lipschitz_bound
+from otdist.critics.penalties import Mode, check_penalty, check_unmixed
 
 LAMBDA_GP, BETAS, CLIP_VALUE = 10.0, (0.0, 0.9), 0.01
 """Defaults of options that not every recipe has. They are told from given values by identity, so
 that signatures show what guides show, and `clip_value=0.01` beside a penalty still raises."""
+
+
+Make = Callable[[Iterator[nn.Parameter]], Optimizer]
+"""Makes an optimizer of parameters, such as `functools.partial(torch.optim.Adam, lr=1e-4)`."""
 
 
 class TrainerOptions(TypedDict, total=False):
@@ -76,6 +86,42 @@ class Settings:
             raise ValueError("lambda_gp has no effect with use_gp=False: there is no penalty")
         if self.clips and self.betas is not BETAS:
             raise ValueError("betas have no effect with clipping, which trains by RMSprop")
+
+    def optimizers(self, given: Any, networks: tuple[nn.Module, nn.Module]) -> list[Optimizer]:
+        """Optimizers of two networks: given ones, or functions that make them, or the recipe's."""
+        if given is None:
+            lr = self.lr or (5e-5 if self.clips else 1e-4)
+            recipe = (
+                partial(RMSprop, lr=lr) if self.clips else partial(Adam, lr=lr, betas=self.betas)
+            )
+            given = (recipe, recipe)
+        elif self.lr is not None or self.betas is not BETAS:
+            raise ValueError("lr and betas have no effect beside optimizers, which have their own")
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise ValueError(
+                f"optimizers must be two, of generator and critic: got {checks.shown(given)}"
+            )
+        return [
+            checks.instance(
+                "each of optimizers",
+                one(network.parameters()) if callable(one) else one,
+                Optimizer,
+                "an optimizer of torch, or a function that makes one",
+            )
+            for one, network in zip(given, networks, strict=True)
+        ]
+
+    def check_critic(self, critic: nn.Module, ranks: int) -> None:
+        """Raise where nothing would hold a critic's slope, or batches of ranks cannot be joined."""
+        if self.use_gp:
+            check_unmixed(critic)
+            if self.mode == "dragan" and ranks > 1:
+                raise ValueError("mode='dragan' needs the spread of the whole batch: not on ranks")
+        elif not self.clips and (bound := lipschitz_bound(critic)) > 1.01:
+            raise ValueError(
+                "without penalty and clipping the critic must be 1-Lipschitz by construction "
+                f"(otdist.critics.layers): its bound is {bound:.3g}"
+            )
 
     @property
     def clips(self) -> bool:

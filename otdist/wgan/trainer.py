@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,19 +21,16 @@ from torch.optim import Optimizer
 
 from otdist.core import checks
 from otdist.critics import penalties
-from otdist.critics.layers import lipschitz_bound
-from otdist.critics.penalties import check_scores, check_unmixed
+from otdist.critics.penalties import check_scores
 from otdist.critics.randomness import seeded
 from otdist.wgan import checkpoint, functional
 from otdist.wgan.batches import Source, check_shapes, first, identity_of, source_of
-from otdist.wgan.heldout import Evaluation, evaluating
+from otdist.wgan.heldout import Evaluation
+from otdist.wgan.modes import evaluating, frozen
 from otdist.wgan.ranks import Ranks, bare
-from otdist.wgan.run import Callback, Run, Schedule
+from otdist.wgan.run import Callback, Run
 from otdist.wgan.runfolder import RunFolder
-from otdist.wgan.settings import BETAS, CLIP_VALUE, LAMBDA_GP, Settings, TrainerOptions
-
-Make = Callable[[Iterator[nn.Parameter]], Optimizer]
-"""Makes an optimizer of parameters, such as `functools.partial(torch.optim.Adam, lr=1e-4)`."""
+from otdist.wgan.settings import BETAS, CLIP_VALUE, LAMBDA_GP, Make, Settings, TrainerOptions
 
 
 class WGANTrainer:
@@ -42,8 +38,7 @@ class WGANTrainer:
 
     Where guides differ: every critic step sees a fresh real batch; the critic minimises E_fake −
     E_real; and what the critic's gap is worth is said in the log (`settings.gap_means`), next to
-    exact and sliced distances to held-out data when an `Evaluation` is given. Frozen layers stay
-    as they are.
+    exact and sliced distances to held-out data when an `Evaluation` is given. Frozen layers stay.
 
     Networks in `DistributedDataParallel` are trained by all ranks together, as one process would
     with their batches joined; rank 0 writes. Batch normalisation sees the batch of its rank.
@@ -55,14 +50,12 @@ class WGANTrainer:
         latent_dim: Length of a noise vector, standard normal.
         use_gp: Add a gradient penalty. Without: clip weights, or nothing when clip_value is None,
             for critics that are 1-Lipschitz by construction.
-        lambda_gp: Weight of the penalty: 10 when left out, as for images; 0.1 suits points in the
-            plane.
+        lambda_gp: Weight of the penalty: 10 suits images, 0.1 points in the plane.
         n_critic: Critic steps per generator step.
         lr: Learning rate; None: Adam 1e-4, or RMSprop 5e-5 with clipping.
         betas: Of Adam; (0, 0.9) when left out.
         clip_value: Largest absolute weight when clipping; 0.01 when left out.
-        optimizers: Those of generator and critic, or functions that make them of parameters, in
-            the place of Adam and RMSprop.
+        optimizers: Those of generator and critic, or functions that make them of parameters.
         **options: mode="gp", the kind of penalty, as in `compute_gradient_penalty`.
             batch_size=64, for data that the trainer samples itself, on each rank.
             device, by default where the generator is.
@@ -102,7 +95,7 @@ class WGANTrainer:
         checks.instance("generator", generator, nn.Module, "a module")
         checks.instance("critic", critic, nn.Module, "a module")
         self.ranks = Ranks.of(generator, critic)
-        _check_critic(bare(critic), self.settings, self.ranks)
+        self.settings.check_critic(bare(critic), self.ranks.world)
         where = next(generator.parameters(), None)
         if where is None:
             raise ValueError("the generator has no parameters to train")
@@ -112,7 +105,8 @@ class WGANTrainer:
         self.average = None
         if self.settings.ema is not None:
             self.average = copy.deepcopy(bare(self.generator)).eval().requires_grad_(False)
-        self.generator_optimizer, self.critic_optimizer = self._optimizers(optimizers)
+        made = self.settings.optimizers(optimizers, (self.generator, self.critic))
+        self.generator_optimizer, self.critic_optimizer = made
         seed = self.settings.seed
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         self.random = torch.Generator(self.device).manual_seed(self.seed)
@@ -161,11 +155,12 @@ class WGANTrainer:
             ValueError: no usable data, samples whose shapes differ, a folder that already holds a
                 run, or a checkpoint of other settings, data, networks or optimizers.
         """
-        schedule = Schedule(epochs, steps, log_every, checkpoint_every)
+        checks.sizes(epochs=epochs, log_every=log_every, checkpoint_every=checkpoint_every)
+        checks.optional(checks.whole, "steps", steps)
         checks.optional(checks.instance, "out", out, kind=(str, Path), what="a folder or None")
         checks.flag("resume", resume)
-        if evaluation is not None:
-            checks.instance("evaluation", evaluation, Evaluation, "an Evaluation or None")
+        kind = {"kind": Evaluation, "what": "an Evaluation or None"}
+        checks.optional(checks.instance, "evaluation", evaluation, **kind)
         checks.instances("callbacks", callbacks, Callback, "callbacks")
         folder = RunFolder.open(out, resume=resume, writes=self.ranks.rank == 0)
         self.ranks.wait()
@@ -175,12 +170,13 @@ class WGANTrainer:
             if resume:
                 self.restore(folder.load(self.device))
             limit, size = None if steps is not None else epochs, self.settings.batch_size
-            source = source_of(
-                dataset, batch_size=size, epochs=limit, seed=self.seed, ranks=self.ranks
-            )
+            how = {"batch_size": size, "epochs": limit, "seed": self.seed, "ranks": self.ranks}
+            source = source_of(dataset, **how)
             source.continue_from(self.drawn, extend=not resume)
             folder.start(self.step, {**asdict(self.settings), "gap_means": self.settings.gap_means})
-            Run(self, source, folder, schedule, evaluation, callbacks).go()
+            Run(
+                self, source, folder, steps, log_every, checkpoint_every, evaluation, callbacks
+            ).go()
         return folder.records
 
     def advance(self, source: Source) -> dict[str, Tensor] | None:
@@ -242,7 +238,7 @@ class WGANTrainer:
 
     def train_generator_step(self, batch_size: int) -> dict[str, Tensor]:
         """One step of the generator on so many samples."""
-        with _frozen(self.critic):  # no gradients that nobody uses
+        with frozen(self.critic):  # no gradients that nobody uses
             with self._forward():
                 scores = bare(self.critic)(self.generator(self.noise(batch_size)))
             loss = functional.generator_loss(scores)
@@ -282,7 +278,7 @@ class WGANTrainer:
 
     def state(self) -> dict[str, Any]:
         """All that a later trainer with equal settings needs to continue."""
-        on_gpu = self.device.type == "cuda"
+        parts, on_gpu = self._parts(), self.device.type == "cuda"
         return {
             "format": checkpoint.FORMAT,
             "step": self.step,
@@ -290,12 +286,8 @@ class WGANTrainer:
             "settings": asdict(self.settings),
             "data": self.data,
             "seed": self.seed,
-            **{name: part.state_dict() for name, part in self._parts().items()},
-            "optimizers": {
-                name: type(part).__name__
-                for name, part in self._parts().items()
-                if isinstance(part, Optimizer)
-            },
+            **{name: part.state_dict() for name, part in parts.items()},
+            "optimizers": {k: type(v).__name__ for k, v in parts.items() if "optimizer" in k},
             "random": self.random.get_state(),
             "torch_random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self.device) if on_gpu else None,
@@ -310,7 +302,8 @@ class WGANTrainer:
         checkpoint.check_same(self.state(), state)
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        self.step, self.drawn, self.seed = state["step"], state["drawn"], state["seed"]
+        self.step, self.drawn, self.seed = (state[key] for key in ("step", "drawn", "seed"))
+        self.data = self.data or state["data"]
         self.random.set_state(state["random"].cpu())
         if self.ranks.rank == 0:  # the other ranks go on with numbers of their own
             torch.set_rng_state(state["torch_random"].cpu())
@@ -319,43 +312,14 @@ class WGANTrainer:
 
     def _parts(self) -> dict[str, Any]:
         """What has a state of its own."""
-        parts = {"generator": bare(self.generator), "critic": bare(self.critic)}
-        if self.average is not None:
-            parts["average"] = self.average
-        optimizers = {
+        parts = {
+            "generator": bare(self.generator),
+            "critic": bare(self.critic),
+            "average": self.average,
             "generator_optimizer": self.generator_optimizer,
             "critic_optimizer": self.critic_optimizer,
         }
-        return {**parts, **optimizers}
-
-    def _optimizers(
-        self, given: tuple[Optimizer | Make, Optimizer | Make] | None
-    ) -> tuple[Optimizer, Optimizer]:
-        """Of generator and critic: the given ones, or those of the recipe."""
-        settings = self.settings
-        if given is None:
-            if settings.clips:
-                lr = 5e-5 if settings.lr is None else settings.lr
-                recipe: Make = partial(torch.optim.RMSprop, lr=lr)
-            else:
-                lr = 1e-4 if settings.lr is None else settings.lr
-                recipe = partial(torch.optim.Adam, lr=lr, betas=settings.betas)
-            given = (recipe, recipe)
-        elif settings.lr is not None or settings.betas is not BETAS:
-            raise ValueError("lr and betas have no effect beside optimizers, which have their own")
-        if not isinstance(given, tuple | list) or len(given) != 2:
-            raise ValueError(
-                f"optimizers must be two, of the generator and the critic: got {given!r}"
-            )
-        networks = (self.generator, self.critic)
-        first, second = (
-            one(network.parameters()) if not isinstance(one, Optimizer) and callable(one) else one
-            for one, network in zip(given, networks, strict=True)
-        )
-        for made in (first, second):
-            if not isinstance(made, Optimizer):
-                raise TypeError(f"optimizers must be of torch.optim: got {type(made).__name__}")
-        return first, second
+        return {name: part for name, part in parts.items() if part is not None}
 
     @contextlib.contextmanager
     def _forward(self) -> Iterator[None]:
@@ -386,27 +350,3 @@ class WGANTrainer:
                     value.lerp_(new[key], 1 - decay)
                 else:
                     value.copy_(new[key])
-
-
-@contextlib.contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """Parameters without gradients; afterwards each as it was."""
-    was = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter, flag in was:
-            parameter.requires_grad_(flag)
-
-
-def _check_critic(critic: nn.Module, settings: Settings, ranks: Ranks) -> None:
-    if settings.use_gp:
-        check_unmixed(critic)
-        if settings.mode == "dragan" and ranks.world > 1:
-            raise ValueError("mode='dragan' needs the spread of the whole batch: not with ranks")
-    elif not settings.clips and (bound := lipschitz_bound(critic)) > 1.01:
-        raise ValueError(
-            "without penalty and clipping the critic must be 1-Lipschitz by construction "
-            f"(otdist.critics.layers): its bound is {bound:.3g}"
-        )

@@ -294,7 +294,9 @@ def test_optimizers_may_be_given_or_made():
     before = critic.layers[1].weight.detach().clone()
     trainer.train(DATA)
     assert not torch.equal(before, critic.layers[1].weight)
-    with pytest.raises(TypeError, match=r"optimizers must be of torch.optim: got int"):
+    with pytest.raises(
+        TypeError, match=r"each of optimizers must be an optimizer of torch, .*: got 3"
+    ):
         build(optimizers=(given, 3))
 
 
