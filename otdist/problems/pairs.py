@@ -20,7 +20,7 @@ Everything is numpy in float64, drawn from a local generator: the same seed give
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,11 @@ Known = Callable[[float], float | None]
 
 def _unknown(p: float) -> float | None:
     return None
+
+
+def _always(distance: float) -> Known:
+    """The same W_p for every p."""
+    return lambda p: distance
 
 
 @dataclass(frozen=True)
@@ -81,17 +86,7 @@ class Problem:
 def _paired(
     name: str, x: Array, y: Array, rng: np.random.Generator, powers: tuple[float, ...] | None
 ) -> Problem:
-    """A problem whose optimal plan is x_i → y_i, with y shuffled so that no solver gets it for
-    free.
-
-    Args:
-        name: Of the problem.
-        x: Shape (n, d).
-        y: Shape (n, d).
-        rng: Shuffles.
-        powers: The p for which the pairing is optimal; None for every p.
-    """
-    order = rng.permutation(len(x))
+    """Shuffle y, whose points are the partners of x in an optimal plan at some or all p."""
     length = np.linalg.norm(x - y, axis=1)
 
     def sample(p: float) -> float | None:
@@ -99,7 +94,13 @@ def _paired(
             return None
         return float(np.mean(length**p) ** (1 / p))
 
-    return Problem(name, x, y[order], sample=sample, pairing=np.argsort(order))
+    return _shuffled(Problem(name, x, y, sample=sample), rng)
+
+
+def _shuffled(problem: Problem, rng: np.random.Generator) -> Problem:
+    """The problem with y in another order, so that no solver gets the pairing for free."""
+    order = rng.permutation(len(problem.y))
+    return replace(problem, y=problem.y[order], pairing=np.argsort(order))
 
 
 def diracs(distance: float = 5.0, d: int = 1) -> Problem:
@@ -111,7 +112,7 @@ def diracs(distance: float = 5.0, d: int = 1) -> Problem:
     (d,), distance = checks.sizes(d=d), checks.number("distance", distance)
     y = np.zeros((1, d))
     y[0, 0] = distance
-    known: Known = lambda p: abs(distance)  # noqa: E731
+    known = _always(abs(distance))
     return Problem("diracs", np.zeros((1, d)), y, sample=known, population=known)
 
 
@@ -124,7 +125,7 @@ def dirac_and_sphere(n: int = 50, d: int = 3, radius: float = 2.0, seed: int | N
     (n, d), radius = checks.sizes(n=n, d=d), checks.number("radius", radius, least=0)
     y = checks.generator(seed).standard_normal((n, d))
     y *= radius / np.linalg.norm(y, axis=1, keepdims=True)
-    known: Known = lambda p: radius  # noqa: E731
+    known = _always(radius)
     return Problem("dirac and sphere", np.zeros((1, d)), y, sample=known, population=known)
 
 
@@ -142,7 +143,7 @@ def parallel_segments(n: int = 50, theta: float = 1.0, seed: int | None = 0) -> 
     height = checks.generator(seed).random(n)
     x = np.stack([np.zeros(n), height], axis=1)
     y = np.stack([np.full(n, theta), height], axis=1)
-    known: Known = lambda p: abs(theta)  # noqa: E731
+    known = _always(abs(theta))
     pairing = np.arange(n)
     return Problem("parallel segments", x, y, sample=known, population=known, pairing=pairing)
 
@@ -164,11 +165,8 @@ def translation(
     (n, d), rng = checks.sizes(n=n, d=d), checks.generator(seed)
     x = rng.standard_normal((n, d))
     v = np.broadcast_to(np.array(_shift(shift, d)), (d,))
-    order = rng.permutation(n)
-    known: Known = lambda p: float(np.linalg.norm(v))  # noqa: E731
-    return Problem(
-        "translation", x, (x + v)[order], sample=known, population=known, pairing=np.argsort(order)
-    )
+    known = _always(float(np.linalg.norm(v)))
+    return _shuffled(Problem("translation", x, x + v, sample=known, population=known), rng)
 
 
 def _shift(shift: Any, d: int) -> float | tuple[float, ...]:
@@ -186,11 +184,8 @@ def permutation(n: int = 60, d: int = 3, seed: int | None = 0) -> Problem:
     """
     (n, d), rng = checks.sizes(n=n, d=d), checks.generator(seed)
     x = rng.standard_normal((n, d))
-    order = rng.permutation(n)
-    zero: Known = lambda p: 0.0  # noqa: E731
-    return Problem(
-        "permutation", x, x[order], sample=zero, population=zero, pairing=np.argsort(order)
-    )
+    zero = _always(0.0)
+    return _shuffled(Problem("permutation", x, x, sample=zero, population=zero), rng)
 
 
 def split_weights(n: int = 40, d: int = 2, seed: int | None = 0) -> Problem:
@@ -210,8 +205,7 @@ def split_weights(n: int = 40, d: int = 2, seed: int | None = 0) -> Problem:
     a /= a.sum()
     share = rng.random(n)
     y, b = np.concatenate([x, x]), np.concatenate([a * share, a * (1 - share)])
-    zero: Known = lambda p: 0.0  # noqa: E731
-    return Problem("split weights", x, y, a, b, sample=zero)
+    return Problem("split weights", x, y, a, b, sample=_always(0.0))
 
 
 def monotone_line(n: int = 200, seed: int | None = 0) -> Problem:
