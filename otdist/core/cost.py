@@ -282,7 +282,7 @@ def evenly(weights: Tensor, count: int) -> Tensor:
     return torch.searchsorted(weights.cumsum(0), levels.double()).clamp(max=n - 1)
 
 
-def roomy(rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def on_huge_pages(rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """An uninitialised array that is meant to be large.
 
     Through numpy on the CPU, which asks for huge pages: the first write to 100 MB takes 12 ms

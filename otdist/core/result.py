@@ -47,8 +47,8 @@ class Bracket:
         lower: Not above the exact W_p, in the units of x.
         upper: Not below it.
 
-    >>> Bracket(0.9, 1.2).intersect(Bracket(1.0, 1.5))
-    Bracket(lower=1.0, upper=1.2)
+    >>> 1.0 in Bracket(0.9, 1.2), round(Bracket(0.9, 1.2).gap, 3)
+    (True, 0.3)
     """
 
     lower: float
@@ -58,10 +58,6 @@ class Bracket:
     def gap(self) -> float:
         """Width of the bracket, upper − lower."""
         return self.upper - self.lower
-
-    def intersect(self, other: Bracket) -> Bracket:
-        """The bracket that two proofs about the same pair give together."""
-        return Bracket(max(self.lower, other.lower), min(self.upper, other.upper))
 
     def proves(self, rtol: float) -> bool:
         """Whether `upper` is within the relative accuracy `rtol` of the exact distance."""

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from otdist.core.cost import roomy
+from otdist.core.cost import on_huge_pages
 from otdist.core.point_cost import Cost
 
 ABSORB = 30.0  # log-scaling at which the stored kernel takes the potentials in
@@ -77,7 +77,7 @@ class Kernel:
         size = rows * columns
         held = self._held
         if held is None or held.numel() < size or held.dtype != dtype or held.device != device:
-            self._held = held = roomy(rows, columns, dtype, device).view(-1)
+            self._held = held = on_huge_pages(rows, columns, dtype, device).view(-1)
         return held[:size].view(rows, columns)
 
 

@@ -4,8 +4,7 @@ r"""Exact transport: the closed form on the line, a linear programme in any othe
                = \max_{f_i + g_j \le c_{ij}} \sum_i a_i f_i + \sum_j b_j g_j .
 
 A solver's plan and dual variables are evidence, not the answer: the bracket comes from
-`certificate`, which recomputes both sides from the points. Points of zero weight take no part in
-the programme; their potentials follow by c-transform, feasible like all others.
+`certificate`, which recomputes both sides from the points.
 """
 
 from __future__ import annotations
@@ -107,7 +106,7 @@ class Exact:
                 restrict(task.cost, x, y), x.weights, y.weights, limits, g
             )
         a, b = task.a.detach(), task.b.detach()
-        proof = prove(task, deal(found.arcs, x, a, y, b), _everywhere(found.g, y))
+        proof = prove(task, deal(found.arcs, x, a, y, b), found.g[y.group])
         converged = found.optimal or proof.bracket.proves(max(rtol, dense.AGREED))
         if not converged:
             warnings.warn(found.message, ConvergenceWarning, stacklevel=4)
@@ -159,7 +158,7 @@ def _original(found: dense.Evidence, task: Task, merged: tuple[Merged, Merged] |
     if merged is not None:
         x, y = merged
         arcs = deal(arcs, x, task.a.detach(), y, task.b.detach())
-        f, g = _everywhere(f, x), _everywhere(g, y)
+        f, g = f[x.group], g[y.group]
     return Proof(arcs, f, g, found.cost, found.bracket)
 
 
@@ -169,11 +168,6 @@ def _on_cpu(cost: Cost) -> Cost:
     if isinstance(cost, MetricCost):
         return cost.between(cost.x.cpu(), cost.y.cpu())
     return MatrixCost(cost.dense().cpu())
-
-
-def _everywhere(g: Tensor, y: Merged) -> Tensor:
-    """A potential of merged points at all original points; −inf where there is no mass."""
-    return torch.where(y.group >= 0, g[y.group.clamp(min=0)], -math.inf)
 
 
 def _check_memory(n: int, m: int) -> None:

@@ -1,4 +1,4 @@
-r"""Coincident points become one point, and points without mass leave: the problem that is solved.
+r"""Coincident points become one point: the problem that is solved.
 
 Transport sees a measure, not a list: k equal points of weights a_1 … a_k are one point of weight Σ
 a. In integer data, images and lattices that shrinks the problem, and removes its exact ties with
@@ -27,8 +27,8 @@ class Merged:
     Attributes:
         first: Index of one member of every merged point, shape (k,).
         weights: Mass of the merged points, shape (k,), positive.
-        group: Merged point of every original point, −1 where it carries no mass, shape (n,).
-        trivial: Whether nothing was merged and nothing left out.
+        group: Merged point of every original point, shape (n,).
+        trivial: Whether nothing was merged.
     """
 
     first: Tensor
@@ -38,21 +38,19 @@ class Merged:
 
 
 def merge(points: Tensor | None, weights: Tensor) -> Merged:
-    """Merge equal rows of `points` (None: no points are known to be equal), drop zero weights.
+    """Merge equal rows of `points` (None: no points are known to be equal).
 
     Args:
         points: Shape (n, d).
-        weights: Shape (n,), non-negative.
+        weights: Shape (n,), positive.
     """
     n = len(weights)
     everyone = torch.arange(n, device=weights.device)
     label = everyone if points is None else _labels(points.detach())
-    positive = weights > 0
-    if bool(positive.all()) and bool((label == everyone).all()):
+    if bool((label == everyone).all()):
         return Merged(everyone, weights, everyone, True)
-    group = torch.full_like(label, -1)
-    first, group[positive] = torch.unique(label[positive], return_inverse=True)
-    mass = weights.new_zeros(len(first)).index_add_(0, group[positive], weights[positive])
+    first, group = torch.unique(label, return_inverse=True)
+    mass = weights.new_zeros(len(first)).index_add_(0, group, weights)
     return Merged(first, mass, group, False)
 
 
@@ -84,8 +82,7 @@ def _share(ends: Tensor, mass: Tensor, group: Tensor, weights: Tensor) -> tuple[
     Returns:
         member and arc of every new arc, and its mass.
     """
-    members = (group >= 0).nonzero()[:, 0]
-    members = members[torch.argsort(group[members], stable=True)]
+    members = torch.argsort(group, stable=True)
     order = torch.argsort(ends, stable=True)
     steps = staircase(weights[members], mass[order], len(members), len(order))
     member, arc = members[steps.rows], order[steps.cols]
