@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from otdist.critics.convex_result import ConvexDualResult
     from otdist.critics.dual import NeuralDual
     from otdist.critics.result import DualResult
+    from otdist.discrepancy.limit import ConfidenceInterval
     from otdist.distances import (
         energy_distance,
         entropic_cost,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from otdist.evaluation.report import MetricResult, Report
     from otdist.evidence import certify
     from otdist.exact.exact import Exact
-    from otdist.inference.intervals import ConfidenceInterval, confidence_interval
+    from otdist.inference.intervals import confidence_interval
     from otdist.inference.permutation import TestResult, two_sample_test
     from otdist.masses import grid, histogram
     from otdist.mixtures import mixture_wasserstein
@@ -57,7 +58,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "BarycenterResult": "otdist.barycenters.result",
     "Bracket": "otdist.core.result",
-    "ConfidenceInterval": "otdist.inference.intervals",
+    "ConfidenceInterval": "otdist.discrepancy.limit",
     "ConvergenceWarning": "otdist.core.result",
     "DivergenceResult": "otdist.core.result",
     "ConvexDual": "otdist.critics.convex_dual",

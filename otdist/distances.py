@@ -7,27 +7,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from otdist import metrics
-from otdist.core import checks, task
-from otdist.core.gradient import root
+from otdist.core import checks
 from otdist.core.large import is_large
 from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.result import DivergenceResult, Number, OTResult, SlicedResult
 from otdist.core.threads import threads_for
+from otdist.discrepancy.base import Discrepancy
+from otdist.discrepancy.energy import Energy
+from otdist.discrepancy.gaussian import Gaussian
+from otdist.discrepancy.max_sliced import MaxSliced
+from otdist.discrepancy.mmd import Mmd
+from otdist.discrepancy.sinkhorn import Sinkhorn
+from otdist.discrepancy.sliced import Sliced
+from otdist.discrepancy.wasserstein import Wasserstein
 from otdist.entropic.answer import Rule, answer
-from otdist.moments import gaussian, kernels
-from otdist.sliced import max_sliced, sliced
-from otdist.solve import Solver, solve
+from otdist.solve import Solver
 
 
-def _streamed(*samples: Any) -> Any:
-    """The functions of the same names for dask arrays, where one of the samples is one."""
-    if not is_large(*samples):
-        return None
-    from otdist.outofcore import functions
-
-    return functions
+def _of(chosen: Discrepancy, samples: tuple[Any, ...], **call: Any) -> Any:
+    """The answer for x, y, a and b, in memory or in blocks."""
+    if is_large(*samples):
+        return chosen.streamed(*samples, **call)
+    both = chosen.frame(*samples)
+    with threads_for(chosen.numbers(both)):
+        return chosen.answer(both, **call)
 
 
 @full_precision()
@@ -81,16 +85,7 @@ def wasserstein(
     >>> result.distance, result.cost, result.lower <= 3 <= result.upper
     (3.0, 9.0, True)
     """
-    p = checks.exponent(p)
-    rtol = checks.number("rtol", rtol, least=0)
-    plain = isinstance(metric, str) and metric == "euclidean"
-    ground = None if plain else metrics.named(metric)
-    if blocks := _streamed(x, y, a, b):
-        if ground is not None:
-            raise ValueError(f"metric must be 'euclidean' for dask arrays: got {ground.name!r}")
-        return blocks.wasserstein(x, y, a=a, b=b, p=p, solver=solver, rtol=rtol, start=start)
-    measures = pair(x, y, a, b, p=p, extends=True, metric=ground)
-    return solve(task.of_pair(measures, p), solver, rtol, start)
+    return _of(Wasserstein(p, solver, rtol, metric=metric), (x, y, a, b), start=start)
 
 
 @full_precision()
@@ -131,13 +126,8 @@ def sliced_wasserstein(
     >>> sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]], p=2, directions=[[1.0, 0.0]]).distance
     3.0
     """
-    p = checks.exponent(p)
-    choice = sliced.Choice(n_projections, directions, seed, stderr_rtol)
-    if blocks := _streamed(x, y, a, b):
-        return blocks.sliced_wasserstein(x, y, a=a, b=b, p=p, choice=choice)
-    both = pair(x, y, a, b, p=p)
-    with threads_for(both.size * (n_projections or sliced.DEFAULT_PROJECTIONS)):
-        return sliced.average(both, p, choice)
+    chosen = Sliced(p, n_projections, directions, stderr_rtol)
+    return _of(chosen, (x, y, a, b), seed=checks.seed(seed))
 
 
 @full_precision()
@@ -175,12 +165,7 @@ def max_sliced_wasserstein(
     >>> round(r.distance, 6), r.directions.round(3).tolist()
     (5.0, [[-0.6, -0.8]])
     """
-    p = checks.exponent(p)
-    n_starts, max_iter = checks.sizes(n_starts=n_starts, max_iter=max_iter)
-    checks.seed(seed)
-    both = pair(x, y, a, b, p=p)
-    with threads_for(both.size * n_starts):
-        return max_sliced.largest(both, p, n_starts, max_iter, seed)
+    return _of(MaxSliced(p, n_starts, max_iter), (x, y, a, b), seed=checks.seed(seed))
 
 
 @full_precision()
@@ -223,15 +208,7 @@ def sinkhorn_divergence(
     >>> round(sinkhorn_divergence([[0, 0], [1, 0]], [[0, 2], [1, 2]], p=2, eps=0.1).cost, 6)
     4.0
     """
-    p = checks.exponent(p)
-    if p > 2:
-        raise ValueError(
-            f"p must be at most 2 for a Sinkhorn divergence, which can be negative above: "
-            f"got {p:g}; use wasserstein(..., solver=Sinkhorn(eps)) or entropic_cost"
-        )
-    both, rule = pair(x, y, a, b, p=p), Rule(eps, tol, max_iter)
-    with threads_for(both.size**2):
-        return answer(both, p, rule, debias=True)
+    return _of(Sinkhorn(p, eps, tol, max_iter), (x, y, a, b))
 
 
 @full_precision()
@@ -293,11 +270,7 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
     >>> gaussian_wasserstein([[-1.0], [1.0]], [[1.0], [5.0]])
     3.1622776601683795
     """
-    if blocks := _streamed(x, y, a, b):
-        return blocks.gaussian_wasserstein(x, y, a=a, b=b)
-    both = pair(x, y, a, b)
-    with threads_for(both.size * both.x.points.shape[1]):
-        return both.kind.number(root(gaussian.cost(both), 2) * both.scale)
+    return _of(Gaussian(), (x, y, a, b))
 
 
 @full_precision()
@@ -319,11 +292,7 @@ def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     >>> energy_distance([0.0], [2.0])
     2.0
     """
-    if blocks := _streamed(x, y, a, b):
-        return blocks.energy_distance(x, y, a=a, b=b)
-    both = pair(x, y, a, b)
-    with threads_for(both.size**2):
-        return both.kind.number(root(kernels.energy(both) * both.scale, 2))
+    return _of(Energy(), (x, y, a, b))
 
 
 @full_precision()
@@ -359,11 +328,4 @@ def mmd(
     >>> round(mmd([0.0], [1.0], bandwidth=1.0) ** 2, 6)
     0.786939
     """
-    checks.choice("statistic", statistic, ("U", "V"))
-    kernels.check_kernel(kernel, bandwidth)
-    if blocks := _streamed(x, y, a, b):
-        return blocks.mmd(x, y, a=a, b=b, kernel=kernel, bandwidth=bandwidth, statistic=statistic)
-    both, unbiased = pair(x, y, a, b), statistic == "U"
-    with threads_for(both.size**2):
-        squared = kernels.mmd_squared(both, kernel, bandwidth, unbiased=unbiased)
-    return both.kind.number(squared if unbiased else root(squared.clamp(min=0), 2))
+    return _of(Mmd(bandwidth, kernel, statistic), (x, y, a, b))

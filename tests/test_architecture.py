@@ -22,6 +22,7 @@ ROOMS = [
     "transport_map",
     "evidence",
     "solve",
+    "discrepancy",
     "distances",
     "mixtures",
     "all_pairs",

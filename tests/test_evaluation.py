@@ -5,11 +5,12 @@ import importlib
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial.distance import cdist
 
 import otdist
-from otdist.evaluation import neighbours
-from otdist.evaluation.metrics import NAMES
+from otdist.core.measure import pair
+from otdist.discrepancy import Classifier, neighbours
+from otdist.evaluation.metrics import names
 
 RNG = np.random.default_rng(7)
 REAL, FAKE = RNG.normal(size=(60, 5)), RNG.normal(size=(45, 5)) * 1.3 + 0.2
@@ -25,7 +26,7 @@ def test_precision_recall_density_coverage_by_their_definition():
         radius_fake = np.sort(cdist(fake, fake), axis=1)[:, k]
         between = cdist(real, fake)
         inside = between < radius_real[:, None]
-        found = neighbours.precision_recall(real, fake, k)
+        found = neighbours.shares(pair(real, fake), k)
         assert found == {
             "precision": pytest.approx(inside.any(0).mean()),
             "recall": pytest.approx((between < radius_fake).any(1).mean()),
@@ -35,9 +36,9 @@ def test_precision_recall_density_coverage_by_their_definition():
 
 
 def test_neighbours_do_not_depend_on_blocks(monkeypatch):
-    whole = neighbours.precision_recall(REAL, FAKE)
+    whole = neighbours.shares(pair(REAL, FAKE))
     monkeypatch.setattr("otdist.core.cost._CPU_BLOCK", 100)
-    assert neighbours.precision_recall(REAL, FAKE) == whole
+    assert neighbours.shares(pair(REAL, FAKE)) == whole
 
 
 def test_neighbour_classifier_by_its_definition():
@@ -47,9 +48,13 @@ def test_neighbour_classifier_by_its_definition():
     np.fill_diagonal(distance, np.inf)
     label = np.arange(80) < 40
     expected = (label == label[distance.argmin(1)]).mean()
-    accuracy, p = neighbours.neighbour_accuracy(REAL[:40], fake, 0, 0)
-    assert (accuracy, p) == (expected, None)
-    assert neighbours.neighbour_accuracy(REAL[:40], fake + 9, 19, 0) == (1.0, 0.05)
+    assert Classifier().value(pair(REAL[:40], fake), 0).value == expected
+    far = otdist.two_sample_test(REAL[:40], fake + 9, "classifier", n_permutations=19)
+    assert (far.statistic, far.pvalue) == (1.0, 0.05)
+    # Of samples of different sizes each counts half, so that chance is one half.
+    right = label[:70] == label[:70][distance[:70, :70].argmin(1)]
+    halves = right[:40].mean() / 2 + right[40:].mean() / 2
+    assert Classifier().value(pair(REAL[:40], fake[:30]), 0).value == pytest.approx(halves)
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +63,22 @@ def report():
 
 
 def test_estimates_are_those_of_the_functions(report):
-    own_eps = 0.01 * (cdist(REAL, REAL) ** 2).mean()
+    both = np.concatenate([REAL, FAKE])
+    own_eps = 0.01 * (cdist(both, both) ** 2).mean()
     direct = {
         "w1": otdist.wasserstein(REAL, FAKE).distance,
         "w2": otdist.wasserstein(REAL, FAKE, p=2).distance,
         "sliced_w2": otdist.sliced_wasserstein(REAL, FAKE, p=2).distance,
         "sinkhorn": otdist.sinkhorn_divergence(REAL, FAKE, p=2, eps=own_eps).distance,
         "energy": otdist.energy_distance(REAL, FAKE),
-        "mmd": otdist.mmd(REAL, FAKE, bandwidth=np.median(pdist(REAL))),
+        "mmd": otdist.mmd(REAL, FAKE),
         "frechet": otdist.gaussian_wasserstein(REAL, FAKE) ** 2,
         "kid": otdist.mmd(REAL, FAKE, kernel="polynomial", statistic="U"),
-        **neighbours.precision_recall(REAL, FAKE),
+        **neighbours.shares(pair(REAL, FAKE)),
     }
     for name, value in direct.items():
         assert report.metrics[name].estimate == pytest.approx(value, rel=TIGHT), name
-    assert list(report.metrics) == NAMES
+    assert list(report.metrics) == names()
 
 
 def test_exact_metrics_are_certified_and_bound_the_others(report):
@@ -110,11 +116,10 @@ def test_extrapolated_frechet_is_less_biased():
 
 
 def test_many_rows_are_drawn_and_averaged(monkeypatch):
-    from otdist.evaluation import metrics
+    from otdist.discrepancy import Wasserstein
     from otdist.evaluation.evaluate import evaluate
 
-    capped = [m if m.cap is None else type(m)(**{**vars(m), "cap": 20}) for m in metrics.METRICS]
-    monkeypatch.setattr(metrics, "METRICS", capped)
+    monkeypatch.setattr(Wasserstein, "most_rows", 20)
     result = evaluate(REAL, FAKE, metrics=["w1"]).metrics["w1"]
     assert result.note == "mean of 5 draws of 20 rows"
     assert result.spread > 0

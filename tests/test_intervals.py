@@ -11,8 +11,9 @@ import torch
 import otdist
 from benchmarks import coverage, coverage_truth
 from otdist.core.measure import pair
-from otdist.inference import influence
-from otdist.inference.linear import ConfidenceInterval, average, of_influence
+from otdist.discrepancy import named
+from otdist.discrepancy.limit import ConfidenceInterval, average, of_influence
+from otdist.discrepancy.sliced import of_slices
 from otdist.sliced.directions import Directions, draw
 
 RNG = np.random.default_rng(2)
@@ -85,10 +86,9 @@ def test_the_terms_predict_what_one_row_changes(statistic):
         "sinkhorn",
     ):  # halves are drawn anew: see the next test
         return
-    from otdist.inference.intervals import named
 
     def value(x):
-        return named(statistic, OPTIONS[statistic]).limit(pair(x, Y), x, Y, 0)
+        return named(statistic, OPTIONS[statistic], "interval").limit(pair(x, Y), 0)
 
     whole = value(X)
     change = np.array([whole.value - value(np.delete(X, i, 0)).value for i in range(12)])
@@ -103,7 +103,7 @@ def test_the_terms_of_sliced_and_its_bias():
     """The potentials are those of the plug-in value, from which a bias of order 1/n is taken."""
     chosen = _directions(64)
     rows = chosen.rows
-    found = influence.sliced(pair(X, Y), 2, chosen, 0)
+    found = of_slices(pair(X, Y), 2, chosen, 0)
     plug_in = otdist.sliced_wasserstein(X, Y, p=2, directions=rows).cost
     change = [
         plug_in - otdist.sliced_wasserstein(np.delete(X, i, 0), Y, p=2, directions=rows).cost
@@ -114,7 +114,7 @@ def test_the_terms_of_sliced_and_its_bias():
     many = [rng.normal(size=(2, 40, 20)) for _ in range(40)]
     shift = np.eye(20)[0] * 3
     rows = otdist.sliced_wasserstein(X[:, :1] @ shift[None], X[:, :1] @ shift[None]).directions
-    corrected = [influence.sliced(pair(x, y + shift), 2, _drawn(rows), 0).value for x, y in many]
+    corrected = [of_slices(pair(x, y + shift), 2, _drawn(rows), 0).value for x, y in many]
     plain = [otdist.sliced_wasserstein(x, y + shift, p=2, directions=rows).cost for x, y in many]
     truth = float(((rows @ shift) ** 2).mean())
     assert abs(np.mean(corrected) - truth) < 0.3 * (np.mean(plain) - truth)
@@ -171,8 +171,8 @@ def test_w1_is_refused_where_the_laws_are_equal_in_part():
 
 
 def test_directions_add_their_noise():
-    few = influence.sliced(pair(X, Y), 2, _directions(16), 0)
-    many = influence.sliced(pair(X, Y), 2, _directions(1024), 0)
+    few = of_slices(pair(X, Y), 2, _directions(16), 0)
+    many = of_slices(pair(X, Y), 2, _directions(1024), 0)
     assert few.noise > 4 * many.noise > 0
     ends = few.interval(0.95)
     assert ends.upper - ends.lower > 2 * 1.96 * (few.x @ few.x + few.y @ few.y) ** 0.5

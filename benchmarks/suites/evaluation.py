@@ -25,11 +25,12 @@ def normal_clouds(seed: int, n: int, d: int) -> Inputs:
 
 def otdist_neighbours(inputs: Inputs) -> Call:
     """Precision, recall, density and coverage in blocks."""
-    from otdist.evaluation.neighbours import precision_recall
+    from otdist.core.measure import pair
+    from otdist.discrepancy.neighbours import shares
 
     x, y = inputs["x"], inputs["y"]
-    precision_recall(x[:100], y[:100])  # threads start
-    return lambda: Outcome(precision_recall(x, y)["precision"])
+    shares(pair(x[:100], y[:100]))  # threads start
+    return lambda: Outcome(shares(pair(x, y))["precision"])
 
 
 def prdc_neighbours(inputs: Inputs) -> Call:

@@ -107,6 +107,6 @@ def _here_importable() -> Iterator[None]:
 
 
 def _names() -> list[str]:
-    from otdist.evaluation.metrics import NAMES
+    from otdist.discrepancy import DISCREPANCIES
 
-    return NAMES
+    return list(DISCREPANCIES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
     from otdist.inference import TestResult
 
 
-class Statistic(enum.StrEnum):
-    """Names on the command line."""
-
-    sliced = "sliced"
-    energy = "energy"
-    mmd = "mmd"
-    wasserstein = "wasserstein"
-    sinkhorn = "sinkhorn"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Test(ReportOptions):
     """Permutation test that two files hold samples from the same distribution.
@@ -41,10 +30,14 @@ class Test(ReportOptions):
 
     a: Annotated[str, Argument(metavar="A", help="Samples: .npy .npz:key .csv .pt …, or a folder")]
     b: Annotated[str, Argument(metavar="B", help="Samples of the same dimension.")]
-    statistic: Annotated[Statistic, Option(help="What is compared.")] = Statistic.sliced
+    statistic: Annotated[
+        str, Option(metavar="NAME", help="sliced, energy, mmd, wasserstein, sinkhorn, …: a metric.")
+    ] = "sliced"
     n_permutations: Annotated[int, Option(min=1, help="Random labellings.")] = 999
     n_projections: Annotated[int | None, Option(min=1, help="sliced: directions.")] = None
-    p: Annotated[float | None, Option("--p", help="wasserstein, sinkhorn: exponent.")] = None
+    p: Annotated[float | None, Option("--p", help="sliced, wasserstein, sinkhorn: exponent.")] = (
+        None
+    )
     eps: Annotated[float | None, Option(help="sinkhorn: strength, in cost units.")] = None
     bandwidth: Annotated[float | None, Option(help="mmd: width of the kernel.")] = None
     seed: Annotated[int, Option(min=0, help="Of labellings and directions.")] = 0
@@ -57,7 +50,7 @@ class Test(ReportOptions):
         self.check_targets()
         with errors_without_traceback():
             options = self._options()
-            gates = self.gates([self.statistic.value], alone=True)
+            gates = self.gates([self.statistic], alone=True)
             x, y = align(*self.read(read_samples, (self.a, self.b)))
             _common.say_notes([*x.notes, *y.notes], self.quiet)
             result = self._test(x, y, options)
@@ -88,7 +81,7 @@ class Test(ReportOptions):
             return otdist.two_sample_test(
                 x.points,
                 y.points,
-                self.statistic.value,
+                self.statistic,
                 n_permutations=self.n_permutations,
                 seed=self.seed,
                 **options,
@@ -99,7 +92,7 @@ class Test(ReportOptions):
         from otdist.evaluation.report import MetricResult
 
         return MetricResult(
-            self.statistic.value, f"{result.name}, permutation test", result.statistic,
+            self.statistic, f"{result.name}, permutation test", result.statistic,
             pvalue=result.pvalue, no_interval="not computed", size=max(result.n, result.m),
             seconds=result.seconds, test=result,
         )  # fmt: skip
@@ -114,7 +107,7 @@ class Test(ReportOptions):
             names = ["A", "B"]
         rows = dict(zip(names, (x.points, y.points), strict=True))
         return Report(
-            {names[1]: {self.statistic.value: self._result(result)}},
+            {names[1]: {self.statistic: self._result(result)}},
             {name: len(points) for name, points in rows.items()},
             x.d,
             "raw",
@@ -126,12 +119,12 @@ class Test(ReportOptions):
 
     def _options(self) -> dict[str, Any]:
         """The options of the statistic that were given; a wrong one is a usage error."""
-        from otdist.inference import statistics
+        from otdist.discrepancy import named
 
         names = ("n_projections", "p", "eps", "bandwidth")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         try:
-            statistics.named(self.statistic.value, given)
+            named(self.statistic, given, "test")
         except ValueError as error:
             raise usage("--statistic", str(error)) from None
         return given

@@ -26,10 +26,10 @@ def is_large(*samples: Any) -> bool:
     return dask is not None and any(dask.is_dask_collection(sample) for sample in samples)
 
 
-def refuse(name: str) -> TypeError:
+def refuse(name: str, function: str = "this function") -> TypeError:
     """The error for a dask array where there is no method in blocks."""
     return TypeError(
-        f"{name} is a dask array, which this function would have to gather whole. "
+        f"{name} is a dask array, which {function} would have to gather whole. "
         f"In blocks there are {STREAMED}; or pass {name}.compute(), or a part such as "
         f"{name}[::100].compute(), where that fits in memory"
     )

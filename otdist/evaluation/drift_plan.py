@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from otdist.core import checks, measure
+from otdist.discrepancy.energy import Energy
 from otdist.evaluation.corrections import growth
 from otdist.evaluation.report import MetricResult
 from otdist.evaluation.table_columns import Column, Window, labellings
 from otdist.inference.permutation import TestResult, pvalue
-from otdist.inference.statistics import EnergyStatistic
 
 JOINT = "all columns jointly"
 _JOINT_ROWS = 4000
@@ -133,11 +133,10 @@ class Plan:
         n, number = len(old), len(old) + len(new)
         pieces = labellings(number, self.block, self.count, self.rng)
         labels = np.concatenate([slots.numpy() < n for slots in pieces])
-        statistic = EnergyStatistic()
-        values = statistic.values(measure.pair(old, new), labels, self.rng)
+        values = Energy().relabelled(measure.pair(old, new), labels, None)
         test = None
         if self.count:
-            test = test_of(statistic.name, values, (n, len(new)), time.perf_counter() - started)
+            test = test_of(Energy().quantity, values, (n, len(new)), time.perf_counter() - started)
         return MetricResult(
             JOINT, words, float(values[0]), pvalue=None if test is None else test.pvalue,
             test=test, size=max(n, len(new)), no_interval=NO_INTERVAL,

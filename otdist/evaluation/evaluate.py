@@ -17,13 +17,13 @@ from otdist.core import checks
 from otdist.core.measure import pair
 from otdist.core.progress import progress as shown
 from otdist.core.shapes import PIXELS, check_pixels
+from otdist.discrepancy.rows import canonical
 from otdist.evaluation import metrics as catalogue
 from otdist.evaluation.column_kinds import points
 from otdist.evaluation.features import extract
-from otdist.evaluation.job import Job, call_of
+from otdist.evaluation.job import Job
 from otdist.evaluation.report import MetricResult, Report
 from otdist.evaluation.report.evidence import keep
-from otdist.inference.order import canonical
 
 _KID_SIZE = 10.0
 """Root mean square of a coordinate from which KID is explained; features of Inception have 0.5."""
@@ -53,8 +53,8 @@ def evaluate(
         features: What is compared: None or "raw", "pca-K" (of the pooled samples), a callable from
             rows to features, an nn.Module (in batches, in eval mode), "module:function", or
             `Features`, which sets batches, device and a cache on disk.
-        n_permutations: Permutations of a two-sample test for sliced_w2 (its statistic is SW_1),
-            energy, mmd and classifier; 0 leaves p-values out.
+        n_permutations: Permutations of a two-sample test for sliced_w2, energy, mmd and classifier;
+            0 leaves p-values out.
         confidence: Level of the intervals, which say in words what they cover; metrics without a
             valid one say why. None leaves them out.
         max_samples: Most rows of each sample, drawn at random. None takes all, except for w1, w2,
@@ -98,15 +98,14 @@ def evaluate(
     rows = {name: value[canonical(value)] for name, value in rows.items()}
     rows = {name: _draw(value, max_samples, rng) for name, value in rows.items()}
     reference = rows.pop("real")
-    call = call_of(reference, seed, n_permutations)
-    job = Job(reference, rows, call, confidence, max_samples is None, rng)
-    names = {metrics} if isinstance(metrics, str) else set(metrics or catalogue.NAMES)
+    stream = int(rng.integers(2**62)) if seed is None else seed
+    job = Job(reference, rows, stream, n_permutations, confidence, max_samples is None)
     results: dict[str, dict[str, MetricResult]] = {name: {} for name in fakes}
     with shown("evaluating", quiet=not progress) as say:
-        for metric in wanted:
-            say(", ".join(metric.titles))
-            for name, found in job.run(metric).items():
-                results[name] |= {key: value for key, value in found.items() if key in names}
+        for chosen, names in wanted.items():
+            say(", ".join(names))
+            for name, found in job.run(chosen, names).items():
+                results[name] |= found
     _explain_kid(results, reference)
     sizes = {name: len(value) for name, value in {"real": reference, **rows}.items()}
     return Report(

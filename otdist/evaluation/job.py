@@ -1,109 +1,119 @@
-"""One metric of every fake: on all rows or on draws, beside its floor, with interval and p-value.
+"""One row of a report for every fake: figure, floor, interval and p-value of one discrepancy.
 
-Rows come in canonical order, so that no draw depends on how they were sorted.
+Rows of samples come in canonical order, so that no draw depends on how they were sorted; and each
+draw has a stream of its own, so that none depends on which other metrics are named.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
-from otdist.core.measure import pair
-from otdist.evaluation import metrics as catalogue
-from otdist.evaluation.metrics import Call, Figure, Metric
+from otdist.core.measure import Pair
+from otdist.core.threads import threads_for
+from otdist.discrepancy.base import Discrepancy, Figure, Limit
+from otdist.discrepancy.limit import ConfidenceInterval, NoIntervalError, Rows, average
+from otdist.discrepancy.line_limit import LineLimit
 from otdist.evaluation.report import MetricResult
 from otdist.inference.intervals import check_rows
-from otdist.inference.line import LineLimit
-from otdist.inference.linear import NoIntervalError, Rows, average
-from otdist.inference.permutation import TestResult, two_sample_test
+from otdist.inference.permutation import TestResult, test_of
 from otdist.inference.visible import check_visible
-from otdist.moments import kernels
 
+REPEATS = 5
+"""Draws of rows where there are too many."""
+SPLITS = 20
+"""Random halves of the reals that a floor is the mean of."""
+FLOOR_ROWS = 1000
+"""Most rows of a side at the floor: what is computed `SPLITS` times must be small."""
 _HALF = 10
 """Fewest rows of a half whose spread is shown."""
+_DRAWS, _FLOOR, _BESIDE, _SPREAD = 2, 3, 4, 5  # streams; 1 is that of labellings
 
 
 class Draw(NamedTuple):
     """Figures of some rows of both samples."""
 
     rows: Rows
+    pair: Pair
     figures: dict[str, Figure]
 
 
 class Interval(NamedTuple):
-    """Ends and target of an interval, or the reason why there is none."""
+    """An interval with its target, and its centre where that is not the estimate; or the reason."""
 
     ends: tuple[float, float] | None
+    centre: float | None = None
     target: str = ""
     reason: str = ""
 
 
-def call_of(real: np.ndarray, seed: int | None, n_permutations: int) -> Call:
-    """What metrics are given besides the samples; scales come from the real sample alone."""
-    both = pair(real, real)
-    spread = 2 * float(both.x.points.double().var(0, correction=0).sum()) * both.scale**2
-    rows = both.x.points.detach()
-    some = rows[:: kernels.median_step(len(rows))]
-    apart = len(some) > 1 and bool((some[1:] != some[0]).any())
-    bandwidth = kernels.median_distance(both) * both.scale if apart else None
-    return Call(seed, n_permutations, 0.01 * spread or None, bandwidth)
+class Floor(NamedTuple):
+    """Mean and standard deviation over splits of the reals."""
+
+    mean: float | None = None
+    spread: float | None = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """The samples that every metric is computed for.
+    """The samples that every discrepancy is computed for.
 
     Attributes:
         real: Shape (n, d), in canonical order.
         fakes: Shape (m, d) each, likewise.
-        call: What metrics are given besides.
+        seed: Of draws, directions and labellings; an integer.
+        n_permutations: Labellings of a test; 0 for none.
         confidence: Level of intervals; None leaves them out.
-        capped: Whether metrics keep their own limits of rows.
-        rng: Of draws.
+        capped: Whether discrepancies keep their own limits of rows.
     """
 
     real: np.ndarray
     fakes: dict[str, np.ndarray]
-    call: Call
+    seed: int
+    n_permutations: int
     confidence: float | None
     capped: bool
-    rng: np.random.Generator
-    _unseen: dict[tuple[str, int | None], str] = field(default_factory=dict)
+    _unseen: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def run(self, metric: Metric) -> dict[str, dict[str, MetricResult]]:
-        """Results of one metric for every fake; the floor is computed once."""
-        cap = metric.most(self.real.shape[1]) if self.capped else None
-        order = self.rng.permutation(len(self.real))
-        half = len(self.real) // 2
-        size = min([half, cap or half, *map(len, self.fakes.values())])
-        untested = self.call._replace(n_permutations=0)
-        floor: dict[str, Figure] = {}
-        first = self.real[order[:size]]
-        if size >= metric.least:
-            floor = metric.compute(first, self.real[order[half : half + size]], untested)
+    def run(self, chosen: Discrepancy, names: list[str]) -> dict[str, dict[str, MetricResult]]:
+        """Results under these names for every fake.
+
+        Options that depend on the data come from all samples together: one distance ranks all
+        fakes, and permuting the rows of two of the samples does not change it.
+        """
+        chosen = chosen.fitted(chosen.frame(self.real, np.concatenate([*self.fakes.values()])))
+        cap = chosen.rows(self.real.shape[1]) if self.capped else None
+        size = min(
+            [len(self.real) // 2, cap or FLOOR_ROWS, FLOOR_ROWS, *map(len, self.fakes.values())]
+        )
+        halves = list(self._halves(size)) if size >= chosen.least_rows else []
+        floor = self._mean(chosen, names, [(first, second) for first, second in halves])
         results = {}
         for name, fake in self.fakes.items():
             started = time.perf_counter()
-            if min(len(self.real), len(fake)) < metric.least:
-                results[name] = _impossible(metric)
+            if min(len(self.real), len(fake)) < chosen.least_rows:
+                results[name] = _impossible(chosen, names)
                 continue
-            draws = self._draws(metric, fake, cap)
-            at_floor: dict[str, Figure] = {}
-            if floor:
-                at_floor = metric.compute(first, fake[self._some(fake, size)], untested)
-            test = self._test(metric, fake)
-            found = {key: self._result(metric, key, name, draws) for key in metric.titles}
+            draws = self._draws(chosen, names, fake, cap)
+            some = self._stream(_BESIDE)
+            beside = [(x, fake[some.permutation(len(fake))[:size]]) for x, _ in halves]
+            at_floor = self._mean(chosen, names, beside)
+            test = self._test(chosen, fake)
+            found = {key: self._result(chosen, key, name, draws) for key in names}
             seconds = time.perf_counter() - started
             results[name] = {
                 key: result.with_(
-                    floor=_finite(floor.get(key)),
-                    at_floor=_finite(at_floor.get(key)),
-                    floor_size=size if floor else 0,
-                    pvalue=draws[0].figures[key].pvalue if test is None else test.pvalue,
+                    floor=floor[key].mean,
+                    floor_spread=floor[key].spread,
+                    at_floor=at_floor[key].mean,
+                    floor_size=size if halves else 0,
+                    pvalue=None if test is None else test.pvalue,
                     test=test,
                     size=int(min(cap or math.inf, max(len(self.real), len(fake)))),
                     seconds=seconds,
@@ -112,29 +122,50 @@ class Job:
             }
         return results
 
-    def _some(self, rows: np.ndarray, size: int) -> np.ndarray:
-        """Indices of at most `size` rows, without replacement."""
-        return self.rng.permutation(len(rows))[:size] if len(rows) > size else np.arange(len(rows))
+    def _stream(self, purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, purpose])
 
-    def _draws(self, metric: Metric, fake: np.ndarray, cap: int | None) -> list[Draw]:
-        """The metric on all rows, or on several draws where there are too many."""
+    def _figures(self, chosen: Discrepancy, names: list[str], pair: Pair) -> dict[str, Figure]:
+        with threads_for(chosen.numbers(pair)):
+            return chosen.figures(names, pair, self.seed)
+
+    def _halves(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Disjoint rows of the reals, `size` of each; the same splits for every discrepancy."""
+        rng, half = self._stream(_FLOOR), len(self.real) // 2
+        for _ in range(SPLITS):
+            order = rng.permutation(len(self.real))
+            yield self.real[order[:size]], self.real[order[half : half + size]]
+
+    def _mean(
+        self, chosen: Discrepancy, names: list[str], pairs: list[tuple[np.ndarray, np.ndarray]]
+    ) -> dict[str, Floor]:
+        found = [self._figures(chosen, names, chosen.frame(x, y)) for x, y in pairs]
+        values = {key: np.array([figures[key].value for figures in found]) for key in names}
+        return {
+            key: Floor(float(v.mean()), float(v.std(ddof=1)))
+            if len(v) and np.isfinite(v).all()
+            else Floor()
+            for key, v in values.items()
+        }
+
+    def _draws(
+        self, chosen: Discrepancy, names: list[str], fake: np.ndarray, cap: int | None
+    ) -> list[Draw]:
+        """The figures of all rows, or of several draws where there are too many."""
         many = cap is not None and max(len(self.real), len(fake)) > cap
-        draws = []
-        for _ in range(catalogue.REPEATS if many else 1):
-            rows = self._some(self.real, cap or len(self.real)), self._some(fake, cap or len(fake))
-            figures = metric.compute(self.real[rows[0]], fake[rows[1]], self.call)
-            draws.append(Draw(rows, figures))
+        rng, draws = self._stream(_DRAWS), []
+        for _ in range(REPEATS if many else 1):
+            rows = _some(rng, self.real, cap), _some(rng, fake, cap)
+            pair = chosen.frame(self.real[rows[0]], fake[rows[1]])
+            draws.append(Draw(rows, pair, self._figures(chosen, names, pair)))
         return draws
 
-    def _test(self, metric: Metric, fake: np.ndarray) -> TestResult | None:
-        if not self.call.n_permutations or metric.test is None:
+    def _test(self, chosen: Discrepancy, fake: np.ndarray) -> TestResult | None:
+        if not (self.n_permutations and chosen.quick):
             return None
-        return two_sample_test(
-            self.real, fake, metric.test, n_permutations=self.call.n_permutations,
-            seed=self.call.seed,
-        )  # fmt: skip
+        return test_of(chosen, chosen.frame(self.real, fake), self.n_permutations, self.seed)
 
-    def _result(self, metric: Metric, key: str, name: str, draws: list[Draw]) -> MetricResult:
+    def _result(self, chosen: Discrepancy, key: str, name: str, draws: list[Draw]) -> MetricResult:
         """One figure, or the mean of several draws with their spread."""
         figures = [draw.figures[key] for draw in draws]
         values = np.array([figure.value for figure in figures])
@@ -142,30 +173,32 @@ class Job:
         notes, spread = [], None
         if len(draws) > 1:
             spread = float(values.std(ddof=1)) if estimate is not None else None
-            notes.append(f"mean of {len(draws)} draws of {metric.cap} rows")
-        elif metric.spread:
-            spread = self._spread(metric, name)[key]
+            notes.append(f"mean of {len(draws)} draws of {len(draws[0].rows[0])} rows")
+        elif chosen.spread:
+            spread = self._spread(chosen, key, name)
+        notes += [note for figure in figures[:1] if (note := figure.note)]
         if not all(figure.converged for figure in figures):
             notes.append("not converged")
         if estimate is None:
             notes.append("not finite for these samples")
-        interval = self._interval(metric, key, name, draws)
+        interval = self._interval(chosen, key, name, draws, estimate)
         return MetricResult(
             name=key,
-            convention=metric.titles[key],
+            convention=chosen.words(key),
             estimate=estimate,
-            higher_is_better=metric.higher,
+            higher_is_better=chosen.higher_is_better,
             lower=figures[0].lower if len(draws) == 1 else None,
             upper=figures[0].upper if len(draws) == 1 else None,
             spread=spread,
             interval=interval.ends,
+            centre=interval.centre,
             target=interval.target,
             no_interval=interval.reason,
             converged=all(figure.converged for figure in figures),
             note="; ".join(notes),
         )
 
-    def _spread(self, metric: Metric, name: str) -> dict[str, float | None]:
+    def _spread(self, chosen: Discrepancy, key: str, name: str) -> float | None:
         """Standard deviation over draws of half of the rows, without replacement.
 
         For a mean of n terms it equals the standard error: half of the rows double the variance,
@@ -174,65 +207,78 @@ class Job:
         fake = self.fakes[name]
         sizes = len(self.real) // 2, len(fake) // 2
         if min(sizes) < _HALF:
-            return dict.fromkeys(metric.titles)
-        rng = np.random.default_rng(self.call.seed)  # the same draws for every output
-        found = [
-            metric.compute(
-                self.real[rng.permutation(len(self.real))[: sizes[0]]],
-                fake[rng.permutation(len(fake))[: sizes[1]]],
-                self.call,
-            )
-            for _ in range(catalogue.REPEATS)
+            return None
+        rng = self._stream(_SPREAD)  # the same draws for every output
+        pairs = [
+            (self.real[_some(rng, self.real, sizes[0])], fake[_some(rng, fake, sizes[1])])
+            for _ in range(REPEATS)
         ]
-        return {
-            key: float(np.std([figures[key].value for figures in found], ddof=1))
-            for key in metric.titles
-        }
+        return self._mean(chosen, [key], pairs)[key].spread
 
-    def _interval(self, metric: Metric, key: str, name: str, draws: list[Draw]) -> Interval:
-        if metric.no_interval:
-            return Interval(None, reason=metric.no_interval)
-        if self.confidence is None:
+    def _interval(
+        self, chosen: Discrepancy, key: str, name: str, draws: list[Draw], estimate: float | None
+    ) -> Interval:
+        if self.confidence is None and not chosen.no_limit:
             return Interval(None, reason="not asked for")
         try:
-            check_rows(pair(self.real, self.fakes[name]))
-            limits = [limit() for draw in draws if (limit := draw.figures[key].limit)]
-            self._check_visible(name, metric.degree)
+            if chosen.no_limit:
+                raise NoIntervalError(chosen.no_limit)
+            whole = chosen.frame(self.real, self.fakes[name])
+            check_rows(whole)
+            with torch.no_grad():
+                limits = [chosen.limit(d.pair, self.seed, d.figures[key]) for d in draws]
+                self._check_visible(whole, chosen, name)
             sizes = len(self.real), len(self.fakes[name])
-            if isinstance(limits[0], LineLimit):
-                found = limits[0].interval(self.confidence)
-            else:
-                parts = [limit for limit in limits if not isinstance(limit, LineLimit)]
-                found = average(parts, [draw.rows for draw in draws], sizes)
-                found = found.interval(self.confidence)
+            limit = limits[0]
+            if not isinstance(limit, LineLimit):
+                limit = average(limits, [draw.rows for draw in draws], sizes)
+            found = limit.interval(self.confidence or 0.95)
         except NoIntervalError as reason:
             return Interval(None, reason=str(reason))
-        if metric.root and found.p != 1:
-            return Interval(found.distance, f"the root of {found.target}")
-        return Interval((found.lower, found.upper), found.target)
+        return _on_the_scale_of(estimate, found, limit, chosen)
 
-    def _check_visible(self, name: str, degree: int | None) -> None:
+    def _check_visible(self, pair: Pair, chosen: Discrepancy, name: str) -> None:
         """As `check_visible`, once for each fake."""
-        place = (name, degree)
+        place = name, (chosen.seen_by() or (None, ""))[1]
         if place not in self._unseen:
             self._unseen[place] = ""
             try:
-                check_visible(pair(self.real, self.fakes[name]), degree, self.call.seed)
+                check_visible(pair, chosen, self.seed)
             except NoIntervalError as reason:
                 self._unseen[place] = str(reason)
         if self._unseen[place]:
             raise NoIntervalError(self._unseen[place])
 
 
-def _finite(figure: Figure | None) -> float | None:
-    return None if figure is None or not math.isfinite(figure.value) else figure.value
+def _some(rng: np.random.Generator, rows: np.ndarray, most: int | None) -> np.ndarray:
+    """Indices of at most `most` rows, without replacement."""
+    many = most is not None and len(rows) > most
+    return rng.permutation(len(rows))[:most] if many else np.arange(len(rows))
 
 
-def _impossible(metric: Metric) -> dict[str, MetricResult]:
-    note = f"needs at least {metric.least} rows of each sample"
+def _on_the_scale_of(
+    estimate: float | None, found: ConfidenceInterval, limit: Limit, chosen: Discrepancy
+) -> Interval:
+    """The interval in the units of the row, and what it is around if that is not the estimate."""
+    centre = found.estimate if found.centre is None else found.centre
+    ends, target = (found.lower, found.upper), found.target
+    if chosen.squared and found.p != 1:
+        ends, target = found.distance, f"the root of {target}"
+        centre = max(centre, 0.0) ** (1 / found.p)
+    if estimate is None or math.isclose(centre, estimate, rel_tol=1e-6, abs_tol=1e-12):
+        return Interval(ends, None, target)
+    words = "the estimate without its bias"
+    if not (isinstance(limit, LineLimit) or limit.unbiased):
+        words = "the root of the mean power of the draws"
+    return Interval(ends, centre, f"{target}, around {words}")
+
+
+def _impossible(chosen: Discrepancy, names: list[str]) -> dict[str, MetricResult]:
+    note = f"needs at least {chosen.least_rows} rows of each sample"
+    better = chosen.higher_is_better
     return {
         key: MetricResult(
-            key, words, None, higher_is_better=metric.higher, no_interval=note, note=note
+            key, chosen.words(key), None, higher_is_better=better, no_interval=note, note=note
         )
-        for key, words in metric.titles.items()
+        for key in names
     }

@@ -6,8 +6,8 @@ probability.
 
 from __future__ import annotations
 
-from otdist.inference.intervals import ConfidenceInterval, confidence_interval
-from otdist.inference.linear import NoIntervalError
+from otdist.discrepancy.limit import ConfidenceInterval, NoIntervalError
+from otdist.inference.intervals import confidence_interval
 from otdist.inference.permutation import TestResult, two_sample_test
 
 __all__ = [

@@ -18,13 +18,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from otdist.core import checks, measure, painters
-from otdist.inference import statistics
-from otdist.inference.order import sorted_rows
+from otdist import discrepancy
+from otdist.core import checks, painters
+from otdist.core.measure import Pair
+from otdist.core.threads import threads_for
+from otdist.discrepancy.base import Discrepancy, even
+from otdist.discrepancy.rows import canonical
 
-_TIE = 1e-5
-"""Labellings within this relative distance below the observed value count as reaching it: float32
-sums of equal values differ by less. Counting a tie is the side that keeps the test valid."""
+_TIE = 1e-12
+"""Labellings within this relative distance below the observed value count as reaching it: sums in
+float64 of equal values differ by less. Counting a tie is the side that keeps the test valid."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -113,25 +116,52 @@ def two_sample_test(
     >>> otdist.two_sample_test(x, y, n_permutations=99).pvalue
     0.01
     """
-    started = time.perf_counter()
-    chosen = statistics.named(statistic, options)
+    chosen = discrepancy.named(statistic, options, "test")
     n_permutations = checks.whole("n_permutations", n_permutations)
-    pair = measure.pair(x, y)
-    # In an order of their own, so that the labellings do not depend on how the rows were sorted.
-    pair = replace(pair, x=sorted_rows(pair.x), y=sorted_rows(pair.y))
-    n, m = len(pair.x), len(pair.y)
-    rng = checks.generator(seed)
-    with torch.no_grad():
-        values = chosen.values(pair, labellings(n, m, n_permutations, rng), rng)
+    return test_of(chosen, chosen.frame(x, y), n_permutations, checks.seed(seed))
+
+
+def test_of(chosen: Discrepancy, pair: Pair, count: int, seed: int | None) -> TestResult:
+    """The test of one discrepancy, at the options that the pooled sample gives it.
+
+    Raises:
+        ValueError: the value is not finite for some labellings.
+    """
+    started = time.perf_counter()
+    chosen = chosen.fitted(pair)
+    values = permuted(chosen, pair, count, seed)
     if not np.isfinite(values).all():
-        raise ValueError(f"{chosen.name} is not finite for some labellings: no test is possible")
+        raise ValueError(
+            f"{chosen.quantity} is not finite for some labellings: no test is possible"
+        )
     observed, null = float(values[0]), values[1:]
-    return TestResult(observed, pvalue(observed, null), null, chosen.name, n, m,
-                      time.perf_counter() - started)  # fmt: skip
+    return TestResult(
+        observed, pvalue(observed, null), null, chosen.quantity, len(pair.x), len(pair.y),
+        time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def permuted(chosen: Discrepancy, pair: Pair, count: int, seed: int | None) -> np.ndarray:
+    """Values (count + 1,) at the observed labelling, which is the first, and at random ones.
+
+    Rows are pooled in an order of their own, equal rows in a random one: then a value depends on
+    which rows are x and on nothing else, not even by its rounding, and the test is valid.
+    """
+    n, m = len(pair.x), len(pair.y)
+    # Apart from the stream of `seed` itself, which directions are drawn from.
+    rng = np.random.default_rng(None if seed is None else [seed, 1])
+    z = torch.cat([pair.x.points, pair.y.points]).detach().double()
+    mixed = rng.permutation(n + m)
+    order = mixed[canonical(z.cpu().numpy()[mixed])]
+    labels = labellings(n, m, count, rng)
+    labels[0] = order < n
+    z = z[torch.from_numpy(order).to(z.device)]
+    with torch.no_grad(), threads_for(chosen.numbers(pair) * count):
+        return chosen.relabelled(replace(pair, x=even(z[:n]), y=even(z[n:])), labels, seed)
 
 
 def labellings(n: int, m: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Shape (count + 1, n + m), bool: the observed labelling and random ones."""
+    """Shape (count + 1, n + m), bool: the first n rows, and random choices of n rows."""
     labels = np.zeros((count + 1, n + m), dtype=bool)
     labels[:, :n] = True
     rng.permuted(labels[1:], axis=1, out=labels[1:])

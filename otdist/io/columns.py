@@ -89,11 +89,13 @@ def parsed(
     Raises:
         DataError: infinity; a word among numbers, whose meaning must be stated.
     """
-    text = _without(np.array(cells), reading.words)
-    words = text[text != ""].tolist()
+    nothing = reading.words
+    text = ["" if (word := cell.strip()) in nothing else word for cell in cells]
+    words = [word for word in text if word]
     marks = [reading.decimal or ".", *([","] if reading.decimal is None else [])]
     for mark in marks:
-        if not all(is_number(word.replace(mark, ".")) for word in words):
+        numbers = _numbers(words, mark)
+        if numbers is None:
             continue
         if mark == "," and category:
             break
@@ -102,17 +104,30 @@ def parsed(
                 f"{place} holds {words[0]!r}: state decimal (--decimal ,) if its comma is a "
                 "decimal point, or categories"
             )
-        values = np.array([float(word.replace(mark, ".")) if word else np.nan for word in text])
+        values = np.full(len(text), np.nan)
+        values[[bool(word) for word in text]] = numbers
         note = comma_note(place) if mark == "," and reading.decimal is None else ""
         return _finite(values, place, reading.numbers), note
     strange = [word for word in words if not is_number(word.replace(marks[-1], "."))]
     if len(strange) <= (1 - _MOSTLY) * len(words) and not category:
-        row = text.tolist().index(strange[0])
+        row = text.index(strange[0])
         raise DataError(
             f"{place} holds numbers, and {strange[0]!r} in row {row}: state missing (--missing "
             f"{strange[0]}), or that they are categories (--categories), or exclude the column"
         )
-    return _times(text, place), ""
+    return _times(np.array(text), place), ""
+
+
+def _numbers(words: list[str], mark: str) -> list[float] | None:
+    """All words as numbers with this decimal mark, or None where one is none."""
+    if mark != ".":
+        words = [word.replace(mark, ".") for word in words]
+    try:
+        found = [float(word) for word in words]
+    except ValueError:
+        return None
+    # float() reads "2024_01" as 202401.
+    return found if all(map(is_number, words if "_" in "".join(words) else [])) else None
 
 
 def as_categories(column: Array) -> Array:

@@ -101,7 +101,7 @@ class Text:
                 if not any(is_number(cell.replace(mark, ".")) for mark in decimals):
                     name = f"'{name}'" if self.names else name
                     what = f"'{cell}'" if cell.strip() else "an empty cell"
-                    remedy = ""
+                    remedy = f"; else exclude it (--exclude {self.names[at]})" if self.names else ""
                     if is_number(cell.replace(",", ".")):
                         remedy = "; state decimal (--decimal ,) if its comma is a decimal point"
                     return DataError(

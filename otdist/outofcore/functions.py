@@ -87,26 +87,25 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any, b: Any) -> float:
 
 
 def energy_distance(x: Any, y: Any, *, a: Any, b: Any) -> float:
-    """The energy distance over all pairs of blocks, exactly."""
-    first, second = two_samples(x, y, a, b)
-    kernel = pairs.Kernel("distance")
-    terms = _terms(kernel, first, second, a, b)
-    (own_x, own_y, cross), (mass_x, mass_y) = terms, (t.mass for t in terms[:2])
-    own = own_x.total / mass_x**2 + own_y.total / mass_y**2
-    return math.sqrt(kernels.above_rounding(2 * cross.total / (mass_x * mass_y) - own, own))
+    """The energy distance over all pairs of blocks, exactly: MMD of the kernel −‖x − y‖."""
+    return math.sqrt(_squared(pairs.Kernel("distance"), x, y, a, b, unbiased=False))
 
 
 def mmd(
     x: Any, y: Any, *, a: Any, b: Any, kernel: str, bandwidth: float | None, statistic: str
 ) -> float:
     """MMD over all pairs of blocks, exactly; `bandwidth` None gathers 1,000 points of each."""
-    first, second = two_samples(x, y, a, b)
     if bandwidth is None and kernel != "polynomial":
-        bandwidth = _median_distance(first, second)
+        bandwidth = _median_distance(*two_samples(x, y, a, b))
     unbiased = statistic == "U"
-    own_x, own_y, cross = _terms(
-        pairs.Kernel(kernel, bandwidth), first, second, a, b, diagonal=unbiased
-    )
+    squared = _squared(pairs.Kernel(kernel, bandwidth), x, y, a, b, unbiased=unbiased)
+    return squared if unbiased else math.sqrt(squared)
+
+
+def _squared(kernel: pairs.Kernel, x: Any, y: Any, a: Any, b: Any, *, unbiased: bool) -> float:
+    """E k(x, x') + E k(y, y') − 2 E k(x, y)."""
+    first, second = two_samples(x, y, a, b)
+    own_x, own_y, cross = _terms(kernel, first, second, a, b, diagonal=unbiased)
     within, between = 0.0, 2 * cross.total / (own_x.mass * own_y.mass)
     for name, own in (("x", own_x), ("y", own_y)):
         total, rest = own.total, own.mass**2
@@ -118,7 +117,7 @@ def mmd(
                 )
         within += total / rest
     squared = within - between
-    return squared if unbiased else math.sqrt(kernels.above_rounding(squared, within))
+    return squared if unbiased else kernels.above_rounding(squared, abs(within))
 
 
 def _terms(

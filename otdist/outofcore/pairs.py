@@ -23,7 +23,7 @@ class Kernel:
     """A kernel by name, in the units of the points.
 
     Attributes:
-        name: "distance" for ‖x − y‖, or one that `otdist.mmd` knows.
+        name: "distance" for −‖x − y‖, or one that `otdist.mmd` knows.
         bandwidth: σ; None for a kernel without one.
     """
 
@@ -34,7 +34,7 @@ class Kernel:
         """E k(x, y) for weights of sum one."""
         pair = measure.pair(x, y, a, b)
         if self.name == "distance":
-            return float(kernels.mean_distance(pair)) * pair.scale
+            return float(kernels.mean_distance(pair)) * -pair.scale
         return float(kernels.mean_kernel(pair, self.name, self.bandwidth))
 
     def diagonal(self, x: Any, a: Any) -> float:

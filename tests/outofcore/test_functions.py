@@ -182,7 +182,7 @@ def test_nothing_warns():
         (otdist.sliced_wasserstein, {"stderr_rtol": "a"}, "stderr_rtol must be"),
         (otdist.sliced_wasserstein, {"n_projections": 0}, "n_projections must be at least 1"),
         (otdist.mmd, {"bandwidth": "a"}, "bandwidth must be"),
-        (otdist.mmd, {"statistic": "W"}, 'statistic must be "U" or "V"'),
+        (otdist.mmd, {"statistic": "W"}, "statistic must be one of U, V"),
     ],
 )
 def test_options_are_refused_in_the_words_of_the_functions_in_memory(function, options, words):

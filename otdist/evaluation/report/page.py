@@ -41,10 +41,11 @@ svg { max-width: 100%; height: auto; }
 
 _FLOOR = (
     "<p><b>floor</b> is the metric between two disjoint halves of the real sample; <b>at half size"
-    "</b> is the metric between one of these halves and as many fake rows. Compare these two: a "
-    "fake whose figure is at its floor cannot be told from the real sample at this size. "
-    "<b>±</b> is the spread over draws of rows, not an interval. <b>certified</b> bounds hold for "
-    "the rows that were compared, whatever the solver did.</p>"
+    "</b> is the metric between one of these halves and as many fake rows, both the mean over 20 "
+    "random halves. Compare these two: a fake whose figure is at its floor cannot be told from the "
+    "real sample at this size. <b>±</b> is the spread over draws of rows, not an interval. A "
+    "number before an <b>interval</b> is the estimate without its bias, which it is around. "
+    "<b>certified</b> bounds hold for the rows that were compared, whatever the solver did.</p>"
 )
 
 

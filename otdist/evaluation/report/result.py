@@ -17,14 +17,17 @@ class MetricResult:
         convention: What the figure is, in words.
         estimate: The figure, or None with the reason in `note`.
         higher_is_better: Direction.
-        floor: The same metric between two disjoint halves of the real sample, at `floor_size`.
-        at_floor: The metric between one of these halves and as many fake rows: compare with floor.
+        floor: The same metric between two disjoint halves of the real sample, at `floor_size`
+            rows each; the mean over 20 random halves.
+        floor_spread: Standard deviation of the floor over random halves.
+        at_floor: The metric between these halves and as many fake rows: compare with floor.
         floor_size: Rows of each side behind the last two; 0 where there are none.
         lower: Certified bound of the estimate, where one exists.
         upper: Certified bound.
         spread: Standard deviation over draws of rows; not an interval.
         interval: Confidence interval, or None for the reason in `no_interval`.
         target: What the interval covers, in words.
+        centre: The estimate without its bias, where the interval is around that.
         no_interval: Why there is no interval.
         effect: The estimate free of units, where it has such a form.
         pvalue: Of a permutation test, where one was asked for and is valid.
@@ -43,6 +46,7 @@ class MetricResult:
     estimate: float | None
     higher_is_better: bool = False
     floor: float | None = None
+    floor_spread: float | None = None
     at_floor: float | None = None
     floor_size: int = 0
     lower: float | None = None
@@ -50,6 +54,7 @@ class MetricResult:
     spread: float | None = None
     interval: tuple[float, float] | None = None
     target: str = ""
+    centre: float | None = None
     no_interval: str = ""
     effect: float | None = None
     pvalue: float | None = None

@@ -19,9 +19,17 @@ def _between(low: float | None, high: float | None) -> str:
     return "–" if low is None or high is None else f"[{low:.5g}, {high:.5g}]"
 
 
+def _spread(value: float | None) -> str:
+    return "" if value is None else f" ± {value:.1g}"
+
+
 def _estimate(result: MetricResult) -> str:
-    spread = "" if result.spread is None else f" ± {result.spread:.1g}"
-    return number(result.estimate) + spread
+    return number(result.estimate) + _spread(result.spread)
+
+
+def _interval(result: MetricResult) -> str:
+    centre = "" if result.centre is None else f"{number(result.centre)} "
+    return centre + _between(*(result.interval or (None, None)))
 
 
 CELLS: dict[str, Callable[[MetricResult], str]] = {
@@ -29,8 +37,8 @@ CELLS: dict[str, Callable[[MetricResult], str]] = {
     "estimate": _estimate,
     "certified": lambda result: _between(result.lower, result.upper),
     "at half size": lambda result: number(result.at_floor),
-    "floor": lambda result: number(result.floor),
-    "interval": lambda result: _between(*(result.interval or (None, None))),
+    "floor": lambda result: number(result.floor) + _spread(result.floor_spread),
+    "interval": lambda result: _interval(result),
     "effect": lambda result: number(result.effect),
     "p": lambda result: number(result.pvalue),
     "note": lambda result: result.note,

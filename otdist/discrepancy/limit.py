@@ -11,11 +11,15 @@ themselves estimate that variance. For transport costs f and g are the dual pote
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
+import torch
+
+from otdist.core.measure import Pair
+from otdist.discrepancy.rows import halves
 
 Rows = tuple[np.ndarray, np.ndarray]
 """Which rows of x and of y a term belongs to."""
@@ -47,6 +51,7 @@ class ConfidenceInterval:
         quantity: What the numbers are.
         target: What the interval covers, in words.
         p: The numbers are p-th powers of a distance.
+        centre: What the ends are around, where that is not the estimate: it less its bias.
 
     >>> ConfidenceInterval(1.0, 2.0, 1.5, 0.95, "S_eps", "the population's S_eps")
     S_eps = 1.5, 95% interval [1, 2] for the population's S_eps
@@ -59,6 +64,7 @@ class ConfidenceInterval:
     quantity: str
     target: str
     p: float = 1.0
+    centre: float | None = None
 
     def __repr__(self) -> str:
         ends = f"[{self.lower:.5g}, {self.upper:.5g}]"
@@ -91,7 +97,7 @@ class Linear:
         noise: Variance that random directions add.
         replicates: Independent groups of directions that `noise` was estimated from.
         one_sided: Whether the value is a lower bound of the target.
-        positive: Whether the target cannot be below 0.
+        unbiased: Whether a bias of the plug-in value has been taken off.
     """
 
     value: float
@@ -103,7 +109,7 @@ class Linear:
     noise: float = 0.0
     replicates: int = 0
     one_sided: bool = False
-    positive: bool = True
+    unbiased: bool = False
 
     def interval(self, level: float) -> ConfidenceInterval:
         """The normal interval, or Student's where directions add noise of few replicates."""
@@ -111,7 +117,7 @@ class Linear:
         total = rows + self.noise
         tail = level if self.one_sided else (1 + level) / 2
         reach = self._quantile(tail, total) * math.sqrt(total)
-        lower = max(self.value - reach, 0.0) if self.positive else self.value - reach
+        lower = max(self.value - reach, 0.0)
         upper = math.inf if self.one_sided else self.value + reach
         return ConfidenceInterval(
             lower, upper, self.value, level, self.quantity, self.target, self.p
@@ -127,11 +133,18 @@ class Linear:
 
 
 def of_influence(
-    value: float, f: np.ndarray, g: np.ndarray, quantity: str, target: str, *, p: float = 1.0
+    value: float,
+    f: np.ndarray,
+    g: np.ndarray,
+    quantity: str,
+    target: str,
+    *,
+    p: float = 1.0,
+    unbiased: bool = False,
 ) -> Linear:
     """A `Linear` from values of the influence function, each up to a constant."""
     x, y = ((h - h.mean()) / len(h) for h in (np.asarray(f, float), np.asarray(g, float)))
-    return Linear(float(value), x, y, quantity, target, p)
+    return Linear(float(value), x, y, quantity, target, p, unbiased=unbiased)
 
 
 def average(parts: Sequence[Linear], rows: Sequence[Rows], sizes: tuple[int, int]) -> Linear:
@@ -156,3 +169,27 @@ def average(parts: Sequence[Linear], rows: Sequence[Rows], sizes: tuple[int, int
 def _variance(terms: np.ndarray) -> float:
     used = int(np.count_nonzero(terms))
     return float(terms @ terms) * used / max(used - 1, 1)
+
+
+def refuse_repeats(pair: Pair, what: str) -> None:
+    """Raise where rows of a sample repeat."""
+    for sample in (pair.x, pair.y):
+        points = sample.points.detach()
+        if len(torch.unique(points, dim=0)) < len(points):
+            raise NoIntervalError(f"rows repeat: {what} has no normal limit")
+
+
+def without_bias(
+    whole: float,
+    half: Callable[[np.ndarray, np.ndarray], float],
+    pair: Pair,
+    seed: int | None,
+) -> float:
+    """A value without its bias of order 1/n, at least 0: `half` gives it for some rows of each.
+
+    2 T_n − T_{n/2}, with T_{n/2} the mean over two random halves, is free of it.
+    """
+    rng = np.random.default_rng(seed)
+    x, y = (z.points.detach().double().cpu().numpy() for z in (pair.x, pair.y))
+    parts = zip(halves(x, rng), halves(y, rng), strict=True)
+    return max(2 * whole - float(np.mean([half(i, j) for i, j in parts])), 0.0)

@@ -148,7 +148,9 @@ def test_test_tells_draws_and_decides(files, tmp_path):
     call("test", files[0], files[0], *options)
 
 
-@pytest.mark.parametrize("arguments", [["--p", "2"], ["--statistic", "mmd", "--eps", "1"]])
+@pytest.mark.parametrize(
+    "arguments", [["--statistic", "energy", "--p", "2"], ["--statistic", "mmd", "--eps", "1"]]
+)
 def test_test_refuses_options_of_another_statistic(files, arguments):
     assert "has no option" in call("test", *files[:2], *arguments, code=2).stderr
 

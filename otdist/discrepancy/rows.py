@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-
-from otdist.core.measure import Measure
+from torch import Tensor
 
 
 def canonical(rows: np.ndarray) -> np.ndarray:
@@ -21,15 +20,13 @@ def canonical(rows: np.ndarray) -> np.ndarray:
     return order
 
 
-def sorted_rows(sample: Measure) -> Measure:
-    """A uniform sample with its rows in canonical order, float64, without a graph."""
-    points = sample.points.detach().double()
-    order = canonical(points.cpu().numpy())
-    points = points[torch.from_numpy(order).to(points.device)]
-    return Measure(points, sample.weights.detach(), sample.uniform)
-
-
 def halves(rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Two random disjoint halves of the rows, as indices; one row is left out where n is odd."""
     order, half = canonical(rows)[rng.permutation(len(rows))], len(rows) // 2
     return order[:half], order[half : 2 * half]
+
+
+def some_of(points: Tensor, most: int = 2000) -> Tensor:
+    """At most so many rows, evenly spaced in canonical order: whichever order they came in."""
+    order = torch.from_numpy(canonical(points.cpu().numpy()).copy()).to(points.device)
+    return points[order[:: -(-len(points) // most)]]

@@ -21,8 +21,7 @@ import numpy as np
 import torch
 
 from otdist.core.measure import Pair
-from otdist.inference.influence import refuse_repeats
-from otdist.inference.linear import ConfidenceInterval, NoIntervalError
+from otdist.discrepancy.limit import ConfidenceInterval, NoIntervalError, refuse_repeats
 from otdist.line import univariate
 from otdist.line.staircase import uniform_staircase
 
@@ -63,14 +62,20 @@ class LineLimit:
         value = univariate.cost(torch.from_numpy(x), torch.from_numpy(y), self.p)
         value = float(self._root(value))
         tails = [(1 + level) / 2, (1 - level) / 2]
-        high, low = (float(q) for q in np.quantile(self._draws(x, y), tails))
+        high, low, middle = (float(q) for q in np.quantile(self._draws(x, y), [*tails, 0.5]))
         lower, upper = max(2 * value - high, 0.0), 2 * value - low
         if self.p == 1 and _excess(x, y) > _EXCESS * (high - low) / 2:
             raise NoIntervalError("the distribution functions meet on too long a stretch for W_1")
         scale = self.pair.scale
         name = f"W_{self.p:g}"
         return ConfidenceInterval(
-            lower * scale, upper * scale, value * scale, level, name, f"the population's {name}"
+            lower * scale,
+            upper * scale,
+            value * scale,
+            level,
+            name,
+            f"the population's {name}",
+            centre=max(2 * value - middle, 0.0) * scale,
         )
 
     def _root(self, cost: torch.Tensor) -> torch.Tensor:

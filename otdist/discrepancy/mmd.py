@@ -1,0 +1,105 @@
+"""The maximum mean discrepancy of a kernel, and KID, which is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+
+from otdist.core import checks
+from otdist.core.gradient import root
+from otdist.core.measure import Pair
+from otdist.discrepancy.base import Discrepancy, Figure, Limit, only, pooled
+from otdist.discrepancy.kernel_means import Means, kernel_means, of_labellings
+from otdist.discrepancy.rows import some_of
+from otdist.moments import kernels
+
+
+@dataclass(frozen=True)
+class Mmd(Discrepancy):
+    """MMD over all pairs, or its unbiased square."""
+
+    bandwidth: float | None = None
+    kernel: str = field(default="gaussian", metadata=only("distance", "interval"))
+    statistic: str = field(default="V", metadata=only("distance"))
+
+    quick: ClassVar[bool] = True
+    no_limit: ClassVar[str] = ""
+    title: ClassVar[str] = (
+        "MMD, Gaussian kernel, bandwidth the median distance within all samples (root)"
+    )
+
+    def __post_init__(self) -> None:
+        kernels.check_kernel(self.kernel, self.bandwidth)
+        checks.choice("statistic", self.statistic, ("U", "V"))
+        width = checks.optional(checks.positive, "bandwidth", self.bandwidth)
+        checks.settle(self, bandwidth=width)
+
+    @property
+    def quantity(self) -> str:
+        """MMD, or its square."""
+        return "MMD" if self.statistic == "V" else "MMD²"
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether the value is the unbiased square."""
+        return self.statistic == "U"
+
+    def fitted(self, pair: Pair) -> Self:
+        """With the median of positive distances between pooled rows as bandwidth."""
+        if self.bandwidth is not None or self.kernel == "polynomial":
+            return self
+        width = kernels.median_apart(some_of(pooled(pair)))
+        return replace(self, bandwidth=width * pair.scale)
+
+    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+        """MMD, or its unbiased square."""
+        squared = kernels.mmd_squared(pair, self.kernel, self.bandwidth, unbiased=self.unbiased)
+        return pair.kind.number(squared if self.unbiased else root(squared.clamp(min=0), 2))
+
+    def streamed(self, x: Any, y: Any, a: Any, b: Any, seed: int | None = 0) -> Any:
+        """Over all pairs of blocks."""
+        from otdist.outofcore.functions import mmd
+
+        options: Any = {"kernel": self.kernel, "bandwidth": self.bandwidth}
+        return mmd(x, y, a=a, b=b, statistic=self.statistic, **options)
+
+    def value(self, pair: Pair, seed: int | None) -> Figure:
+        """MMD, or its unbiased square."""
+        means = kernel_means(pair, self.kernel, self.bandwidth)
+        return Figure(means.u if self.unbiased else means.v**0.5, details=means)
+
+    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+        """N² kernel values once, then a product per pair and labelling."""
+        own = torch.cat(kernels.own_values(pair, self.kernel, self.bandwidth))
+        blocks = kernels.kernel_rows(pair, self.kernel, self.bandwidth, pooled(pair))
+        squared = of_labellings(blocks, labels, own if self.unbiased else None)
+        return squared if self.unbiased else np.sqrt(squared.clip(min=0))
+
+    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+        """Normal, around the unbiased square."""
+        if self.kernel != "polynomial" and self.bandwidth is None:
+            raise ValueError("bandwidth must be given: it is part of what the interval is for")
+        means: Means = (figure or self.value(pair, seed)).details
+        at = "" if self.bandwidth is None else f", bandwidth {self.bandwidth:.4g}"
+        return means.linear("MMD²", f"the population's MMD², {self.kernel} kernel{at}", p=2)
+
+    def seen_by(self) -> tuple[Discrepancy, str] | None:
+        """KID's kernel sees three moments only."""
+        return (self, "moments up to order 3") if self.kernel == "polynomial" else None
+
+
+@dataclass(frozen=True)
+class Kid(Mmd):
+    """Unbiased MMD² of the kernel (⟨x, y⟩/d + 1)³."""
+
+    bandwidth: float | None = field(default=None, metadata=only())
+    kernel: str = field(default="polynomial", metadata=only())
+    statistic: str = field(default="U", metadata=only())
+
+    least_rows: ClassVar[int] = 2
+    quick: ClassVar[bool] = False
+    squared: ClassVar[bool] = False
+    title: ClassVar[str] = "KID: unbiased MMD² of the kernel (xy/d + 1)³, all pairs"

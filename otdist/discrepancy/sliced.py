@@ -1,0 +1,158 @@
+r"""SW_p, the average over directions of W_p^p on the line, then the root.
+
+For labellings, projections are sorted once. At p = 1, with C_k of the first k sorted points in x
+and gaps δ_k,
+
+.. math::  W_1 = \sum_k |C_k / n - (k - C_k) / m|\, δ_k = \frac{1}{nm} \sum_k |N C_k - k n|\, δ_k ,
+
+so that a labelling costs one cumulative sum of integers.
+
+At p > 1 the influence function is the average of the potentials on the line (Xi and Niles-Weed
+2022, Distributional convergence of the sliced Wasserstein process), plus the noise of directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otdist.core import checks
+from otdist.core.measure import Pair
+from otdist.core.threads import each
+from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, only, pooled
+from otdist.discrepancy.limit import Linear, of_influence, without_bias
+from otdist.discrepancy.wasserstein import above_one
+from otdist.line import univariate
+from otdist.sliced import directions as families
+from otdist.sliced import sliced
+from otdist.sliced.directions import Directions
+from otdist.sliced.slices import mean_slice_cost
+
+_BLOCK = 1 << 18
+"""Entries of cumulative sums at a time: they stay in cache."""
+
+
+@dataclass(frozen=True)
+class Sliced(Discrepancy):
+    """SW_p over random directions, or given ones."""
+
+    p: float = 1
+    n_projections: int | None = None
+    directions: Any = field(default=None, metadata=only("distance"))
+    stderr_rtol: float | None = field(default=None, metadata=only("distance"))
+
+    quick: ClassVar[bool] = True
+    no_limit: ClassVar[str] = ""
+    in_tests: ClassVar[Options] = {"n_projections": 100}
+    in_intervals: ClassVar[Options] = {"p": 2}
+
+    def __post_init__(self) -> None:
+        number = checks.optional(checks.whole, "n_projections", self.n_projections)
+        checks.settle(self, p=checks.exponent(self.p), n_projections=number)
+        self._choice(0)
+
+    @property
+    def title(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The exponent and the number of directions."""
+        count = self.n_projections or sliced.DEFAULT_PROJECTIONS
+        return f"SW_{self.p:g} over {count} directions, units of x"
+
+    @property
+    def quantity(self) -> str:
+        """SW_p."""
+        return f"SW_{self.p:g}"
+
+    def numbers(self, pair: Pair) -> int:
+        """Projections."""
+        return pair.size * (self.n_projections or sliced.DEFAULT_PROJECTIONS)
+
+    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+        """The result with slices and directions."""
+        return sliced.average(pair, self.p, self._choice(seed))
+
+    def streamed(self, x: Any, y: Any, a: Any, b: Any, seed: int | None = 0) -> Any:
+        """From sketched slices."""
+        from otdist.outofcore.functions import sliced_wasserstein
+
+        return sliced_wasserstein(x, y, a=a, b=b, p=self.p, choice=self._choice(seed))
+
+    def value(self, pair: Pair, seed: int | None) -> Figure:
+        """SW_p."""
+        return Figure(float(self.answer(pair, seed).distance))
+
+    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+        """O(L N) for a labelling after L sorts, over the directions of `value`."""
+        z = pooled(pair).cpu().numpy()
+        rows = self._drawn(pair, seed).rows[: 1 if z.shape[1] == 1 else None]
+        marks = torch.from_numpy(labels)
+        totals = torch.zeros(len(labels), dtype=torch.float64)
+        along = _along_w1 if self.p == 1 else _along
+        for direction in rows:
+            projected = z @ direction
+            order = np.argsort(projected)
+            line, places = torch.from_numpy(projected[order]), torch.from_numpy(order)
+
+            def work(part: slice, line: Tensor = line, places: Tensor = places) -> None:
+                totals[part] += along(line, marks[part].index_select(1, places), self.p)
+
+            each(_blocks(labels), work, totals.device)
+        return (totals / len(rows)).clamp(min=0).numpy() ** (1 / self.p) * pair.scale
+
+    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+        """Normal, around the value without its bias."""
+        above_one(self.p)
+        return of_slices(pair, self.p, self._drawn(pair, seed), seed)
+
+    def _choice(self, seed: int | None) -> sliced.Choice:
+        return sliced.Choice(self.n_projections, self.directions, seed, self.stderr_rtol)
+
+    def _drawn(self, pair: Pair, seed: int | None) -> Directions:
+        return self._choice(seed).of(pair.x.points.shape[1], np.random.default_rng(seed))
+
+
+def of_slices(pair: Pair, p: float, chosen: Directions, seed: int | None) -> Linear:
+    """SW_p^p over the chosen directions, p > 1; `seed` chooses the halves."""
+    x, y = (z.points.double() for z in (pair.x, pair.y))
+    rows = torch.from_numpy(chosen.rows).to(x)
+    a, b = (torch.full_like(z[:, 0], 1 / len(z)).requires_grad_() for z in (x, y))
+    with torch.enable_grad():
+        mean, costs = mean_slice_cost(x, y, rows, p, a, b)
+        f, g = torch.autograd.grad(mean, (a, b))
+    units = pair.scale**p
+    spread = families.standard_error(costs.detach().cpu().numpy(), chosen, 1.0)
+
+    def half(i: np.ndarray, j: np.ndarray) -> float:
+        return float(mean_slice_cost(x[i], y[j], rows, p)[0])
+
+    value = without_bias(float(mean.detach()), half, pair, seed) * units
+    f, g = (h.detach().cpu().numpy() * units for h in (f, g))
+    power = f"SW_{p:g}^{p:g}"
+    line = of_influence(value, f, g, power, f"the population's {power}", p=p, unbiased=True)
+    replicates = int(chosen.replicate.max()) + 1
+    return replace(line, noise=(spread * units) ** 2, replicates=replicates)
+
+
+def _blocks(labels: np.ndarray) -> Iterator[slice]:
+    """Labellings that are worked on together."""
+    step = max(8, _BLOCK // labels.shape[1])
+    return (slice(lo, lo + step) for lo in range(0, len(labels), step))
+
+
+def _along_w1(line: Tensor, marks: Tensor, p: float) -> Tensor:
+    """W_1 for labellings (B, N) of sorted points, from integers: equal labellings tie exactly."""
+    number, first = marks.shape[1], int(marks[0].sum())
+    excess = marks[:, :-1].double().cumsum_(1).mul_(number)
+    excess = excess.sub_(first * torch.arange(1, number)).abs_()
+    return excess @ line.diff() / (first * (number - first))
+
+
+def _along(line: Tensor, marks: Tensor, p: float) -> Tensor:
+    """W_p^p for labellings (B, N) of sorted points."""
+    points = line.expand(marks.shape)
+    x, y = (points[m].view(len(marks), -1) for m in (marks, ~marks))
+    return univariate.cost_of_sorted(x, y, p)
