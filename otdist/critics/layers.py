@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from otdist.core import checks
 from otdist.critics.lipschitz import convolution_norm, lipschitz_bound, matrix_norm
 
 __all__ = [
@@ -93,9 +94,7 @@ class GroupSort(nn.Module):
 
     def __init__(self, group_size: int = 2, *, dim: int = 1) -> None:
         super().__init__()
-        if group_size < 2:
-            raise ValueError(f"group_size must be at least 2: got {group_size}")
-        self.group_size, self.dim = group_size, dim
+        self.group_size, self.dim = checks.whole("group_size", group_size, least=2), dim
 
     def forward(self, x: Tensor) -> Tensor:
         """Sort the groups of x; same shape out."""
@@ -144,12 +143,8 @@ class ConstrainedLinear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
-        if in_features < 1 or out_features < 1:
-            raise ValueError(
-                "in_features and out_features must be at least 1: "
-                f"got {in_features} and {out_features}"
-            )
-        self.in_features, self.out_features = in_features, out_features
+        sizes = checks.sizes(in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = sizes
         self.raw = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
         nn.init.orthogonal_(self.raw)
@@ -231,9 +226,7 @@ class BjorckLinear(ConstrainedLinear):
         self, in_features: int, out_features: int, bias: bool = True, *, iterations: int = 10
     ) -> None:
         super().__init__(in_features, out_features, bias)
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1: got {iterations}")
-        self.iterations = iterations
+        self.iterations = checks.whole("iterations", iterations)
 
     def _constrain(self, raw: Tensor) -> Tensor:
         tall = raw if self.out_features >= self.in_features else raw.mT
