@@ -209,7 +209,12 @@ def check_real(x: Any, name: str) -> None:
 
 
 def check_shapes(**samples: Tensor) -> None:
-    """Raise unless samples have one shape, apart from how many they are; both are named."""
+    """Raise unless samples are tensors of one shape, apart from how many they are."""
+    for name, x in samples.items():
+        if not isinstance(x, Tensor) or x.dim() == 0:
+            raise TypeError(
+                f"{name.replace('_', ' ')} must be a tensor of samples: got {type(x).__name__}"
+            )
     shapes = {name.replace("_", " "): tuple(x.shape[1:]) for name, x in samples.items()}
     if len(set(shapes.values())) > 1:
         text = ", ".join(f"{name} has {shape}" for name, shape in shapes.items())

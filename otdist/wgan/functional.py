@@ -110,6 +110,8 @@ def _mean(scores: Tensor, name: str) -> Tensor:
 
 
 def _features(x: Tensor, name: str) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a tensor of features: got {type(x).__name__}")
     x = x[:, None] if x.dim() == 1 else x
     if x.dim() != 2 or x.shape[0] < 2:
         raise ValueError(

@@ -45,8 +45,7 @@ class WGANTrainer:
 
     Args:
         generator: Maps noise (n, latent_dim) to samples (n, …).
-        critic: Maps samples to scores (n, …). Without sigmoid; without batch normalisation when
-            there is a penalty.
+        critic: Maps samples to scores (n, …); no batch normalisation when there is a penalty.
         latent_dim: Length of a noise vector, standard normal.
         use_gp: Add a gradient penalty. Without: clip weights, or nothing when clip_value is None,
             for critics that are 1-Lipschitz by construction.
@@ -133,10 +132,8 @@ class WGANTrainer:
                 itself; or an iterable of batches, such as a DataLoader. A batch may be a tuple
                 that starts with the samples.
             epochs: Passes over the data. One generator step uses n_critic batches.
-            steps: Generator steps in all, counted over resumed parts too; takes the place of
-                epochs.
-            out: Folder of the run: config.json, log.jsonl, checkpoint.pt. Without one nothing is
-                written.
+            steps: Generator steps in all, counted over resumed parts too, instead of epochs.
+            out: Folder of the run: config.json, log.jsonl, checkpoint.pt; None writes nothing.
             resume: Continue from the checkpoint in `out`. Bit-identical to a run without a break
                 on the same machine, for data that the trainer samples itself on one device; with
                 other iterables, data starts anew.
@@ -213,6 +210,7 @@ class WGANTrainer:
 
     def train_critic_step(self, real: Tensor) -> dict[str, Tensor]:
         """One step of the critic on a batch of real samples (n, …) and as many generated ones."""
+        check_shapes(data=real)
         real = real.to(self.device, self.dtype)
         with self._forward():
             with torch.no_grad():

@@ -98,6 +98,16 @@ def test_labels_are_checked(labels, scores, message):
         WassersteinLoss()(labels, scores)
 
 
+def test_lists_of_tensors_with_gradients_are_named_instead_of_detached():
+    listed = [torch.tensor(1.0, requires_grad=True)] * 2
+    with pytest.raises(TypeError, match=r"y_pred must be one tensor, as of torch\.stack"):
+        WassersteinLoss()([1, 0], listed)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"y_true must be one tensor, as of torch\.stack"):
+        WassersteinLoss()(listed, torch.zeros(2))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="real must be a tensor of features: got list"):
+        functional.cramer_critic_loss([1.0, 2.0], torch.zeros(2))  # pyright: ignore[reportArgumentType]
+
+
 def test_unknown_reduction_names_the_known_ones():
     with pytest.raises(ValueError, match=r"sum_over_batch_size.*mean"):
         WassersteinLoss(reduction="mean")  # pyright: ignore[reportArgumentType]

@@ -381,6 +381,13 @@ def test_labels_are_not_a_batch():
     assert trainer.step == 1
 
 
+def test_batches_that_are_no_tensors_are_named():
+    with pytest.raises(TypeError, match="batch 1 must be a tensor of samples: got ndarray"):
+        build().train_step([DATA.numpy()] * 2)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="data must be a tensor of samples: got list"):
+        build().train_critic_step([[0.0, 1.0]])  # pyright: ignore[reportArgumentType]
+
+
 def test_a_critic_that_returns_more_than_scores_is_named():
     class Two(Flat):
         def forward(self, x: Tensor) -> Any:
