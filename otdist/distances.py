@@ -5,6 +5,7 @@ A function checks its options, for samples in memory and dask arrays alike, and 
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from otdist.core import checks
@@ -27,7 +28,7 @@ from otdist.solve import Solver
 
 def _of(chosen: Discrepancy, samples: tuple[Any, ...], **call: Any) -> Any:
     """The answer for x, y, a and b, in memory or in blocks."""
-    if is_large(*samples):
+    if "dask.base" in sys.modules and is_large(*samples):
         return chosen.streamed(*samples, **call)
     both = chosen.frame(*samples)
     with threads_for(chosen.numbers(both)):

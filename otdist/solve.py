@@ -24,6 +24,9 @@ class Solver(Protocol):
         ...
 
 
+_EXACT = Exact()
+
+
 @full_precision()
 def transport(
     cost: Any,
@@ -70,14 +73,15 @@ def solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult | 
         TypeError: `solver` is no solver, `start` no result.
         ValueError: `start` is of other sizes, or cannot be used.
     """
-    solver = Exact() if solver is None else check_solver(solver)
+    solver = _EXACT if solver is None else check_solver(solver)
     if start is not None:
         checks.instance("start", start, OTResult, "an earlier OTResult")
         task.check_sizes(start, job.sizes)
         start = stayed(job, start)
         job.potential(start)
     with threads_for(job.numbers):
-        return extended(job, solver.solve(job, rtol=rtol, start=start))
+        result = solver.solve(job, rtol=rtol, start=start)
+    return result if job.whole is None else extended(job, result)
 
 
 def check_solver(solver: Any) -> Solver:

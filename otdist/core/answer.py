@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from otdist.core.arrays import Kind
 from otdist.core.certificate import bracket, lower_from_potentials, upper_from_plan
 from otdist.core.gradient import attach, plan_gradients
 from otdist.core.metric import MetricCost
@@ -23,25 +24,23 @@ class Proof:
     """A feasible plan, feasible potentials, and what they prove.
 
     Attributes:
-        arcs: The plan.
-        f: Potential of the sources, shape (n,), float64, feasible together with
-        g: the potential of the targets, shape (m,).
         cost: Cost of the plan, in scaled units.
         bracket: On W_p, in the caller's units.
+        evidence: The plan and the potentials f (n,) and g (m,), float64, in scaled units; made
+            when asked for.
     """
 
-    arcs: Arcs
-    f: Tensor
-    g: Tensor
     cost: float
     bracket: Bracket
+    evidence: Callable[[], tuple[Arcs, Tensor, Tensor]]
 
 
 def prove(task: Task, arcs: Arcs, g: Tensor) -> Proof:
     """The bracket that a plan and a potential of the targets give, recomputed from the points."""
     dual = lower_from_potentials(task.cost, task.a, task.b, g=g)
     cost, upper = upper_from_plan(task.cost, task.a, task.b, arcs)
-    return Proof(arcs, dual.f, dual.g, cost, bracket(dual.cost, upper, task.p, task.scale))
+    ends = bracket(dual.cost, upper, task.p, task.scale)
+    return Proof(cost, ends, partial(tuple, (arcs, dual.f, dual.g)))
 
 
 def answer(
@@ -69,8 +68,8 @@ def answer(
         begin=begin,
         converged=converged,
         iterations=iterations,
-        potentials=partial(kept.potentials, proof.f, proof.g),
-        plan=partial(proof.arcs.sparse, task.kind),
+        potentials=partial(_potentials, kept, proof),
+        plan=partial(_plan, task.kind, proof),
     )
 
 
@@ -103,9 +102,10 @@ def finish(
         iterations: Iterations of the solver.
         details: Figures of one solver only.
     """
+    number = units.kind.number if units.kind.torch else float
     return OTResult(
-        distance=units.kind.number(units.distance(cost)),
-        cost=units.kind.number(units.in_cost_units(cost)),
+        distance=number(units.distance(cost)),
+        cost=number(units.in_cost_units(cost)),
         p=units.p,
         lower=bracket.lower,
         upper=bracket.upper,
@@ -130,13 +130,21 @@ def _inputs(task: Task) -> list[Tensor]:
 
 def _gradients(task: Task, proof: Proof) -> Sequence[Tensor]:
     """The envelope theorem: the plan for the cost, centred potentials for the weights."""
-    f, g = proof.f, proof.g
+    arcs, f, g = proof.evidence()
     weights = [f - task.a @ f, g - task.b @ g]
     if task.pair is not None:
         if isinstance(task.cost, MetricCost):
             return [*task.cost.pull(proof.arcs), *weights]
         x, y = task.pair.x.points.double(), task.pair.y.points.double()
-        return [*plan_gradients(x, y, task.p, proof.arcs), *weights]
+        return [*plan_gradients(x, y, task.p, arcs), *weights]
     plan = torch.zeros(task.cost.shape, dtype=torch.float64, device=task.a.device)
-    plan[proof.arcs.rows, proof.arcs.cols] = proof.arcs.mass
+    plan[arcs.rows, arcs.cols] = arcs.mass
     return [plan, *weights]
+
+
+def _potentials(task: Task, proof: Proof) -> tuple[Any, Any]:
+    return task.potentials(*proof.evidence()[1:])
+
+
+def _plan(kind: Kind, proof: Proof) -> Any:
+    return proof.evidence()[0].sparse(kind)

@@ -64,10 +64,10 @@ def number(
     Traceback (most recent call last):
     ValueError: rtol must be finite and at least 0: got nan
     """
-    bounds = _bounds(least, above, most, below)
-    found = _plain(name, value, f"a number, {bounds}")
+    if type(value) is not float and type(value) is not int:  # the words take longer than the check
+        value = _plain(name, value, f"a number, {_bounds(least, above, most, below)}")
     try:
-        result = float(found)
+        result = float(value)
     except OverflowError:  # an integer beyond the range of floats
         result = math.inf
     inside = (
@@ -78,6 +78,7 @@ def number(
         and (below is None or result < below)
     )
     if not inside:
+        bounds = _bounds(least, above, most, below)
         raise ValueError(f"{name} must be {bounds}: got {shown(value)}")
     return result
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from otdist.core.absent import Absent, split_zeros
-from otdist.core.arrays import Kind, as_tensor, enter
-from otdist.core.frame import framed
+from otdist.core.arrays import NUMPY, Kind, as_tensor, enter
+from otdist.core.frame import framed, framed_arrays
 from otdist.core.metric import Metric
 from otdist.core.threads import threads_for
 
@@ -122,6 +123,10 @@ def pair(
         ValueError: no points, wrong rank, dimensions differ, NaN or infinite, bad weights, more
             than the range of float64.
     """
+    quick = framed_arrays(x, y, a, b, p, WEIGHT_TOLERANCE) if metric is None else None
+    if quick is not None:
+        sides = _measure(quick.x, quick.a), _measure(quick.y, quick.b)
+        return Pair(*sides, NUMPY, quick.scale, torch.from_numpy(quick.centre))
     kind, raw = enter(x=x, y=y)
     px, py = _points(raw["x"], "x"), _points(raw["y"], "y")
     if px.shape[1] != py.shape[1]:
@@ -143,6 +148,15 @@ def pair(
             px, py, centre, scale = first.points, second.points, torch.zeros_like(low), 1.0
         sides = (first.measure(px, centre, scale), second.measure(py, centre, scale))
         return Pair(*sides, kind, scale, centre, metric, error)
+
+
+def _measure(points: np.ndarray, mass: np.ndarray | None) -> Measure:
+    """The measure of points in the frame, from numpy."""
+    n = len(points)
+    if mass is None:
+        return Measure(torch.from_numpy(points), torch.from_numpy(np.full(n, 1 / n)), True)
+    given = torch.from_numpy(mass)
+    return Measure(torch.from_numpy(points), given / given.sum(), False, given)
 
 
 @dataclass(frozen=True)

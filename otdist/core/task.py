@@ -129,8 +129,6 @@ class Task(Units):
 
     def in_units_of(self, unit: float) -> Task:
         """The same task with costs in units of unit^p; points round by their last digit."""
-        if unit == 1:
-            return self
         pair = self.pair
         if pair is not None:
             x, y = (replace(s, points=s.points / unit) for s in (pair.x, pair.y))

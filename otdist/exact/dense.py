@@ -39,6 +39,7 @@ _LOW_POWER = 4.0  # above, the error of a matrix product drowns small costs
 _CHANGES = 40  # of the unit, at most: each follows a better plan or a better bound
 _SEEN = 10  # bits by which costs may differ and be seen well beside one another
 _CAP = 2.0**40  # of costs in units of t^p
+_TIGHT = 1e-12  # share of the cost that what is missing may be charged
 _PROGRESS = 1e-9  # relative, of an end of the bracket
 _ROUNDED = 2.0**-46  # mass that the rounding of weights may move across the samples
 _NORMAL = 2.0**-1022  # the least number that carries all its digits
@@ -70,8 +71,9 @@ class Evidence:
 
     @property
     def closed(self) -> bool:
-        """Whether the bracket proves the cost."""
-        return self.bracket.proves(AGREED)
+        """Whether both ends of the bracket agree."""
+        lower, upper = self.bracket.lower, self.bracket.upper
+        return upper - lower <= AGREED * lower or upper == 0
 
 
 def solve(
@@ -88,7 +90,7 @@ def solve(
         cost: Shape (n, m), float64, on the CPU.
         a: Weights of the sources, shape (n,), positive, of sum one.
         b: Weights of the targets, shape (m,), likewise.
-        uniform: What `matrix.are_uniform` says.
+        uniform: What `matrix.is_assignment` says.
         scale: Distances in the caller's units are so many times larger.
         start: A potential of the targets near an optimal one, shape (m,).
     """
@@ -195,8 +197,8 @@ class _Problem:
             error: As said.
         """
         a, b, cost = self.a, self.b, self.cost
-        f = (values - flow.g).min(1)
-        g = (values - f[:, None]).min(0)
+        f = np.minimum.reduce(values - flow.g, 1)
+        g = np.minimum.reduce(values - f[:, None])
         size_f, size_g = np.abs(f), np.abs(g)
         units = (math.log2(len(a) + len(b)) + 12) * UNIT
         lost = 0.0
@@ -204,15 +206,15 @@ class _Problem:
             lost = max(_NORMAL, (math.sqrt(cost.dimension * _NORMAL) / unit) ** cost.p)
         elif isinstance(cost, MetricCost):
             lost = cost.underflow
-        mass_error = 4 * UNIT + abs(float(a.sum() - b.sum()))
+        mass_error = 4 * UNIT + abs(float(np.add.reduce(a) - np.add.reduce(b)))
         slack = 3 * units * float(a @ size_f + b @ size_g) + error + lost
-        slack += mass_error * float(size_f.max() + size_g.max())
+        slack += mass_error * float(np.maximum.reduce(size_f) + np.maximum.reduce(size_g))
         value = float(paid @ flow.mass)
         missing = _missing(a, flow.rows, flow.mass) + _missing(b, flow.cols, flow.mass)
         charge = units * value
         if missing > 0:
             along = missing * (largest + error)
-            if along > charge:
+            if along > _TIGHT * value:
                 along = min(along, self._rerouted(flow, paid, missing + 4 * units))
             charge += along
         slack, charge = slack + cost.error, charge + cost.error
@@ -253,5 +255,5 @@ def is_rounding(upper: float, cost: Cost, scale: float) -> bool:
 def _missing(weights: np.ndarray, index: np.ndarray, mass: np.ndarray) -> float:
     """By how much the plan misses the weights, with the rounding of its own sums."""
     n = len(weights)
-    missing = float(np.abs(np.bincount(index, mass, n) - weights).sum())
+    missing = float(np.add.reduce(np.abs(np.bincount(index, mass, n) - weights)))
     return missing if len(index) == n else missing + UNIT * float(np.bincount(index).max())

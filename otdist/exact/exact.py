@@ -14,6 +14,7 @@ import os
 import time
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -118,21 +119,25 @@ class Exact:
 
 def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | None) -> OTResult:
     """By way of the full matrix, between merged points where points were merged."""
-    cost, a, b = task.cost.to(torch.float64), task.a.detach(), task.b.detach()
+    cost, a, b = task.cost, task.a.detach(), task.b.detach()
     mass_a, mass_b = a, b
+    if cost.dtype != torch.float64:
+        cost = cost.to(torch.float64)
     if merged is not None:
         cost = restrict(cost, *merged)
         mass_a, mass_b = merged[0].weights, merged[1].weights
     if cost.device.type != "cpu":
         cost, mass_a, mass_b = _on_cpu(cost), mass_a.cpu(), mass_b.cpu()
     mass_a, mass_b = mass_a.numpy(), mass_b.numpy()
-    uniform = matrix.are_uniform(mass_a, mass_b)
+    pair = task.pair
+    given = pair is None or not (pair.x.uniform and pair.y.uniform)
+    uniform = matrix.is_assignment(mass_a, mass_b, given or merged is not None)
     if not uniform:
         network_simplex.load()
     begin = time.perf_counter()
     start = None if g is None else g.cpu().numpy()
     found = dense.solve(cost, mass_a, mass_b, uniform, task.scale, start)
-    proof = _original(found, task, merged)
+    proof = Proof(found.cost, found.bracket, partial(_original, found, a, b, merged))
     message = "exact: optimal plan and dual agree"
     agree = found.closed or dense.is_rounding(found.bracket.upper, cost, task.scale)
     if not agree:
@@ -141,25 +146,23 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
             "was proved"
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=5)
+    units = task if found.unit == 1 else task.in_units_of(found.unit)
     return answer(
-        task.in_units_of(found.unit), proof, solver="exact", message=message, begin=begin,
-        converged=agree,
+        units, proof, solver="exact", message=message, begin=begin, converged=agree
     )  # fmt: skip
 
 
-def _original(found: dense.Evidence, task: Task, merged: tuple[Merged, Merged] | None) -> Proof:
+def _original(
+    found: dense.Evidence, a: Tensor, b: Tensor, merged: tuple[Merged, Merged] | None
+) -> tuple[Arcs, Tensor, Tensor]:
     """The evidence for the points as they were before they were merged, on their device."""
-    device = task.a.device
-    rows, cols, mass = (
-        torch.from_numpy(z).to(device) for z in (found.rows, found.cols, found.mass)
-    )
-    f, g = (torch.from_numpy(z).to(device) for z in (found.f, found.g))
+    parts = (found.rows, found.cols, found.mass, found.f, found.g)
+    rows, cols, mass, f, g = (torch.from_numpy(part).to(a.device) for part in parts)
     arcs = Arcs(rows, cols, mass, (len(f), len(g)))
     if merged is not None:
         x, y = merged
-        arcs = deal(arcs, x, task.a.detach(), y, task.b.detach())
-        f, g = f[x.group], g[y.group]
-    return Proof(arcs, f, g, found.cost, found.bracket)
+        arcs, f, g = deal(arcs, x, a, y, b), f[x.group], g[y.group]
+    return arcs, f, g
 
 
 def _on_cpu(cost: Cost) -> Cost:

@@ -107,3 +107,44 @@ def test_the_largest_and_the_least_numbers_are_samples() -> None:
         pair = measure.pair([[value, 0.0]], [[-value, 0.0]])
         assert np.isfinite(pair.x.points.numpy()).all()
         assert float(pair.x.points[0, 0]) * pair.scale == value
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(
+    n=st.integers(1, 6),
+    d=st.integers(1, 3),
+    p=st.sampled_from([1.0, 2.0, 16.0]),
+    weighted=st.booleans(),
+    places=st.sampled_from([0.0, 1.0, 1e6, -1e6, 1e-300, 1e300]),
+    sizes=st.sampled_from([0.0, 1.0, 1e-9, 1e9, 1e-310, 1e-200]),
+    seed=st.integers(0, 2**20),
+)
+def test_arrays_enter_as_tensors_do(n, d, p, weighted, places, sizes, seed):
+    """Small arrays have a way of their own; the frame and its points are the same to the bit."""
+    rng = np.random.default_rng(seed)
+    x, y = places + sizes * rng.normal(size=(2, n, d))
+    a = np.array(rng.random(n) + 0.1) if weighted else None
+    a = None if a is None else a / a.sum()
+    of_arrays = measure.pair(x, y, a, p=p)
+    of_tensors = measure.pair(torch.tensor(x), torch.tensor(y), a, p=p)
+    assert of_arrays.scale == of_tensors.scale
+    torch.testing.assert_close(of_arrays.centre, of_tensors.centre, rtol=0, atol=0)
+    for one, two in ((of_arrays.x, of_tensors.x), (of_arrays.y, of_tensors.y)):
+        torch.testing.assert_close(one.points, two.points, rtol=0, atol=0)
+        torch.testing.assert_close(one.weights, two.weights, rtol=1e-15, atol=0)
+        assert one.uniform == two.uniform
+
+
+def test_the_way_of_arrays_names_what_is_wrong():
+    good = np.zeros((3, 2))
+    for bad in (np.full((3, 2), np.nan), np.full((3, 2), -np.inf)):
+        with pytest.raises(ValueError, match="x must be finite"):
+            measure.pair(bad, good)
+        with pytest.raises(ValueError, match="y must be finite"):
+            measure.pair(good, bad)
+    with pytest.raises(ValueError, match="a must be non-negative"):
+        measure.pair(good, good, np.array([0.5, 1.0, -0.5]))
+    with pytest.raises(ValueError, match="a must sum to 1"):
+        measure.pair(good, good, np.array([0.5, 1.0, 0.5]))
+    with pytest.raises(ValueError, match="one weight per point"):
+        measure.pair(good, good, np.array([0.5, 0.5]))
