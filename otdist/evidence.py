@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from otdist.core.arrays import as_tensor
 from otdist.core.certificate import bracket, lower_from_potentials, upper_from_plan
 from otdist.core.measure import WEIGHT_TOLERANCE, pair
 from otdist.core.modes import full_precision
-from otdist.core.result import Arcs, Bracket
+from otdist.core.result import Arcs, Bracket, warn_caller
 from otdist.core.task import Task, of_pair
 
 
@@ -89,11 +88,10 @@ def _upper(task: Task, arcs: Arcs) -> float:
         for w, at in ((task.a, arcs.rows), (task.b, arcs.cols))
     )
     if missing > WEIGHT_TOLERANCE:
-        warnings.warn(
+        warn_caller(
             f"the marginals of plan miss the weights by {missing:.3g} of mass, which is charged at "
             f"the largest distance; the plan has mass {float(arcs.mass.sum()):.6g}",
             UserWarning,
-            stacklevel=5,
         )
     return upper_from_plan(task.cost, task.a, task.b, arcs)[1]
 

@@ -21,12 +21,15 @@ ASSIGNMENT_LIMIT = 2000  # points that SciPy solves in seconds
 
 def cases() -> list[Case]:
     """All cases of the suite."""
+    least = [(n, d, 2.0) for n in (16, 64, 128, 256, 512) for d in (2, 64)]
     small = [(n, d, 2.0) for n in (100, 300, 500, 700, 1000, 2000) for d in (2, 10)]
     middle = [(4000, d, p) for d in (2, 10, 50) for p in (2.0, 1.0)]
     upper = [(10_000, d, p) for d in (2, 10) for p in (2.0, 1.0)]
     wide = [(10_000, d, 2.0) for d in (784, 2048)]
     large = [(20_000, 3, 2.0), (20_000, 10, 2.0), (50_000, 10, 2.0)]
-    return [_case(n, d, p) for n, d, p in small + middle + upper + wide + large] + [_weighted()]
+    return [_case(n, d, p) for n, d, p in least + small + middle + upper + wide + large] + [
+        _weighted()
+    ]
 
 
 def clouds(n: int, d: int, p: float, seed: int) -> Inputs:

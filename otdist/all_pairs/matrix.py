@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from otdist.all_pairs.store import Store, function_digest, pair_key, sample_dige
 from otdist.all_pairs.work import Calls, Method, Places, Record, SharedSlices
 from otdist.core import checks, frames, measure
 from otdist.core.progress import progress
+from otdist.core.result import warn_caller
 from otdist.core.threads import thread_count
 from otdist.distances import sliced_wasserstein, wasserstein
 from otdist.sliced.sliced import choose
@@ -196,7 +196,7 @@ class _Table:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=4)
+    warn_caller(message, UserWarning)
 
 
 def _items(samples: Sequence[Any], weights: Sequence[Any] | None) -> list[tuple[Any, Any]]:

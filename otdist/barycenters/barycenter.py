@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +19,7 @@ from otdist.core.measure import sample as checked_sample
 from otdist.core.measure import weights as checked_weights
 from otdist.core.modes import full_precision
 from otdist.core.progress import progress
-from otdist.core.result import ConvergenceWarning
+from otdist.core.result import warn_caller
 
 METHODS = ("exact", "gaussian")
 LARGEST_SUPPORT = 1000
@@ -110,7 +109,7 @@ def barycenter(
         first = _support(problem, support, n_support, seed, kind)
         found = _free(problem, first, tol, max_iter, quiet)
     if not found.converged:
-        warnings.warn(found.message, ConvergenceWarning, stacklevel=3)
+        warn_caller(found.message)
 
     def leave(values: np.ndarray | None) -> Any:
         return None if values is None else kind.array(torch.from_numpy(values).to(kind.device))

@@ -89,8 +89,10 @@ class Pair:
     @property
     def needs_gradient(self) -> bool:
         """Whether any of points or weights requires a gradient."""
-        tensors = (self.x.points, self.y.points, self.x.weights, self.y.weights)
-        return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+        x, y = self.x, self.y
+        points = x.points.requires_grad or y.points.requires_grad
+        weights = x.weights.requires_grad or y.weights.requires_grad
+        return torch.is_grad_enabled() and (points or weights)
 
 
 def pair(

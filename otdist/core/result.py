@@ -6,9 +6,14 @@ potentials, a sliced bracket) is computed when first asked for.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +42,21 @@ class ConvergenceWarning(UserWarning):
     >>> rough.lower <= otdist.wasserstein(x, y).distance <= rough.upper
     True
     """
+
+
+def warn_caller(message: str, category: type[Warning] = ConvergenceWarning) -> None:
+    """Issue a warning that points at the line of the caller, outside this package and torch."""
+    frame, level = sys._getframe(), 0
+    while frame is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level + 1)
+
+
+_INSIDE = (
+    str(Path(__file__).parents[1]) + os.sep,
+    str(Path(torch.__file__).parent) + os.sep,
+    contextlib.__file__,
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from otdist.core import checks
 from otdist.core.progress import progress
-from otdist.core.result import ConvergenceWarning
+from otdist.core.result import warn_caller
 from otdist.core.threads import threads_for
 from otdist.critics.fitted import Fitted
 from otdist.critics.limits import CONFIDENCE, limit
@@ -110,7 +109,7 @@ class Fit(Generic[Result]):
         ):
             result = self._solve(supply, seed, clock, say)
         if not result.converged:
-            warnings.warn(result.message, ConvergenceWarning, stacklevel=4)  # two decorators
+            warn_caller(result.message)
         return result
 
     @abstractmethod

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass
 
 from otdist.core import checks
 from otdist.core.measure import Pair
-from otdist.core.result import ConvergenceWarning, DivergenceResult
+from otdist.core.result import DivergenceResult, warn_caller
 from otdist.core.task import of_pair
 from otdist.entropic import divergence
 from otdist.entropic.sinkhorn import check_eps, check_stop, given_eps, not_converged, scaled_eps
@@ -42,7 +41,7 @@ def answer(pair: Pair, p: float, rule: Rule, *, debias: bool) -> DivergenceResul
     message = f"marginal error {value.error:.2g} after {value.iterations} steps"
     if not value.converged:
         message = not_converged(rule.max_iter, value.error, rule.tol)
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        warn_caller(message)
     kind, units = task.kind, task.in_cost_units
     return DivergenceResult(
         distance=kind.number(task.distance(value.cost)),

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -29,7 +28,7 @@ from otdist.core.answer import finish
 from otdist.core.certificate import UNIT, bracket, lower_from_potentials, rounding_units
 from otdist.core.modes import full_precision
 from otdist.core.point_cost import Cost
-from otdist.core.result import Arcs, ConvergenceWarning, OTResult
+from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.entropic import entropic
 
@@ -168,7 +167,7 @@ def _result(
     message = f"marginal error {dual.error:.2g} after {dual.iterations} steps"
     if not dual.converged:
         message = not_converged(solver.max_iter, dual.error, solver.tol)
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        warn_caller(message)
     kept = _light(task)
     return finish(
         task, a.new_tensor(value), ends, solver="sinkhorn", message=message, begin=begin,

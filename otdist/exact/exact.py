@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import os
 import time
-import warnings
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,7 +23,7 @@ from otdist.core.answer import Proof, answer, prove
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.progress import progress
-from otdist.core.result import Arcs, ConvergenceWarning, OTResult
+from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.exact import column_generation, dense, matrix, network_simplex
 from otdist.line import solver
@@ -110,7 +109,7 @@ class Exact:
         proof = prove(task, deal(found.arcs, x, a, y, b), found.g[y.group])
         converged = found.optimal or proof.bracket.proves(max(rtol, dense.AGREED))
         if not converged:
-            warnings.warn(found.message, ConvergenceWarning, stacklevel=4)
+            warn_caller(found.message)
         return answer(
             task, proof, solver="exact", message=found.message, begin=begin,
             converged=converged, iterations=found.rounds,
@@ -145,7 +144,7 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
             f"costs at p = {task.p:g} span more than the digits of float64: the bracket is what "
             "was proved"
         )
-        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+        warn_caller(message)
     units = task if found.unit == 1 else task.in_units_of(found.unit)
     return answer(
         units, proof, solver="exact", message=message, begin=begin, converged=agree

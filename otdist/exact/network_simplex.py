@@ -19,6 +19,8 @@ from otdist.core.quiet import as_before
 UNLIMITED = 2**62
 """Pivots allowed: the simplex ends by itself."""
 
+_OPTIMAL = 1  # what the compiled routines return then
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -74,7 +76,8 @@ def solve_dense(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> Flow:
     except (AttributeError, TypeError, ValueError):
         plan, f, g = _public(a, b, cost)
     else:
-        _check(status)
+        if status != _OPTIMAL:
+            _fail(status)
     rows, cols = np.nonzero(plan)
     return Flow(rows, cols, plan[rows, cols], f, g)
 
@@ -113,14 +116,13 @@ def _sparse_compiled(
     arcs = np.ascontiguousarray(rows, np.uint64), np.ascontiguousarray(cols, np.uint64)
     found = load().lp.emd_wrap.emd_c_sparse(a, b, *arcs, costs, UNLIMITED)
     sources, targets, mass, _, f, g, status = found
-    _check(status)
+    if status != _OPTIMAL:
+        _fail(status)
     return Flow(sources.astype(np.int64), targets.astype(np.int64), mass, f, g)
 
 
-def _check(status: int) -> None:
-    message = load().lp.emd_wrap.check_result(status)
-    if message is not None:
-        raise SimplexError(str(message))
+def _fail(status: int) -> None:
+    raise SimplexError(str(load().lp.emd_wrap.check_result(status)))
 
 
 def _public(a: np.ndarray, b: np.ndarray, cost: Any) -> tuple[Any, np.ndarray, np.ndarray]:

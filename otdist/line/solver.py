@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -30,7 +29,7 @@ from torch import Tensor
 
 from otdist.core.certificate import UNIT, bracket
 from otdist.core.measure import Pair
-from otdist.core.result import Arcs, Bracket, ConvergenceWarning, OTResult
+from otdist.core.result import Arcs, Bracket, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.line import univariate
 from otdist.line.matching import Matching, match, mean_power
@@ -158,7 +157,7 @@ def solve(task: Task, pair: Pair, begin: float) -> OTResult:
             "the bracket is what the plan proves"
         )
     if not (closed and agrees):
-        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+        warn_caller(message)
     cost = torch.tensor(proof.cost, dtype=torch.float64, device=x.device)
     units = task if proof.unit == 1 else replace(task, scale=task.scale * proof.unit)
     kept = units

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -11,7 +9,7 @@ from torch import Tensor, nn
 from otdist.core import checks
 from otdist.core.measure import pair
 from otdist.core.modes import full_precision
-from otdist.core.result import ConvergenceWarning
+from otdist.core.result import warn_caller
 from otdist.core.task import of_pair
 from otdist.core.threads import threads_for
 from otdist.entropic import divergence, entropic_batch
@@ -152,7 +150,7 @@ class SinkhornLoss(nn.Module):
     def _check(self, value: divergence.Value | entropic_batch.Values) -> None:
         if not value.converged:
             message = not_converged(self.max_iter, value.error, self.tol)
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warn_caller(message)
 
     def extra_repr(self) -> str:
         """The options, as `print` shows a module."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from otdist.core import measure
 from otdist.core.extras import require
-from otdist.core.result import ConvergenceWarning, OTResult, SlicedResult
+from otdist.core.result import OTResult, SlicedResult, warn_caller
 from otdist.moments import kernels
 from otdist.outofcore import pairs
 from otdist.outofcore.blocks import Blocks, accumulate, counted, two_samples
@@ -52,7 +51,7 @@ def wasserstein(
                 f"the bracket of {cells:,} cells proves {_proved(result):.2g}, not rtol={rtol:g}: "
                 "accept more error"
             )
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warn_caller(message)
             result = replace(result, converged=False, message=message)
             break
         # The gap falls at least like the width of a cell.

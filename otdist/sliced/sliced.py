@@ -9,7 +9,6 @@ Directions come from `directions`, slices from `slices`, what they prove from `b
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,7 +24,7 @@ from otdist.core.certificate import bracket
 from otdist.core.gradient import attach, plan_gradients, root
 from otdist.core.measure import Pair
 from otdist.core.progress import progress
-from otdist.core.result import Arcs, ConvergenceWarning, OTResult, SlicedResult
+from otdist.core.result import Arcs, OTResult, SlicedResult, warn_caller
 from otdist.core.task import Task, of_pair
 from otdist.line import univariate
 from otdist.sliced import directions as families
@@ -134,11 +133,9 @@ def _enough(pair: Pair, p: float, chosen: Directions, draw: Any, rtol: float) ->
         if error <= rtol * value:
             return chosen
         if len(chosen) >= MOST_PROJECTIONS:
-            warnings.warn(
+            warn_caller(
                 f"{len(chosen)} directions leave a relative standard error of "
-                f"{error / value:.2g}, above stderr_rtol={rtol:g}: accept more error",
-                ConvergenceWarning,
-                stacklevel=5,
+                f"{error / value:.2g}, above stderr_rtol={rtol:g}: accept more error"
             )
             return chosen
         # The error falls like L^(-1/2): aim a tenth beyond, but at most double at a time, since

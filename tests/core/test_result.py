@@ -60,3 +60,23 @@ def test_bracket_proves_and_contains() -> None:
     assert 0.995 in bracket
     assert 1.1 not in bracket
     assert Bracket(0.0, 0.0).proves(0.0)
+
+
+WARNING = {
+    "exact": lambda: otdist.wasserstein(
+        X[:2], X[:2], a=[0.5, 0.5], b=[0.5 - 2.0**-53, 0.5 + 2.0**-53], p=60
+    ),
+    "Sinkhorn": lambda: otdist.wasserstein(X, Y, solver=otdist.Sinkhorn(eps=1e-3, max_iter=1)),
+    "divergence": lambda: otdist.sinkhorn_divergence(X, Y, max_iter=1),
+    "loss": lambda: otdist.losses.SinkhornLoss(eps=1e-3, max_iter=1)(
+        torch.tensor(X), torch.tensor(Y)
+    ),
+    "sliced": lambda: otdist.sliced_wasserstein(X, Y, stderr_rtol=1e-9),
+}
+
+
+@pytest.mark.parametrize("call", WARNING)
+def test_a_warning_points_at_the_line_of_the_caller(call):
+    with pytest.warns(otdist.core.result.ConvergenceWarning) as issued:
+        WARNING[call]()
+    assert issued[0].filename == __file__
