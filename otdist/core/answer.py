@@ -134,7 +134,7 @@ def _gradients(task: Task, proof: Proof) -> Sequence[Tensor]:
     weights = [f - task.a @ f, g - task.b @ g]
     if task.pair is not None:
         if isinstance(task.cost, MetricCost):
-            return [*task.cost.pull(proof.arcs), *weights]
+            return [*task.cost.pull(arcs), *weights]
         x, y = task.pair.x.points.double(), task.pair.y.points.double()
         return [*plan_gradients(x, y, task.p, arcs), *weights]
     plan = torch.zeros(task.cost.shape, dtype=torch.float64, device=task.a.device)
