@@ -231,7 +231,7 @@ STATISTICS = (
 )  # fmt: skip
 EXPERIMENT = Experiment(
     "coverage",
-    __doc__,
+    __doc__ or "",
     Settings,
     {**{name: partial(_intervals, name) for name in STATISTICS}, "alarms": _alarms},
     ("experiment", "statistic", "options", "laws", "n", "m", "d"),

@@ -110,10 +110,11 @@ class Experiment:
         options += [(f.name, hints[f.name], _default(f)) for f in fields(self.settings)]
         command.__doc__ = self.doc
         command.__annotations__ = {name: kind for name, kind, _ in options}
-        command.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]
+        parameters = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=start, annotation=kind)
             for name, kind, start in options
-        )
+        ]
+        command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
         return command
 
 

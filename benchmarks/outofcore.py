@@ -251,7 +251,7 @@ def estimate(one: Row, two: Row) -> str:
 
 EXPERIMENT = Experiment(
     "outofcore",
-    __doc__,
+    __doc__ or "",
     Settings,
     {name: partial(_cases, name) for name in MEASURES},
     ("experiment", "part"),

@@ -77,7 +77,7 @@ def mixture_wasserstein(x: Any, y: Any) -> OTResult:
     size = float(max(_size(m, c), _size(n, e)))
     slack = 64 * len(m.T) * _UNIT * size
     lower, upper = (max(end, 0.0) ** 0.5 for end in (found.lower - slack, found.upper + slack))
-    f, g = found.potentials
+    f, g = (torch.as_tensor(potential) for potential in found.potentials)
     plan = found.plan if kind.torch else _scipy(found.plan)
     return replace(
         found,

@@ -71,7 +71,7 @@ def _pictures(settings: Settings) -> None:
 
 EXPERIMENT = Experiment(
     "gan",
-    __doc__,
+    __doc__ or "",
     Settings,
     {
         **{name: partial(_toys, name) for name in toys.TOYS},

@@ -101,7 +101,7 @@ def _row(pair: Pair, figures: Any) -> Row:
 
 EXPERIMENT = Experiment(
     "neural",
-    __doc__,
+    __doc__ or "",
     Settings,
     {
         "ray": ray,

@@ -111,11 +111,11 @@ def barycenter(
     if not found.converged:
         warn_caller(found.message)
 
-    def leave(values: np.ndarray | None) -> Any:
-        return None if values is None else kind.array(torch.from_numpy(values).to(kind.device))
+    def leave(values: Any) -> Any:
+        return None if values is None else kind.array(torch.as_tensor(values, device=kind.device))
 
-    points = found.points + problem.centre
-    mean = None if found.mean is None else found.mean + problem.centre
+    points = np.asarray(found.points) + problem.centre
+    mean = None if found.mean is None else np.asarray(found.mean) + problem.centre
     return replace(
         found,
         points=leave(points[:, 0] if flat else points),

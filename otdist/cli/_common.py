@@ -164,10 +164,10 @@ class FileOptions:
         separator = {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
         given = {"sep": separator, "decimal": self.decimal, "header": self.header}
         given["encoding"] = self.encoding
-        text = {name: value for name, value in given.items() if value is not None}
+        text: dict[str, Any] = {name: v for name, v in given.items() if v is not None}
         stated |= {"columns": listed(self.columns)}
         exclude = listed(self.exclude) or []
-        table = {name: value for name, value in stated.items() if value is not None}
+        table: dict[str, Any] = {name: v for name, v in stated.items() if v is not None}
         try:
             Reading(**text, **table)
         except ValueError as error:

@@ -42,7 +42,7 @@ class Kind:
         """A 0-d tensor of the caller's type with its graph, or a Python float."""
         if not self.torch:
             return float(value)
-        if isinstance(value, float):
+        if not isinstance(value, Tensor):
             return torch.tensor(value, dtype=self.dtype, device=self.device)
         return value.to(self.dtype)
 

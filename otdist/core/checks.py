@@ -193,7 +193,7 @@ def entries(name: str, value: Any, kind: type | tuple[type, ...] = str) -> tuple
     >>> entries("exclude", "age"), entries("exclude", np.array(["age", "city"]))
     (('age',), ('age', 'city'))
     """
-    found = (value,) if isinstance(value, str) else value
+    found: Any = (value,) if isinstance(value, str) else value
     if getattr(found, "ndim", 0) == 1 and hasattr(found, "tolist"):
         found = found.tolist()
     listed = isinstance(found, list | tuple | set | frozenset)

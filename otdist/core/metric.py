@@ -129,12 +129,16 @@ class MetricCost(Cost):
         """The least number that carries all its digits: powers below are lost."""
         return 2.0**-1022
 
-    @cached_property
+    @property
     def slack(self) -> float:
         """The error of distances in a block, carried through the power."""
-        return self._carried(self.metric.slack(self.x, self.y))
+        return self._carried(self._slack)
 
     @cached_property
+    def _slack(self) -> float:
+        return self.metric.slack(self.x, self.y)
+
+    @property
     def error(self) -> float:
         """The error of the map from points to where distances are computed, in cost units."""
         return self._carried(self._off)

@@ -170,7 +170,7 @@ class PointCost(Cost):
         n, m = self.shape
 
         def block(part: slice) -> None:
-            low = None
+            low: Tensor | None = None
             for at in range(0, m, _TILE):
                 c = torch.mm(left[part], right[:, at : at + _TILE])
                 if self.p != 2:
@@ -178,6 +178,7 @@ class PointCost(Cost):
                     c -= g[at : at + _TILE]
                 found = c.amin(1)
                 low = found if low is None else torch.minimum(low, found, out=low)
+            assert low is not None
             out[part] = low
 
         step = max(1, block_entries(self.device) // min(m, _TILE))

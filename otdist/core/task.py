@@ -44,7 +44,7 @@ class Units:
     def distance(self, cost: Tensor) -> Tensor: ...
     def distance(self, cost: Tensor | float) -> Tensor | float:
         """W_p in the caller's units from a cost in scaled units; gradient 0 at 0."""
-        if isinstance(cost, float):
+        if not isinstance(cost, Tensor):
             return max(cost, 0.0) ** (1 / self.p) * self.scale
         return root(cost, self.p) * self.scale
 
@@ -57,7 +57,7 @@ class Units:
         factor = _power(self.scale, self.p)
         if math.isfinite(factor) and factor > 0:
             return values * factor
-        if isinstance(values, float):
+        if not isinstance(values, Tensor):
             return _power(self.distance(values), self.p)
         return values.sign() * (root(values.abs(), self.p) * self.scale) ** self.p
 

@@ -114,6 +114,7 @@ class ConvexPotential(nn.Module):
         x, hidden = x.abs(), x.new_zeros(len(x), 0)
         weights = [x.new_zeros(0), *(w.square() for w in self.passed)]
         for layer, weight in zip(self.seen, weights, strict=False):
+            assert isinstance(layer, nn.Linear)
             seen = functional.linear(x, layer.weight.abs(), layer.bias.abs()) + math.log(2)
             hidden = seen if hidden.shape[1] == 0 else seen + functional.linear(hidden, weight)
         size = functional.linear(hidden, weights[-1])[:, 0] + x @ self.shift.abs()

@@ -127,7 +127,9 @@ class Fitted:
             module.load_state_dict(content["state"])
         except RuntimeError as error:
             raise ValueError(f"critic must have the architecture that was saved: {error}") from None
-        pairs = {name: stored.pair_of(content[name]) for name in ("samples", "held_out")}
+        pairs: dict[str, Any] = {
+            name: stored.pair_of(content[name]) for name in ("samples", "held_out")
+        }
         plain = {name: content[name] for name in cls._plain()}
         return cls(**plain, **pairs, critic=module.eval(), frame=content["frame"])
 

@@ -191,7 +191,7 @@ def _tiled(images: Array, columns: int, limits: tuple[float, float]) -> Array:
     scaled = ((images.astype(np.float64) - limits[0]) / (limits[1] - limits[0])).clip(0, 1)
     colour = np.ones((*scaled.shape[:3], 4))
     colour[..., :3] = scaled if scaled.ndim == 4 else scaled[..., None]
-    return sheet(colour, columns, gap=max(1, colour.shape[1] // 12), fill=0.0)
+    return sheet(colour, columns, gap=max(1, images.shape[1] // 12), fill=0.0)
 
 
 def sheet(images: Array, columns: int, *, gap: int, fill: float) -> Array:

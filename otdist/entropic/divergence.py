@@ -85,8 +85,8 @@ def objective(
         rule["kernel"] = Kernel()  # one after the other they share it
     if _same(x, y) or between.largest == 0:
         self_x = entropic.solve_symmetric(within[0], a, eps, **rule)
-        flat = [a.new_zeros(len(side.whole)) for side in (x, y)]
-        return _value(a.new_zeros(()), pair, *flat, [self_x], lambda: _zeros(pair))
+        f, g = a.new_zeros(len(x.whole)), a.new_zeros(len(y.whole))
+        return _value(a.new_zeros(()), pair, f, g, [self_x], lambda: _zeros(pair))
     near, self_x, self_y = _each(
         [
             partial(entropic.approach, between, a, b, eps, tol),

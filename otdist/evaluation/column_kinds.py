@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from otdist.evaluation.feature_functions import flat
-from otdist.evaluation.table_columns import Categories, Column, Numbers
+from otdist.evaluation.table_columns import Categories, Numbers
 from otdist.io.columns import as_categories, frame, missing, typed
 from otdist.io.reading import Reading, is_number
 
@@ -99,7 +99,7 @@ def _numbers(column: Array, place: str) -> Array:
 
 def compared(
     old: dict[str, Array], new: dict[str, Array], asked: Iterable[str]
-) -> tuple[list[Column], list[str]]:
+) -> tuple[list[Numbers | Categories], list[str]]:
     """The columns to compare, those of missing cells among them, and notes on what each is.
 
     Args:
@@ -110,7 +110,7 @@ def compared(
     Raises:
         ValueError: a column of numbers in one table and of text in the other; none to compare.
     """
-    kept: list[Column] = []
+    kept: list[Numbers | Categories] = []
     found: dict[str, list[str]] = {}
     notes: list[str] = []
     for name in old:
@@ -182,7 +182,7 @@ def _kind(name: str, old: Array, new: Array) -> str:
     return {"f": "measurement", "U": "category", "M": "time"}[old.dtype.kind]
 
 
-def _column(name: str, old: Array, new: Array, there: Array) -> Column:
+def _column(name: str, old: Array, new: Array, there: Array) -> Numbers | Categories:
     cells = np.concatenate([old, new])[there]
     if cells.dtype.kind == "U":
         words, codes = np.unique(cells, return_inverse=True)

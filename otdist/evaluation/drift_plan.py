@@ -14,7 +14,7 @@ from otdist.core import checks, measure
 from otdist.discrepancy.energy import Energy
 from otdist.evaluation.corrections import growth
 from otdist.evaluation.report import MetricResult
-from otdist.evaluation.table_columns import Column, Window, labellings
+from otdist.evaluation.table_columns import Categories, Numbers, Window, labellings
 from otdist.inference.permutation import TestResult, pvalue
 
 JOINT = "all columns jointly"
@@ -32,7 +32,7 @@ NO_INTERVAL = "the limit distribution differs between columns that have moved an
 class Found:
     """What one column shows: (B + 1, k) distances for k windows, the observed ones first."""
 
-    column: Column
+    column: Numbers | Categories
     distances: np.ndarray
     seconds: float
 
@@ -62,14 +62,14 @@ class Plan:
         """Labellings for every column."""
         return _COUNT if self.stated is None else self.stated
 
-    def most(self, pairs: list[Column], correction: str) -> int:
+    def most(self, pairs: list[Numbers | Categories], correction: str) -> int:
         """Labellings for columns whose p-values are small."""
         if self.stated is not None:
             return self.stated
         needed = math.ceil(growth(_tested(pairs), correction) / _REACHED) - 1
         return min(max(_COUNT, needed), _MOST)
 
-    def unreachable(self, pairs: list[Column], correction: str) -> list[str]:
+    def unreachable(self, pairs: list[Numbers | Categories], correction: str) -> list[str]:
         """A note where no p-value can be small after the correction, however far columns moved."""
         k, count = _tested(pairs), self.most(pairs, correction)
         least = growth(k, correction) / (count + 1)
@@ -89,7 +89,7 @@ class Plan:
         return rows - rows % self.block
 
     def compare(
-        self, pairs: list[Column], number: int, windows: list[Window], correction: str
+        self, pairs: list[Numbers | Categories], number: int, windows: list[Window], correction: str
     ) -> list[Found]:
         """Every column at every labelling; the labellings are the same for all columns.
 
@@ -108,7 +108,10 @@ class Plan:
         return found
 
     def _at(
-        self, pairs: list[Column], windows: list[Window], labels: Iterable[torch.Tensor]
+        self,
+        pairs: list[Numbers | Categories],
+        windows: list[Window],
+        labels: Iterable[torch.Tensor],
     ) -> list[Found]:
         pieces: list[list[np.ndarray]] = [[] for _ in pairs]
         seconds = [0.0] * len(pairs)
@@ -183,7 +186,7 @@ def _copy(content: np.ndarray) -> np.ndarray:
     return out
 
 
-def _tested(pairs: list[Column]) -> int:
+def _tested(pairs: list[Numbers | Categories]) -> int:
     """Columns whose p-values are corrected; a constant one has none that could be small."""
     return max(1, sum(not column.constant for column in pairs))
 

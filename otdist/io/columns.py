@@ -162,7 +162,9 @@ def _plain(cells: Any) -> Array:
         cells = cells.detach().cpu()
         cells = (cells.double() if cells.is_floating_point() else cells).numpy()
     if isinstance(cells, np.ma.MaskedArray):
-        cells = np.where(np.ma.getmaskarray(cells), None, cells.data.astype(object))
+        gaps = np.ma.getmaskarray(cells)
+        cells = cells.data.astype(object)
+        cells[gaps] = None
     kind = str(getattr(cells, "dtype", getattr(cells, "type", "")))
     if kind.startswith(("category", "dictionary", "Categorical")):  # codes are no numbers
         cells = [None if _nothing(cell) else str(cell) for cell in _listed(cells)]

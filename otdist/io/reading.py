@@ -105,6 +105,7 @@ def read_each(
         UnknownColumnsError: a name that none of them knows.
     """
     found, absent = [], []
+    last: UnknownColumnsError | None = None
     for reader in readers:
         left = list(exclude)
         while True:
@@ -116,7 +117,7 @@ def read_each(
                     raise
                 last, left = error, [name for name in left if name not in error.names]
         absent.append(set(exclude) - set(left))
-    if absent and set.intersection(*absent):
+    if last is not None and set.intersection(*absent):
         raise last
     return found
 

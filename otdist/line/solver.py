@@ -185,8 +185,8 @@ def solve(task: Task, pair: Pair, begin: float) -> OTResult:
 def _agrees(found: Matching, proof: Proved, p: float) -> bool:
     """Whether the closed form gives the cost of the plan, on the part of it that costs most."""
     x, y, mass = found.quantiles(found.parts()[proof.top])
-    weights, share = None, mass * len(x) if isinstance(mass, float) else 1.0
-    if not isinstance(mass, float):
+    weights, share = None, 1.0 if isinstance(mass, np.ndarray) else mass * len(x)
+    if isinstance(mass, np.ndarray):
         used = mass > 0  # no power overflows at these
         x, y, mass = x[used], y[used], mass[used]
         weights, share = torch.from_numpy(mass), float(mass.sum())

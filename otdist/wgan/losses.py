@@ -145,7 +145,8 @@ class WassersteinGradientPenaltyLoss(WassersteinLoss):
     ) -> None:
         super().__init__(for_critic, reduction, name)
         check_penalty(mode, lambda_gp)
-        self.lambda_gp, self.mode = lambda_gp, mode
+        self.lambda_gp = lambda_gp
+        self.mode: Mode = mode
 
     def forward(
         self,
@@ -193,7 +194,8 @@ class WassersteinGANLoss(nn.Module):
     def __init__(self, lambda_gp: float = 10, *, mode: Mode = "gp") -> None:
         super().__init__()
         check_penalty(mode, lambda_gp)
-        self.lambda_gp, self.mode = lambda_gp, mode
+        self.lambda_gp = lambda_gp
+        self.mode: Mode = mode
 
     def critic_loss(
         self,

@@ -258,7 +258,7 @@ class WGANTrainer:
             count: How many.
             seed: Decides the noise; training is not affected.
         """
-        count, seed = checks.whole("count", count), checks.seed(seed, none=False)
+        count, seed = checks.whole("count", count), checks.seed(seed, none=False) or 0
         network = bare(self.generator) if self.average is None else self.average
         shape = (count, self.settings.latent_dim)
         random = torch.Generator(self.device).manual_seed(seed)
