@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 import otdist
 from otdist.core.measure import pair
@@ -32,6 +32,7 @@ def test_precision_recall_density_coverage_by_their_definition():
             "recall": pytest.approx((between < radius_fake).any(1).mean()),
             "density": pytest.approx(inside.sum(0).mean() / k),
             "coverage": pytest.approx((between.min(1) < radius_real).mean()),
+            "points": 0,
         }
 
 
@@ -39,6 +40,18 @@ def test_neighbours_do_not_depend_on_blocks(monkeypatch):
     whole = neighbours.shares(pair(REAL, FAKE))
     monkeypatch.setattr("otdist.core.cost._CPU_BLOCK", 100)
     assert neighbours.shares(pair(REAL, FAKE)) == whole
+
+
+@pytest.mark.parametrize("d", [1, 60])
+def test_rows_that_repeat_lie_in_their_own_balls_of_radius_0(d):
+    rows = np.repeat(RNG.normal(size=(20, d)) + 1e4, 7, axis=0)
+    report = otdist.evaluate(rows, rows[RNG.permutation(140)], metrics=["precision", "recall",
+        "coverage", "density"], progress=False)  # fmt: skip
+    for name in ("precision", "recall", "coverage"):
+        assert report.metrics[name].estimate == 1
+        assert "280 of 280 balls have radius 0, because rows repeat" in report.metrics[name].note
+    apart = otdist.evaluate(rows, rows + 1e-3, metrics=["precision", "coverage"], progress=False)
+    assert apart.metrics["precision"].estimate == apart.metrics["coverage"].estimate == 0
 
 
 def test_neighbour_classifier_by_its_definition():
@@ -76,6 +89,7 @@ def test_estimates_are_those_of_the_functions(report):
         "kid": otdist.mmd(REAL, FAKE, kernel="polynomial", statistic="U"),
         **neighbours.shares(pair(REAL, FAKE)),
     }
+    direct.pop("points")
     for name, value in direct.items():
         assert report.metrics[name].estimate == pytest.approx(value, rel=TIGHT), name
     assert list(report.metrics) == names()
@@ -107,6 +121,42 @@ def test_the_floor_is_what_equal_laws_give():
     assert shifted.at_floor > 1.3 * shifted.floor
     assert report.ranking == ["same", "shifted"]
     assert report.metrics is report.samples["same"]
+
+
+def test_the_floor_does_not_depend_on_the_metrics_named():
+    options = {"progress": False, "confidence": None}
+    alone = otdist.evaluate(REAL, FAKE, metrics=["energy"], **options).metrics["energy"]
+    beside = otdist.evaluate(REAL, FAKE, **options).metrics["energy"]
+    assert (alone.floor, alone.at_floor, alone.floor_spread) == (
+        beside.floor, beside.at_floor, beside.floor_spread
+    )  # fmt: skip
+    splits = [RNG.permutation(60) for _ in range(200)]
+    values = [otdist.energy_distance(REAL[i[:30]], REAL[i[30:]]) for i in splits]
+    assert alone.floor == pytest.approx(np.mean(values), abs=4 * np.std(values) / 20**0.5)
+    assert alone.floor_spread == pytest.approx(np.std(values), rel=0.6)
+
+
+def test_a_row_speaks_of_one_functional():
+    """The estimate is the tested statistic, and lies in an interval that is around it."""
+    far = FAKE + 1
+    report = otdist.evaluate(REAL, {"far": far, "near": FAKE}, n_permutations=19, progress=False)
+    row = report.samples["far"]
+    for name in ("sliced_w2", "energy", "mmd", "classifier"):
+        assert row[name].test.statistic == pytest.approx(row[name].estimate, rel=TIGHT), name
+    for name, found in row.items():
+        if found.interval is None:
+            continue
+        low, high = found.interval
+        assert low <= (found.estimate if found.centre is None else found.centre) <= high, name
+        assert (found.centre is not None) == ("around" in found.target), name
+    assert {name for name, found in row.items() if found.centre is not None} == {
+        "sliced_w2", "max_sliced_w2", "sinkhorn", "energy", "mmd"
+    }  # fmt: skip
+    every = np.concatenate([REAL, far, FAKE])
+    width = float(np.median(pdist(every)))
+    assert row["mmd"].estimate == pytest.approx(otdist.mmd(REAL, far, bandwidth=width))
+    assert f"bandwidth {width:.4g}" in row["mmd"].target
+    assert "centre" in report.to_dict()["samples"]["far"]["mmd"]
 
 
 def test_extrapolated_frechet_is_less_biased():

@@ -123,6 +123,43 @@ def test_degenerate_samples_have_no_evidence():
     assert otdist.two_sample_test([1.0], [2.0], "energy", n_permutations=9).pvalue > 0.05
 
 
+@pytest.mark.parametrize("statistic", ["sliced", "energy", "mmd", "kid", "wasserstein", "sinkhorn"])
+def test_what_is_equal_but_for_rounding_ties(statistic):
+    """Constant samples of other sizes differ at every labelling by rounding alone."""
+    few = statistic in ("wasserstein", "sinkhorn")
+    x, y = np.full((100, 3), 7.1), np.full((99, 3), 7.1)
+    found = otdist.two_sample_test(x, y, statistic, n_permutations=9 if few else 199)
+    assert found.pvalue == 1
+
+
+@pytest.mark.parametrize("statistic", ["sliced", "energy", "mmd", "kid", "classifier"])
+@pytest.mark.parametrize("n, m, rare", [(20, 23, 0.005), (3, 3, 0.1)])
+def test_the_level_holds_where_most_rows_are_equal(statistic, n, m, rare):
+    rejected = 0
+    for trial in range(100):
+        rng = np.random.default_rng(trial)
+        x, y = (np.where(rng.random((size, 2)) < rare, 1.3, 0.1) for size in (n, m))
+        found = otdist.two_sample_test(x, y, statistic, n_permutations=99, seed=trial)
+        rejected += found.pvalue <= 0.05
+    assert rejected <= 10  # at a level of 5% above 10 with a probability of 1%
+
+
+@pytest.mark.parametrize("statistic", ["sliced", "energy", "mmd"])
+def test_an_outlier_does_not_hide_a_difference(statistic):
+    x, y = RNG.normal(size=(50, 2)), RNG.normal(size=(50, 2)) + 2
+    x[0] = 1e9
+    assert otdist.two_sample_test(x, y, statistic, n_permutations=99).pvalue == 0.01
+
+
+@pytest.mark.parametrize("statistic", ["sliced", "energy", "mmd", "wasserstein"])
+def test_neither_the_order_of_rows_nor_their_names_matter(statistic):
+    x, y = np.repeat(X, 2, axis=0), X[:12]
+    first = otdist.two_sample_test(x, y, statistic, n_permutations=19)
+    again = otdist.two_sample_test(x[RNG.permutation(34)], y[::-1], statistic, n_permutations=19)
+    assert again.statistic == pytest.approx(first.statistic, rel=DOUBLE)
+    assert again.pvalue == first.pvalue
+
+
 @pytest.mark.parametrize(
     "arguments, options, error, words",
     [
@@ -137,6 +174,7 @@ def test_degenerate_samples_have_no_evidence():
         ((), {"n_permutations": 0}, ValueError, "n_permutations must be at least 1"),
         ((lambda x, y: np.nan,), {}, ValueError, "not finite"),
         ((np.sum,), {"p": 1}, ValueError, "takes no options"),
+        (("sliced",), {"n_projections": None}, TypeError, "leave it out for 100"),
     ],
 )
 def test_errors(arguments, options, error, words):

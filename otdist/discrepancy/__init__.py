@@ -72,4 +72,7 @@ def named(name: Any, given: dict[str, Any], door: str) -> Discrepancy:
         allowed = ", ".join(sorted(known)) or "none"
         raise ValueError(f"statistic {name!r} has no option {wrong}: it has {allowed}")
     defaults = {"test": kind.in_tests, "interval": kind.in_intervals}.get(door, {})
+    unset = [option for option, value in given.items() if value is None and option in defaults]
+    if unset:
+        raise TypeError(f"{unset[0]} must not be None: leave it out for {defaults[unset[0]]}")
     return kind(**{**defaults, **fixed, **given})

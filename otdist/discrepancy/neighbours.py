@@ -3,6 +3,7 @@
 * Precision, recall (Kynkäänniemi et al. 2019, Improved precision and recall metric), density and
   coverage (Naeem et al. 2020, Reliable fidelity and diversity metrics): balls around each point
   that reach to its k-th neighbour within its own sample.
+  Where rows repeat so often that a radius is 0, the ball holds the rows that are equal to it.
 * The leave-one-out nearest-neighbour classifier (Lopez-Paz and Oquab 2017, Revisiting classifier
   two-sample tests): how often the nearest other row of the pooled sample comes from the same side.
 """
@@ -24,7 +25,8 @@ from otdist.discrepancy.base import Discrepancy, Figure, only, pooled
 _INSIDE = 1 - 1e-12
 """A point on the rim of a ball is outside: squared distances that should be equal to the radius
 differ from it by rounding."""
-
+_NEAR = 1e-12
+"""Squared distance, in scaled units, up to which rows are compared for equality."""
 
 TITLES = {
     "precision": "fakes within a ball of the reals, k = 5",
@@ -35,7 +37,7 @@ TITLES = {
 
 
 def shares(pair: Pair, k: int = 5) -> dict[str, float]:
-    """Precision, recall, density and coverage with k neighbours.
+    """Precision, recall, density and coverage with k neighbours; "points", balls of radius 0.
 
     Args:
         pair: Reals, more than one row, and fakes; k is lowered to n − 1 and m − 1 at most.
@@ -48,16 +50,26 @@ def shares(pair: Pair, k: int = 5) -> dict[str, float]:
     recalled = torch.zeros(len(x), dtype=torch.bool)
     covered = torch.zeros(len(x), dtype=torch.bool)
     for part, c in PointCost(x, y, 2).blocks():
-        inside = c < around_x[part, None]
+        same = _same(x[part], y, c)
+        inside = (c < around_x[part, None]) | (same & (around_x[part, None] == 0))
         hits += inside.sum(0)
         covered[part] = inside.any(1)
-        recalled[part] = (c < around_y).any(1)
+        recalled[part] = ((c < around_y) | (same & (around_y == 0))).any(1)
     return {
         "precision": float((hits > 0).double().mean()),
         "recall": float(recalled.double().mean()),
         "density": float(hits.double().mean()) / k,
         "coverage": float(covered.double().mean()),
+        "points": int((around_x == 0).sum() + (around_y == 0).sum()),
     }
+
+
+def _same(x: Tensor, y: Tensor, c: Tensor) -> Tensor:
+    """Which rows of x and y are equal; their distance may be off 0 by rounding."""
+    i, j = (c <= _NEAR).nonzero(as_tuple=True)
+    same = torch.zeros_like(c, dtype=torch.bool)
+    same[i, j] = (x[i] == y[j]).all(1)
+    return same
 
 
 def _radii(points: Tensor, k: int) -> Tensor:
@@ -91,7 +103,13 @@ class PrecisionRecall(Discrepancy):
     def figures(self, names: Sequence[str], pair: Pair, seed: int | None) -> dict[str, Figure]:
         """Several outputs of one search."""
         found = shares(pair)
-        return {name: Figure(found[name]) for name in names}
+        points = found["points"]
+        note = (
+            f"{points:.0f} of {pair.size} balls have radius 0, because rows repeat"
+            if points
+            else ""
+        )
+        return {name: Figure(found[name], note=note) for name in names}
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Sliced(Discrepancy):
     quick: ClassVar[bool] = True
     no_limit: ClassVar[str] = ""
     in_tests: ClassVar[Options] = {"n_projections": 100}
-    in_intervals: ClassVar[Options] = {"p": 2}
+    in_intervals: ClassVar[Options] = {"p": 2, "n_projections": sliced.DEFAULT_PROJECTIONS}
 
     def __post_init__(self) -> None:
         number = checks.optional(checks.whole, "n_projections", self.n_projections)
