@@ -18,7 +18,6 @@ separate evaluation that gradients go through, is compared with this one; nothin
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,10 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core.certificate import UNIT, bracket
+from otdist.core.answer import finish
+from otdist.core.certificate import UNIT, between, bracket
 from otdist.core.measure import Pair
-from otdist.core.result import Arcs, Bracket, OTResult, warn_caller
-from otdist.core.task import Task
+from otdist.core.result import Bracket, OTResult, warn_caller
+from otdist.core.task import Task, Units
 from otdist.line import univariate
 from otdist.line.matching import Matching, match, mean_power
 from otdist.line.sorting import in_threads
@@ -51,16 +51,20 @@ class Proved(NamedTuple):
         slack: How far W_p^p can be from it.
         unit: In the units of the points.
         top: The part of the plan that costs most.
+        farthest: The distance of the points of x and y that are farthest apart.
     """
 
     cost: float
     slack: float
     unit: float
     top: int
+    farthest: float
 
     def bracket(self, p: float, scale: float) -> Bracket:
         """The bracket on W_p in the caller's units."""
-        return bracket(self.cost - self.slack, self.cost + self.slack, p, self.unit * scale)
+        ends = self.cost - self.slack, self.cost + self.slack
+        proved = bracket(*ends, p, self.unit * scale)
+        return between(proved.lower, min(proved.upper, self.farthest * (1 + 4 * UNIT) * scale))
 
 
 def prove(found: Matching, p: float) -> Proved:
@@ -68,15 +72,15 @@ def prove(found: Matching, p: float) -> Proved:
     proof = _proved(found, p, 1.0)
     if p != 1 and not 1 / _SAFE < proof.cost < _SAFE:
         proof = _proved(found, p, _largest_gap(found))
-    if proof.slack == math.inf:  # what masses in doubt might do, in units of the farthest pair
-        proof = _proved(found, p, _farthest(found))
     return proof
 
 
 def _proved(found: Matching, p: float, unit: float) -> Proved:
     """The proof in units of unit**p, from sums over the parts of the plan."""
-    if unit == 0:
-        return Proved(0.0, 0.0, 1.0, 0)
+    farthest = float(max(found.x[-1] - found.y[0], found.y[-1] - found.x[0]))
+    if unit == 0 and not found.walk.doubt:
+        return Proved(0.0, 0.0, 1.0, 0, farthest)
+    unit = unit or farthest or 1.0
     parts, doubt = found.parts(), found.walk.doubt
     sums, powers, least = np.zeros((3, len(parts)))
 
@@ -85,8 +89,9 @@ def _proved(found: Matching, p: float, unit: float) -> Proved:
         gaps = np.abs(x - y)
         if unit != 1:
             gaps /= unit
-            if not (doubt or isinstance(mass, float)):
-                gaps[mass == 0] = 0.0
+            if not isinstance(mass, float):  # the cells that `_of_clusters` answers for
+                inner = slice(index == 0, -1 if index == len(parts) - 1 else None)
+                gaps[inner][mass[inner] <= 3 * doubt] = 0.0
         sums[index], costs = mean_power(gaps, mass, p)
         if doubt:
             powers[index], least[index] = costs.sum(), np.min(mass)
@@ -100,24 +105,17 @@ def _proved(found: Matching, p: float, unit: float) -> Proved:
         slack += 8 * doubt * float(powers.sum())
         if lowest <= 3 * doubt:
             slack += _of_clusters(found, doubt, p, unit)
-    return Proved(cost, slack, unit, int(sums.argmax()))
+    return Proved(cost, slack, unit, int(sums.argmax()), farthest)
 
 
 def _largest_gap(found: Matching) -> float:
-    """The largest gap that mass crosses, or might cross where masses are in doubt."""
-    if found.walk.doubt:
-        return _farthest(found)
-    largest = 0.0
+    """The largest gap that mass crosses for sure."""
+    largest, least = 0.0, 3 * found.walk.doubt
     for part in found.parts():
         x, y, mass = found.quantiles(part)
         gaps = np.abs(x - y)
-        largest = max(largest, float(gaps.max(initial=0.0, where=np.greater(mass, 0))))
+        largest = max(largest, float(gaps.max(initial=0.0, where=np.greater(mass, least))))
     return largest
-
-
-def _farthest(found: Matching) -> float:
-    """The distance of the points of x and y that are farthest apart."""
-    return float(max(found.x[-1] - found.y[0], found.y[-1] - found.x[0]))
 
 
 def _of_clusters(found: Matching, doubt: float, p: float, unit: float) -> float:
@@ -143,8 +141,9 @@ def solve(task: Task, pair: Pair, begin: float) -> OTResult:
         begin: When the work on it began.
     """
     p = task.p
-    x, y, a, b = _samples(pair)
-    found = match(x, y, a, b)
+    x, y = (side.points.detach()[:, 0] for side in (pair.x, pair.y))
+    samples = x, y, pair.x.masses, pair.y.masses
+    found = match(*samples)
     proof = prove(found, p)
     proved = proof.bracket(p, task.scale)
     closed, agrees = proved.proves(CLOSED), _agrees(found, proof, p)
@@ -158,28 +157,26 @@ def solve(task: Task, pair: Pair, begin: float) -> OTResult:
         )
     if not (closed and agrees):
         warn_caller(message)
-    cost = torch.tensor(proof.cost, dtype=torch.float64, device=x.device)
-    units = task if proof.unit == 1 else replace(task, scale=task.scale * proof.unit)
-    kept = units
-    if task.needs_gradient:
-        cost, kept = _with_graph(cost, pair, p, proof.unit), units.detached()
-    distance = task.kind.number(units.distance(cost))
-    shown = float(distance.detach() if isinstance(distance, Tensor) else distance)
-    return OTResult(
-        distance=distance,
-        cost=task.kind.number(units.in_cost_units(cost)),
-        p=p,
-        # Rounded to the caller's precision the distance may leave a bracket that is closed.
-        lower=min(proved.lower, shown),
-        upper=max(proved.upper, shown),
+    cost = _with_graph(proof, pair, p) if task.needs_gradient else proof.cost
+    units = Units(p, task.scale * proof.unit, task.kind)
+    result = finish(
+        units,
+        cost,
+        proved,
         solver="closed form",
         converged=closed and agrees,
         message=message,
-        iterations=0,
-        seconds=time.perf_counter() - begin,
-        _potentials=partial(_potentials, kept, proof.unit),
-        _plan=partial(_plan, kept),
+        begin=begin,
+        potentials=partial(_potentials, units, *samples, proof.unit),
+        plan=partial(_plan, units, *samples),
     )
+    return result if task.kind.dtype == torch.float64 else _widened(result)
+
+
+def _widened(result: OTResult) -> OTResult:
+    """With a bracket around the distance, which the caller's precision may round out of it."""
+    shown = float(result)
+    return replace(result, lower=min(result.lower, shown), upper=max(result.upper, shown))
 
 
 def _agrees(found: Matching, proof: Proved, p: float) -> bool:
@@ -196,38 +193,21 @@ def _agrees(found: Matching, proof: Proved, p: float) -> bool:
     return abs(closed - value) <= _AGREED * value
 
 
-def _with_graph(cost: Tensor, pair: Pair, p: float, unit: float) -> Tensor:
-    """The cost in units of unit**p with the gradients of the closed form."""
-    x, y = (side.points[:, 0].double() / unit for side in (pair.x, pair.y))
+def _with_graph(proof: Proved, pair: Pair, p: float) -> Tensor:
+    """The cost in units of unit**p, with the gradients of the closed form."""
+    x, y = (side.points[:, 0].double() / proof.unit for side in (pair.x, pair.y))
     a, b = (None if side.uniform else side.weights for side in (pair.x, pair.y))
     value = univariate.cost(x, y, p, a, b)
-    return value + (cost - value).detach()
+    return proof.cost + (value - value.detach())
 
 
-def _samples(pair: Pair) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Points (n,) and (m,) and the weights as the caller gave them, without a graph."""
-    x, y = (side.points.detach()[:, 0].double() for side in (pair.x, pair.y))
-    return x, y, pair.x.masses, pair.y.masses
-
-
-def _potentials(task: Task, unit: float) -> tuple[Any, Any]:
-    """Potentials in the caller's units; `task` has a scale in which costs are unit**p as large."""
-    assert task.pair is not None
-    x, y, a, b = _samples(task.pair)
-    f, g = univariate.potentials(x / unit, y / unit, task.p, a, b)
-    return task.kind.array(task.in_cost_units(f)), task.kind.array(task.in_cost_units(g))
-
-
-def _plan(task: Task) -> Any:
-    assert task.pair is not None
-    x, y, a, b = _samples(task.pair)
-    found = match(x, y, a, b, places=True)
-    assert found.orders is not None
-    rows, cols, mass = found.cells()
-    used = mass > 0
-    rows, cols = (
-        torch.from_numpy(order[places[used]]).to(x.device)
-        for order, places in zip(found.orders, (rows, cols), strict=True)
+def _potentials(
+    units: Units, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None, unit: float
+) -> tuple[Any, Any]:
+    return units.potentials(
+        *univariate.potentials(x.double() / unit, y.double() / unit, units.p, a, b)
     )
-    moved = torch.from_numpy(mass[used]).to(x.device)
-    return Arcs(rows, cols, moved, (len(x), len(y))).sparse(task.kind)
+
+
+def _plan(units: Units, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Any:
+    return match(x, y, a, b, places=True).arcs().sparse(units.kind)

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 
 from otdist.line.sorting import sort_
+from otdist.line.walk import UniformWalk
 
 BLOCK = 1024
 """Length of the inner sums of a cumulative sum; keeps its error near sqrt(n) roundings."""
+HIGH = 16.0
+"""Powers above which those of wide gaps beside small ones may overflow."""
 
 
 @dataclass(frozen=True)
@@ -33,49 +36,26 @@ class Staircase:
     mass: Tensor
 
 
-def uniform_staircase(n: int, m: int, device: torch.device, part: range | None = None) -> Staircase:
-    """The staircase of uniform weights, by integers: breakpoints k/n and l/m are k·m and l·n.
-
-    With a `part` of the rows, only their cells; cols then count from part.start · m // n.
-    """
-    part = range(n) if part is None else part
-    start = part.start * m // n
-    ends = torch.arange(part.start + 1, part.stop, device=device) * m
-    # Before breakpoint k of x come those of x since the start, and those of y with l·n < k·m.
-    place = torch.arange(len(part) - 1, device=device)
-    place += (ends - 1).div(n, rounding_mode="floor") - start
-    from_x = ends.new_zeros(len(part) + (part.stop * m - 1) // n - start)
-    from_x[place + 1] = 1  # of the breakpoint that a cell begins at
-    rows = from_x.cumsum(-1)
-    cols = torch.arange(len(rows), device=device) - rows
-    time = torch.where(from_x > 0, (rows + part.start) * m, (cols + start) * n)[1:]
-    first, last = time.new_full((1,), part.start * m), time.new_full((1,), part.stop * m)
-    mass = torch.cat([first, time, last]).diff().double() / (n * m)
-    return Staircase(rows, cols, mass)
+def uniform_staircase(n: int, m: int, device: torch.device) -> Staircase:
+    """The staircase of uniform weights."""
+    cells = UniformWalk(n, m).cells(slice(0, n))
+    return Staircase(*(torch.from_numpy(part).to(device) for part in cells))
 
 
 def staircase(a: Tensor | None, b: Tensor | None, n: int, m: int) -> Staircase:
-    """The staircase of weights a (..., n), b (..., m) in sorted order; None means uniform."""
+    """The staircase of weights a (..., n), b (..., m) in sorted order; None means uniform.
+
+    Both lists of breakpoints are merged by one sort of integers: the bits of floats in [0, 1] order
+    like integers, and the last bit says which list a breakpoint came from.
+    """
     like = a if a is not None else b
     assert like is not None, "uniform weights have their own staircase"
-    return merge(breakpoints(a, n, like), breakpoints(b, m, like), n + m)
-
-
-def merge(
-    ends_a: Tensor, ends_b: Tensor, size: int, first: float = 0.0, last: float = 1.0
-) -> Staircase:
-    """The staircase of given inner breakpoints, ascending from `first` to `last`.
-
-    Both lists are merged by one sort of integers: the bits of floats in [0, 1] order like integers,
-    and the last bit says which list a breakpoint came from. `size` is that of the whole problem,
-    which the rounding of the breakpoints goes with.
-    """
-    lengths = ends_a.shape[-1], ends_b.shape[-1]
-    keys = ends_a.new_empty((*ends_a.shape[:-1], sum(lengths) + 2), dtype=torch.int64)
-    edge_low, from_a, from_b, edge_high = keys.split([1, *lengths, 1], -1)
-    edge_low.view(torch.float64).fill_(first)
-    edge_high.view(torch.float64).fill_(last)
-    edge_high |= 1  # so that a breakpoint at `last` does not come after it
+    ends_a, ends_b = breakpoints(a, n, like), breakpoints(b, m, like)
+    keys = like.new_empty((*ends_a.shape[:-1], n + m), dtype=torch.int64)
+    edge_low, from_a, from_b, edge_high = keys.split([1, n - 1, m - 1, 1], -1)
+    edge_low.view(torch.float64).fill_(0.0)
+    edge_high.view(torch.float64).fill_(1.0)
+    edge_high |= 1  # so that a breakpoint at one does not come after it
     torch.bitwise_and(_bits(ends_a), ~1, out=from_a)
     torch.bitwise_or(_bits(ends_b), 1, out=from_b)
     sort_(keys, runs=True)
@@ -85,7 +65,7 @@ def merge(
     rows = torch.arange(cols.shape[-1], device=cols.device) - cols
     time = keys.view(torch.float64)
     steps = time.diff(dim=-1)
-    same = steps <= slack(size)
+    same = steps <= slack(n + m)
     if bool(same.any()):
         time = level(time, steps, same, from_y)
         steps = time.diff(dim=-1)
@@ -103,13 +83,15 @@ def slack(size: int) -> float:
     return 2 * torch.finfo(torch.float64).eps * size**0.5
 
 
+def breakpoint_error(n: int, m: int) -> float:
+    """How far a breakpoint of `staircase` may be from that of the weights as they are."""
+    size = max(n, m)
+    roundings = min(size, BLOCK) + size // BLOCK + 8  # of both sums, the quotient, the last bit
+    return roundings * torch.finfo(torch.float64).eps + slack(n + m)
+
+
 def _bits(ends: Tensor) -> Tensor:
     return ends.detach().contiguous().view(torch.int64)
-
-
-def even(ends: Tensor) -> Tensor:
-    """The breakpoints with their last bit cleared, which `merge` uses: a change of one rounding."""
-    return (ends.contiguous().view(torch.int64) & ~1).view(torch.float64)
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
@@ -147,13 +129,19 @@ def _cumulate(weights: Tensor) -> Tensor:
 def level(time: Tensor, steps: Tensor, same: Tensor, from_y: Tensor) -> Tensor:
     """Give breakpoints of x and y that are the same up to rounding one common value.
 
-    Two breakpoints of one list are the same only where they are equal. The edges belong to x.
+    Two breakpoints of one list are the same only where they are equal. The edges belong to x. A
+    chain of near neighbours that reaches farther than rounding does is left as it is: many small
+    weights make one, each of which counts.
     """
     of_y = torch.nn.functional.pad(from_y, (0, 1))
     same = same & ((of_y[..., 1:] != of_y[..., :-1]) | (steps == 0))
     place = torch.arange(time.shape[-1], device=time.device)
-    first = torch.nn.functional.pad(place[1:].masked_fill(same, 0), (1, 0))
-    return take(time, first.cummax(-1).values)
+    before, after = (torch.nn.functional.pad(same, side) for side in ((1, 0), (0, 1)))
+    first = place.masked_fill(before, 0).cummax(-1).values
+    last = place.flip(-1).masked_fill(after.flip(-1), len(place)).cummin(-1).values.flip(-1)
+    start = take(time, first)
+    short = take(time, last) - start <= slack(time.shape[-1])
+    return torch.where(short, start, time)
 
 
 def _choose(use_b: Tensor, b: Tensor, at_b: Tensor, a: Tensor, at_a: Tensor) -> Tensor:

@@ -26,9 +26,19 @@ from torch import Tensor
 from otdist.core.result import Arcs
 from otdist.line import weighted_rows
 from otdist.line.matching import match, mean_power
-from otdist.line.sorting import argsort, ordered, sort, sort_
-from otdist.line.staircase import Staircase, power, power_, staircase, take, uniform_staircase
+from otdist.line.sorting import ordered, sort, sort_
+from otdist.line.staircase import (
+    HIGH,
+    Staircase,
+    power,
+    power_,
+    staircase,
+    take,
+    uniform_staircase,
+)
 
+_NO_ARC = 2.0**-50
+"""Share of the weights of both its ends below which an arc of `plan` is their rounding."""
 LONG = 1 << 16
 """Points of both samples from which the walk in numpy is faster than `weighted_rows`."""
 
@@ -52,19 +62,13 @@ def cost(
     where optimal potentials are not unique the gradient in the weights is a subgradient.
     Cost: O((n + m) log(n + m)) for each pair of samples.
     """
-    if x.ndim == 1 and x.device.type == "cpu" and not _has_graph(x, y, a, b):
+    if x.ndim == 1 and _is_plain(x, y, a, b):
         value = _of_one_pair(x, y, p, a, b)
         if value is not None:
             return x.new_tensor(value)
-    if a is None and b is None:
-        xs, ys = _sorted(x, y)
-        return _uniform_cost(xs, ys, p, None, owned=not (xs.requires_grad or ys.requires_grad))
-    if x.device.type == "cpu" and not _has_graph(x, y, a, b):
+    if (a is not None or b is not None) and _is_plain(x, y, a, b):
         return weighted_rows.cost(x, y, p, _double(a), _double(b))
-    order_x, order_y, xs, ys = _ordered(x, y)
-    stairs = staircase(_weights(a, order_x), _weights(b, order_y), x.shape[-1], y.shape[-1])
-    gaps = take(xs, stairs.rows) - take(ys, stairs.cols)
-    return _mean_power(gaps, p, stairs, owned=not gaps.requires_grad)
+    return mean_power_(*differences(x, y, a, b), p)
 
 
 def cost_(x: Tensor, y: Tensor, p: float, stairs: Staircase | None = None) -> Tensor:
@@ -73,31 +77,68 @@ def cost_(x: Tensor, y: Tensor, p: float, stairs: Staircase | None = None) -> Te
     `stairs` is what `uniform_staircase` returned for their lengths, for callers in a loop.
     """
     sort_(x, y)
-    return _uniform_cost(x, y, p, stairs, owned=True)
+    if x.shape[-1] == y.shape[-1]:
+        return mean_power_(x.sub_(y), None, p)
+    return mean_power_(*differences_of_sorted(x, y, stairs=stairs), p)
+
+
+def differences(
+    x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Differences of matched quantiles, and their masses; arguments as for `cost`.
+
+    Returns:
+        x − y along the plan (..., k), with a graph where one is required, in memory of its own;
+        masses (..., k) or (k,), float64, None where all are equal.
+    """
+    if a is None and b is None and not _has_graph(x, y):
+        return differences_of_sorted(*sort(x, y))
+    order_x, order_y, xs, ys = _ordered(x, y)
+    return differences_of_sorted(xs, ys, _weights(a, order_x), _weights(b, order_y))
+
+
+def differences_of_sorted(
+    x: Tensor,
+    y: Tensor,
+    a: Tensor | None = None,
+    b: Tensor | None = None,
+    stairs: Staircase | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """As `differences` for points in ascending order, with weights in that order or `stairs`."""
+    n, m = x.shape[-1], y.shape[-1]
+    if a is None and b is None:
+        if n == m:
+            return x - y, None
+        stairs = stairs or uniform_staircase(n, m, x.device)
+    else:
+        stairs = staircase(_double(a), _double(b), n, m)
+    return take(x, stairs.rows) - take(y, stairs.cols), stairs.mass
 
 
 def cost_of_sorted(
     x: Tensor, y: Tensor, p: float, a: Tensor | None = None, b: Tensor | None = None
 ) -> Tensor:
     """As `cost` for points in ascending order, weights in that order with them, without a graph."""
-    if a is None and b is None:
-        return _uniform_cost(x, y, p, None, owned=False)
-    stairs = staircase(_double(a), _double(b), x.shape[-1], y.shape[-1])
-    gaps = take(x, stairs.rows) - take(y, stairs.cols)
-    return _mean_power(gaps, p, stairs, owned=not gaps.requires_grad)
+    return mean_power_(*differences_of_sorted(x, y, a, b), p)
+
+
+def mean_power_(gaps: Tensor, mass: Tensor | None, p: float) -> Tensor:
+    """Σ mass·|gaps|^p along the last axis, or the mean; without a graph it overwrites the gaps."""
+    if mass is not None and p > HIGH and not mass.requires_grad:
+        gaps = gaps.masked_fill(mass <= 0, 0.0)  # costs that no mass pays may be infinite
+    if gaps.requires_grad or (mass is not None and mass.requires_grad):
+        costs = power(gaps, p)
+        return costs.mean(-1) if mass is None else (costs * mass.to(gaps.dtype)).sum(-1)
+    costs = power_(gaps, p)
+    return costs.mean(-1) if mass is None else costs.mul_(mass.to(gaps.dtype)).sum(-1)
 
 
 def plan(x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Arcs:
-    """The monotone plan between x (n,) and y (m,), optimal for every p: at most n + m − 1 arcs."""
-    order_x, order_y = argsort(x, y)
-    stairs = _stairs(order_x, order_y, a, b)
-    used = stairs.mass > 0
-    return Arcs(
-        rows=order_x[stairs.rows[used]],
-        cols=order_y[stairs.cols[used]],
-        mass=stairs.mass[used],
-        shape=(len(x), len(y)),
-    )
+    """The monotone plan between x (n,) and y (m,), optimal for every p: at most n + m − 1 arcs.
+
+    Arcs that are rounding of the weights of both their ends are left out.
+    """
+    return match(x, y, a, b, places=True).arcs(least=_NO_ARC)
 
 
 def potentials(
@@ -108,15 +149,7 @@ def potentials(
     Σ a f + Σ b g equals the cost; both statements hold up to rounding of the largest cost. The
     constant is fixed by Σ a f = Σ b g.
     """
-    x, y = x.detach().double(), y.detach().double()
-    order_x, order_y, xs, ys = _ordered(x, y)
-    stairs = _stairs(order_x, order_y, a, b)
-    gaps = take(xs, stairs.rows) - take(ys, stairs.cols)
-    f_path, g_path = _path_potentials(power(gaps, p), stairs)
-    shift = ((g_path - f_path) * stairs.mass).sum() / 2
-    f = torch.empty_like(x).scatter_(-1, take(order_x, stairs.rows), f_path + shift)
-    g = torch.empty_like(y).scatter_(-1, take(order_y, stairs.cols), g_path - shift)
-    return f, g
+    return match(x, y, a, b, places=True).potentials(p)
 
 
 class Derivatives(NamedTuple):
@@ -163,7 +196,7 @@ def derivatives(
     gaps = take(xs, stairs.rows) - take(ys, stairs.cols)
     on_path = power(gaps, p)
     mass = stairs.mass.to(x.dtype)
-    slope = _slope(gaps, p).mul_(mass)
+    slope = _slope(gaps if p <= HIGH else gaps.masked_fill(mass <= 0, 0.0), p).mul_(mass)
     at_x, at_y = take(order_x, stairs.rows), take(order_y, stairs.cols)
     grad_x = torch.zeros_like(x).scatter_add_(-1, at_x, slope) if want_x else None
     grad_y = torch.zeros_like(y).scatter_add_(-1, at_y, slope.neg_()) if want_y else None
@@ -172,7 +205,8 @@ def derivatives(
         f_path, g_path = _path_potentials(on_path.double(), stairs)
         grad_a = x.new_empty(x.shape, dtype=torch.float64).scatter_(-1, at_x, f_path)
         grad_b = x.new_empty(y.shape, dtype=torch.float64).scatter_(-1, at_y, g_path)
-    return Derivatives((on_path * mass).sum(-1), grad_x, grad_y, grad_a, grad_b)
+    cost = (on_path * mass if p <= HIGH else (on_path * mass).nan_to_num(0.0)).sum(-1)
+    return Derivatives(cost, grad_x, grad_y, grad_a, grad_b)
 
 
 def _of_one_pair(
@@ -202,14 +236,6 @@ def _double(weights: Tensor | None) -> Tensor | None:
     return None if weights is None else weights.double()
 
 
-def _sorted(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both samples sorted, with a graph where one is required."""
-    if _has_graph(x, y):
-        return _ordered(x, y)[2:]
-    xs, ys = sort(x, y)
-    return xs, ys
-
-
 def _ordered(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sorting indices of x and y, then both sorted, with a graph where one is required."""
     (order_x, xs), (order_y, ys) = ordered(x, y)
@@ -222,28 +248,13 @@ def _has_graph(*tensors: Tensor | None) -> bool:
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
+def _is_plain(*tensors: Tensor | None) -> bool:
+    """Whether numpy may work on the tensors: on the CPU, and no graph is required."""
+    return not _has_graph(*tensors) and all(t is None or t.device.type == "cpu" for t in tensors)
+
+
 def _weights(weights: Tensor | None, order: Tensor) -> Tensor | None:
     return None if weights is None else take(weights.double().expand(order.shape), order)
-
-
-def _uniform_cost(
-    xs: Tensor, ys: Tensor, p: float, stairs: Staircase | None, *, owned: bool
-) -> Tensor:
-    """The cost of sorted points with uniform weights; `owned` points may be overwritten."""
-    n, m = xs.shape[-1], ys.shape[-1]
-    if n == m:
-        return (power_(xs.sub_(ys), p) if owned else power(xs - ys, p)).mean(-1)
-    stairs = stairs or uniform_staircase(n, m, xs.device)
-    gaps = take(xs, stairs.rows).sub(take(ys, stairs.cols))
-    return _mean_power(gaps, p, stairs, owned=owned)
-
-
-def _mean_power(gaps: Tensor, p: float, stairs: Staircase, *, owned: bool) -> Tensor:
-    """Σ mass·|gaps|^p, shape (...); `owned` gaps may be overwritten."""
-    mass = stairs.mass.to(gaps.dtype)
-    if owned and not mass.requires_grad:
-        return power_(gaps, p).mul_(mass).sum(-1)
-    return (power(gaps, p) * mass).sum(-1)
 
 
 def _slope(gaps: Tensor, p: float) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from otdist.core.threads import held
 from otdist.line.matching import match
 from otdist.line.sorting import order_rows, take_rows
-from otdist.line.staircase import BLOCK, level, power_, slack
+from otdist.line.staircase import BLOCK, HIGH, level, power_, slack
 
 _CHUNK = 1 << 18
 """Points of both samples that are worked on at a time, at least one row."""
@@ -84,6 +84,8 @@ def _costs(x: Tensor, y: Tensor, p: float, a: Tensor | None, b: Tensor | None) -
     take_rows(xs, side, gaps)
     take_rows(ys, cols, there)
     gaps -= there
+    if p > HIGH:  # costs that no mass pays may be infinite
+        gaps[mass <= 0] = 0.0
     on_path = power_(torch.from_numpy(gaps), p).numpy()
     return torch.from_numpy(np.einsum("ij,ij->i", on_path, mass))
 

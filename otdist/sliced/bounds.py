@@ -13,26 +13,31 @@ the distance of the means (every p), and, for p ≥ 2 through W_2 ≤ W_p, the m
 
 Upper: matching the sorted orders of both samples along any line is a feasible plan.
 
-Everything is evaluated in float64 from the original points. Rounding slack, outward: (d + 8) units
-of the largest norm for a projected distance, 64 + 8p units relative for the sums, and for given
-weights the rounding of their cumulative sums times the range of the slice costs.
+Everything is evaluated in float64 from the original points: a slice by potentials along the walk of
+its breakpoints, as in `line.solver`, and not by `univariate.cost`. Rounding slack, outward: (d + 8)
+units of the largest norm for a projected distance, 64 + 8p units relative for the sums, and for
+given weights the rounding of their cumulative sums times the variation of the cost along the walk.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core.certificate import UNIT, bracket, upper_from_plan
+from otdist.core.certificate import UNIT, between, bracket, upper_from_plan
 from otdist.core.measure import Pair
 from otdist.core.point_cost import PointCost
 from otdist.core.result import Arcs, Bracket
 from otdist.line import univariate
-from otdist.sliced.slices import Samples, slice_costs
+from otdist.line.matching import match
+from otdist.line.sorting import sort_
+from otdist.line.staircase import HIGH, breakpoint_error, power
+from otdist.sliced.slices import Samples, of_slices
 
 _PLAN_WORK = 2e9
 """Coordinates that the search for the best slice plan may touch; about 5 s of one core."""
@@ -47,6 +52,28 @@ def detached(pair: Pair) -> Pair:
     x = replace(pair.x, points=pair.x.points.detach(), weights=pair.x.weights.detach())
     y = replace(pair.y, points=pair.y.points.detach(), weights=pair.y.weights.detach())
     return replace(pair, x=x, y=y)
+
+
+def scaled(pair: Pair, unit: float) -> Pair:
+    """The pair in units of about `unit`, a power of two: no point is rounded."""
+    if unit in (0, 1):
+        return pair
+    unit = math.ldexp(1.0, math.frexp(unit)[1])
+    x, y = (replace(side, points=side.points.double() / unit) for side in (pair.x, pair.y))
+    return replace(pair, x=x, y=y, scale=pair.scale * unit)
+
+
+def of_plan(pair: Pair, p: float, rows: np.ndarray) -> Pair:
+    """The pair in units of the longest arc of the plan along the first of `rows` where p is high.
+
+    No slice costs more than one unit then, and the plan less than overflows.
+    """
+    if p <= HIGH:
+        return pair
+    x, y = (z.points.detach().double() for z in (pair.x, pair.y))
+    direction = torch.from_numpy(rows[0]).to(x)
+    arcs = match(x @ direction, y @ direction, pair.x.masses, pair.y.masses, places=True).arcs()
+    return scaled(pair, float((x[arcs.rows] - y[arcs.cols]).norm(dim=1).max()))
 
 
 @dataclass(frozen=True)
@@ -66,6 +93,13 @@ class Proof:
     value: float
     arcs: Arcs
     best: Tensor
+
+    def bracket(self, pair: Pair, p: float) -> Bracket:
+        """On W_p in the caller's units; no mass moves farther than the box around all points."""
+        points = torch.cat([pair.x.points, pair.y.points]).double()
+        diagonal = float((points.amax(0) - points.amin(0)).norm()) * (1 + 1e-12)
+        proved = bracket(self.lower, self.upper, p, pair.scale)
+        return between(proved.lower, min(proved.upper, diagonal * pair.scale))
 
 
 def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Proof:
@@ -87,10 +121,10 @@ def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Proo
     directions = torch.cat([directions, basis])
     sets.append(np.arange(len(rows), len(directions)))
     slack = Slack.of(samples, p)
-    slices = slice_costs(samples, directions, p)[0]
+    slices = sure_costs(samples, directions, p)
     lower = max(joint_bound(slices, directions, sets, p, slack), _mean_bound(pair, x, y, p))
     if p > 2:
-        squares = slice_costs(samples, directions, 2.0)[0]
+        squares = sure_costs(samples, directions, 2.0)
         of_squares = joint_bound(squares, directions, sets, 2.0, Slack.of(samples, 2.0))
         lower = max(lower, of_squares ** (p / 2))
     if p >= 2:
@@ -103,8 +137,8 @@ def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Proo
 
 def slice_bracket(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Bracket:
     """`prove` as a bracket on W_p in the caller's units."""
-    proof = prove(pair, p, rows, replicate)
-    return bracket(proof.lower, proof.upper, p, pair.scale)
+    pair = of_plan(pair, p, rows)
+    return prove(pair, p, rows, replicate).bracket(pair, p)
 
 
 def _weights(pair: Pair) -> tuple[Tensor | None, Tensor | None]:
@@ -114,25 +148,39 @@ def _weights(pair: Pair) -> tuple[Tensor | None, Tensor | None]:
     return a, b
 
 
+def sure_costs(samples: Samples, directions: Tensor, p: float) -> Tensor:
+    """Lower bounds on W_p^p of the slices of one pair (B = 1), (L,), up to their relative rounding.
+
+    Σ m c is the value of potentials along the walk; breakpoints that move by τ change it by at most
+    τ Σ_k |c_k − c_(k−1)|.
+    """
+
+    def bound(px: Tensor, py: Tensor, a: Tensor | None, b: Tensor | None, stairs: Any) -> Tensor:
+        if a is None and b is None:
+            sort_(px, py)
+            gaps, mass = univariate.differences_of_sorted(px, py, stairs=stairs)
+            return power(gaps, p).mean(-1) if mass is None else (power(gaps, p) * mass).sum(-1)
+        gaps, mass = univariate.differences(px, py, a, b)
+        costs, error = power(gaps, p), breakpoint_error(px.shape[-1], py.shape[-1])
+        sure = (costs * mass).sum(-1) - error * costs.diff(dim=-1).abs().sum(-1)
+        return sure.nan_to_num(0.0, 0.0, 0.0)  # what has overflown proves nothing
+
+    return of_slices(samples, directions, bound)[0]
+
+
 @dataclass(frozen=True)
 class Slack:
-    """Rounding of slice costs: of a projected distance, of the masses, and relative."""
+    """Rounding of slice costs: of a projected distance, and relative."""
 
     distance: float
-    cost: float
     relative: float
 
     @staticmethod
     def of(samples: Samples, p: float) -> Slack:
-        x, y, a, b = samples
+        """The slack of slices by `sure_costs`."""
+        x, y = samples.x, samples.y
         radius = max(float(x.norm(dim=-1).max()), float(y.norm(dim=-1).max()))
-        points = x.shape[1] + y.shape[1]
-        masses = 0.0
-        if a is not None or b is not None:
-            # Breakpoints that move by τ change the cost by at most τ times the variation of
-            # |F⁻¹ − G⁻¹|^p, and both quantile functions are monotone within ±radius.
-            masses = 8 * UNIT * math.sqrt(points) * p * (2 * radius) ** p * 2
-        return Slack((x.shape[2] + 8) * 2 * UNIT * radius, masses, (64 + 8 * p) * UNIT)
+        return Slack((x.shape[2] + 8) * 2 * UNIT * radius, (64 + 8 * p) * UNIT)
 
 
 def sets_of(replicate: np.ndarray, d: int) -> list[np.ndarray]:
@@ -146,7 +194,7 @@ def joint_bound(
     slices: Tensor, directions: Tensor, sets: list[np.ndarray], p: float, slack: Slack
 ) -> float:
     """The largest lower bound on W_p^p among the sets, and among their best slices for p < 2."""
-    sure = (slices.clamp(min=0) - slack.cost).clamp(min=0).pow(1 / p) - slack.distance
+    sure = slices.clamp(min=0).pow(1 / p) - slack.distance
     sure = sure.clamp(min=0).pow(p) * (1 - slack.relative)
     lengths = (directions * directions).sum(1) * (1 + 16 * UNIT)
     best = float((sure / lengths.pow(p / 2)).max())
@@ -215,11 +263,11 @@ def principal_axes(x: Tensor, y: Tensor, pair: Pair) -> Tensor:
 
 def _best_plan(pair: Pair, x: Tensor, y: Tensor, p: float, directions: Tensor) -> Arcs:
     """The cheapest plan that the order along one of the directions induces."""
-    a, b = (None if w is None else w[0] for w in _weights(pair))
+    a, b = pair.x.masses, pair.y.masses
     number = int(_PLAN_WORK // ((len(x) + len(y)) * (x.shape[1] + 20)))
     best: tuple[float, Arcs | None] = (math.inf, None)
     for direction in directions[: max(1, number)]:
-        arcs = univariate.plan(x @ direction, y @ direction, a, b)
+        arcs = match(x @ direction, y @ direction, a, b, places=True).arcs()
         value = _plan_cost(x, y, p, arcs)
         if value < best[0] or best[1] is None:
             best = (value, arcs)

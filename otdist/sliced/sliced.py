@@ -20,23 +20,24 @@ from torch import Tensor
 from otdist.core import checks
 from otdist.core.answer import finish
 from otdist.core.arrays import as_tensor
-from otdist.core.certificate import bracket
 from otdist.core.gradient import attach, plan_gradients, root
 from otdist.core.measure import Pair
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, OTResult, SlicedResult, warn_caller
-from otdist.core.task import Task, of_pair
+from otdist.core.task import Task, Units, of_pair
 from otdist.line import univariate
+from otdist.line.matching import match
+from otdist.line.solver import Proved
+from otdist.line.solver import prove as prove_line
+from otdist.line.staircase import HIGH
 from otdist.sliced import directions as families
-from otdist.sliced.bounds import detached, prove, slice_bracket
+from otdist.sliced.bounds import detached, of_plan, prove, scaled, slice_bracket
 from otdist.sliced.directions import Directions
-from otdist.sliced.slices import mean_slice_cost, of_batch, slice_costs
+from otdist.sliced.slices import largest_gap, mean_slice_cost, of_batch, of_slices, slice_costs
 
 DEFAULT_PROJECTIONS = 256
 SINGLE_POWER = 4.0
 """The largest p for which float32 is enough."""
-MODERATE_POWER = 16.0
-"""The largest p for which float64 is enough as the samples are."""
 MOST_PROJECTIONS = 1 << 16
 """Where adding directions for `stderr_rtol` ends, with a warning."""
 
@@ -104,13 +105,16 @@ def given(directions: Any, d: int | None = None) -> Directions:
     return families.given(rows.detach().cpu().double().numpy(), d)
 
 
-def samples_of(pair: Pair, p: float) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+def samples_of(
+    pair: Pair, p: float, *, double: bool = False
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Points and weights with their graph; None for uniform weights, which have fast paths.
 
-    High powers of small numbers underflow in float32: points are float64 then.
+    High powers of small numbers underflow in float32: points are float64 then, as where a `double`
+    costs little, for a single slice whose bracket may be closed.
     """
     x, y = pair.x.points, pair.y.points
-    if p > SINGLE_POWER:
+    if double or p > SINGLE_POWER:
         x, y = x.double(), y.double()
     a = None if pair.x.uniform else pair.x.weights
     b = None if pair.y.uniform else pair.y.weights
@@ -149,12 +153,16 @@ def _enough(pair: Pair, p: float, chosen: Directions, draw: Any, rtol: float) ->
 
 def evaluate(pair: Pair, p: float, chosen: Directions, started: float) -> SlicedResult:
     """SW_p over the chosen directions, with its graph."""
-    kept = detached(pair)
     # On the line all slices are the same.
     rows = chosen.rows[:1] if pair.x.points.shape[1] == 1 else chosen.rows
+    kept = detached(pair)
     pair = _of_moderate_powers(pair, p, rows)
-    x, y, a, b = samples_of(pair, p)
+    x, y, a, b = samples_of(pair, p, double=len(rows) == 1)
     mean, costs = mean_slice_cost(x, y, torch.from_numpy(rows).to(x), p, a, b)
+    if len(rows) == 1:
+        proof = _of_one_slice(pair, p, rows[0])
+        mean = proof.cost * proof.unit**p + (mean - mean.detach())
+        costs = mean.detach()[None]
     costs = costs.expand(len(chosen))
     units = of_pair(pair, p)
     spread = families.standard_error(costs.detach().double().cpu().numpy(), chosen, p)
@@ -172,18 +180,21 @@ def evaluate(pair: Pair, p: float, chosen: Directions, started: float) -> Sliced
 
 
 def _of_moderate_powers(pair: Pair, p: float, rows: np.ndarray) -> Pair:
-    """The pair in units of SW_16 where p is above: SW_16 ≤ SW_p ≤ n^(1/16) SW_16, so that nothing
-    underflows.
-    """
-    if p <= MODERATE_POWER:
+    """The pair in units of the largest gap in the slices where p is high: no power overflows."""
+    if len(rows) == 1:
+        return scaled(pair, _of_one_slice(pair, p, rows[0]).unit)
+    if p <= HIGH:
         return pair
     x, y, a, b = samples_of(detached(pair), p)
-    mean, _ = mean_slice_cost(x, y, torch.from_numpy(rows).to(x), MODERATE_POWER, a, b)
-    unit = float(mean) ** (1 / MODERATE_POWER)
-    if not unit > 0:
-        return pair
-    first, second = (replace(side, points=side.points.double() / unit) for side in (pair.x, pair.y))
-    return replace(pair, x=first, y=second, scale=pair.scale * unit)
+    gaps = of_slices(of_batch(x, y, a, b), torch.from_numpy(rows).to(x), largest_gap)
+    return scaled(pair, float(gaps.max()))
+
+
+def _of_one_slice(pair: Pair, p: float, row: np.ndarray) -> Proved:
+    """The cost of one slice, with masses as exact as those of its bracket, which may be closed."""
+    x, y = (z.points.detach().double() for z in (pair.x, pair.y))
+    direction = torch.from_numpy(row).to(x)
+    return prove_line(match(x @ direction, y @ direction, pair.x.masses, pair.y.masses), p)
 
 
 @dataclass(frozen=True)
@@ -224,17 +235,18 @@ class Sliced:
         pair = self._check(task, rtol, start)
         choice = Choice(self.n_projections, self.directions, self.seed)
         chosen = choice.of(pair.x.points.shape[1], np.random.default_rng(self.seed))
-        kept = detached(pair)
+        pair = of_plan(pair, task.p, chosen.rows)
+        kept, units = detached(pair), Units(task.p, pair.scale, task.kind)
         with progress("slices", quiet=not self.progress) as say:
             say(f"{len(chosen)} directions")
             proof = prove(kept, task.p, chosen.rows, chosen.replicate)
-        proved = bracket(proof.lower, proof.upper, task.p, task.scale)
+        proved = proof.bracket(kept, task.p)
         value = torch.tensor(proof.value, dtype=torch.float64, device=pair.kind.device)
         points = [pair.x.points, pair.y.points]
         forces = partial(_forces, kept, task.p, proof.arcs)
         value = attach(value, points, forces)
         return finish(
-            task, value, proved, solver="sliced", message=f"best plan of {len(chosen)} directions",
+            units, value, proved, solver="sliced", message=f"best plan of {len(chosen)} directions",
             begin=started, iterations=len(chosen),
             potentials=partial(_slice_potentials, task.p, kept, proof.best),
             plan=partial(proof.arcs.sparse, task.kind),

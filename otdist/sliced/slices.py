@@ -7,7 +7,6 @@ what is sorted in cache.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,7 +26,6 @@ _SERIAL = 1 << 18
 """Points of the part of a block that one thread works through at a time: up to this size torch
 starts no threads of its own inside, whose barriers cost more than they gain (a busy neighbour
 makes that tenfold)."""
-_counting = threading.Lock()
 
 _FEWEST_ROWS = 16
 """Directions per block however many points there are: a product with fewer is memory-bound."""
@@ -176,38 +174,49 @@ def _project(points: Tensor, directions: Tensor) -> Tensor:
     return torch.matmul(directions, points.transpose(-1, -2))
 
 
-def slice_costs(
-    samples: Samples, directions: Tensor, p: float, say: Callable[[int], None] | None = None
+Kernel = Callable[[Tensor, Tensor, Tensor | None, Tensor | None, Staircase | None], Tensor]
+"""What is computed of projections (..., l, n) and (..., l, m), which it may overwrite, weights
+of the same shapes or None, and the staircase that all share or None."""
+
+
+def slice_costs(samples: Samples, directions: Tensor, p: float) -> Tensor:
+    """W_p^p of every slice, (B, L), without a graph."""
+
+    def costs(px: Tensor, py: Tensor, a: Tensor | None, b: Tensor | None, stairs: Staircase | None):
+        if a is None and b is None:
+            return univariate.cost_(px, py, p, stairs)
+        return univariate.cost(px, py, p, a, b)
+
+    return of_slices(samples, directions, costs)
+
+
+def largest_gap(
+    px: Tensor, py: Tensor, a: Tensor | None, b: Tensor | None, _: Staircase | None
 ) -> Tensor:
-    """W_p^p of every slice, (B, L), without a graph; `say` hears how many directions are done.
+    """The largest gap that mass crosses in each slice; a kernel of `of_slices`."""
+    gaps, mass = univariate.differences(px, py, a, b)
+    return (gaps if mass is None else gaps.masked_fill_(mass <= 0, 0.0)).abs().amax(-1)
+
+
+def of_slices(samples: Samples, directions: Tensor, kernel: Kernel) -> Tensor:
+    """What `kernel` gives for every slice, (B, L), without a graph.
 
     Each thread projects and sorts a few slices at a time where they stay in cache.
     """
     x, y, a, b = samples
-    costs = x.new_empty(len(x), len(directions))
+    values = x.new_empty(len(x), len(directions))
     stairs = _stairs(samples)
-    done = 0
 
     def task(batch: slice, rows: slice) -> None:
-        nonlocal done
         px, py = _project_both(x[batch], y[batch], directions[rows])
-        if a is None and b is None:
-            costs[batch, rows] = univariate.cost_(px, py, p, stairs)
-        else:
-            spread = (
-                w if w is None else w[batch, None].expand_as(z) for w, z in ((a, px), (b, py))
-            )
-            costs[batch, rows] = univariate.cost(px, py, p, *spread)
-        if say is not None:
-            with _counting:
-                done += rows.stop - rows.start if batch.stop == len(x) else 0
-                say(done)
+        spread = (w if w is None else w[batch, None].expand_as(z) for w, z in ((a, px), (b, py)))
+        values[batch, rows] = kernel(px, py, *spread, stairs)
 
     serial = x.device.type == "cpu"
     pieces = _pieces(samples, len(directions), _SERIAL if serial else _BLOCK)
     with torch.no_grad():
         in_threads([partial(task, *piece) for piece in pieces], x.shape[1] * len(directions))
-    return costs
+    return values
 
 
 def slice_ascent(samples: Samples, directions: Tensor, p: float) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ import torch
 import otdist
 from otdist.core.result import ConvergenceWarning
 from otdist.line import univariate
-from otdist.line.matching import WeightedWalk, walk
+from otdist.line.walk import WeightedWalk, walk
 
 pytestmark = pytest.mark.filterwarnings("ignore::otdist.core.result.ConvergenceWarning")
 

@@ -125,6 +125,19 @@ def test_partial_sums_that_differ_by_rounding_make_no_arc():
     assert len(univariate.plan(x, y, a, b).mass) == 3
 
 
+@pytest.mark.parametrize("graph", [False, True])
+def test_many_small_weights_are_not_taken_for_rounding(graph):
+    """Each is within the rounding of its neighbours, all of them are not."""
+    many = 3000
+    weights = np.full(many + 1, 1e-15)
+    weights[-1] = 1 - many * 1e-15
+    x, y, a = tensors(
+        np.append(np.zeros(many), 5.0), np.append(np.ones(many), 5.0), weights / weights.sum()
+    )
+    value = univariate.cost(x.requires_grad_(graph), y, 2.0, a, a)
+    assert float(value.detach()) == pytest.approx(many * 1e-15, rel=1e-3)
+
+
 def test_zero_weights_change_nothing():
     rng = np.random.default_rng(3)
     x, y, a = rng.normal(size=6), rng.normal(size=4), rng.dirichlet(np.ones(6))

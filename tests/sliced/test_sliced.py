@@ -12,10 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import otdist
 from otdist.core import measure
 from otdist.core.result import ConvergenceWarning
 from otdist.core.task import of_matrix, of_pair
 from otdist.distances import max_sliced_wasserstein, sliced_wasserstein
+from otdist.line import univariate
 from otdist.sliced import directions as families
 from otdist.sliced.sliced import Sliced
 
@@ -376,3 +378,42 @@ def test_cuda_agrees_with_cpu(weighted):
     assert float(there.distance) == pytest.approx(here.distance, rel=1e-10)
     assert there.bracket.lower == pytest.approx(here.bracket.lower, rel=1e-9)
     assert there.bracket.upper == pytest.approx(here.bracket.upper, rel=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_wrong_closed_forms_are_not_certified(monkeypatch, p, weighted):
+    x, y, a, b = samples(40, 30, 3, weighted=weighted)
+    right = sliced_wasserstein(x, y, a=a, b=b, p=p).bracket
+    for name in ("cost", "cost_"):
+        real = getattr(univariate, name)
+        monkeypatch.setattr(univariate, name, lambda *args, real=real: 2 * real(*args))
+    wrong = sliced_wasserstein(x, y, a=a, b=b, p=p)
+    assert wrong.bracket == right
+    solved = Sliced(n_projections=32).solve(of_pair(measure.pair(x, y, a, b), float(p)))
+    assert solved.lower <= exact(x, y, a, b, p) <= solved.upper
+
+
+@pytest.mark.parametrize("kind", ["iid", "orthogonal"])
+def test_the_largest_slice_of_float32_samples_is_not_below_what_its_bracket_proves(kind):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x, y = (rng.normal(size=(5, 1)).astype(np.float32) for _ in "xy")
+        found = max_sliced_wasserstein(x, y, p=2, n_starts=2, max_iter=5)
+        whole = sliced_wasserstein(x, y, p=2, directions=kind)
+        for result in (found, whole):
+            assert result.bracket.upper - result.bracket.lower < 1e-13
+            assert result.distance == pytest.approx(result.bracket.lower, rel=1e-14)
+
+
+@pytest.mark.parametrize("p", [1, 3, 20, 60])
+def test_weights_far_below_a_rounding_stay_in_the_bracket(p):
+    x, a = [[150485.39148628333], [0.002190294863413849]], [4.8889343964569745e-18, 1.0]
+    y = [[0.15886653833778194]]
+    exact_value = otdist.wasserstein(x, y, a=a, p=p)
+    found = otdist.wasserstein(x, y, a=a, p=p, solver=Sliced(n_projections=3))
+    assert exact_value.converged
+    assert found.lower <= exact_value.distance <= found.upper
+    assert found.lower <= found.distance <= found.upper
+    along = sliced_wasserstein(x, y, a=a, p=p, n_projections=3)
+    assert along.distance == pytest.approx(exact_value.distance, rel=1e-12)
