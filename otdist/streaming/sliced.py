@@ -182,7 +182,7 @@ def _bracket(
     rows = torch.from_numpy(np.ascontiguousarray(chosen.rows[: len(lower)]))
     sets = sets_of(chosen.replicate[: len(lower)], rows.shape[1])
     largest = np.abs([x.low, x.high, y.low, y.high]).max(0) / scale
-    slack = Slack((len(largest) + 8) * 2 * UNIT * float(np.linalg.norm(largest)), 0.0, 128 * UNIT)
+    slack = Slack((len(largest) + 8) * 2 * UNIT * float(np.linalg.norm(largest)), 128 * UNIT)
     low = joint_bound(torch.from_numpy(lower), rows, sets, p, slack) ** (1 / p) * scale
     high = _independent(x, y, p, scale) * scale
     return between(low, high)
