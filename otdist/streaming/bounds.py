@@ -31,6 +31,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -76,23 +77,41 @@ def line_cost(x: Grid, y: Grid, p: float, scale: float | None = None) -> LineCos
         scale: A power of two to express costs in; None takes the size of the points.
     """
     if scale is None:
-        scale = common_scale(x, y)
+        scale = _gap_scale(x, y)
     cx, cy = _cells(x, scale), _cells(y, scale)
     stairs = staircase(cx.mass, cy.mass, len(cx.mass), len(cy.mass))
+    # Breakpoints of counts that coincide do so exactly, and what lies between them has no mass.
+    met = power(cx.mean[stairs.rows] - cy.mean[stairs.cols], p)
+    used = stairs.mass > 0
+    stairs = Staircase(stairs.rows[used], stairs.cols[used], stairs.mass[used])
     gaps = cx.mean[stairs.rows] - cy.mean[stairs.cols]
     costs = power(gaps, p)
     value = float(costs @ stairs.mass)
     upper = value if x.exact and y.exact else _upper(cx, cy, stairs, p)
     lower = value - _loss(cx, cy, stairs, gaps, p)
-    # Breakpoints of counts that coincide do so exactly, and what lies between them has no mass.
-    met = costs if x.weighted or y.weighted else costs[stairs.mass > 0]
+    met = met if x.weighted or y.weighted else costs
     slack = _slack(cx, cy, (x, y), met, p)
+    if bool(gaps.any()):  # what powers lose below the normal numbers
+        slack += 2.0**-1000
     return LineCost(
         value,
         max(lower - slack - 64 * UNIT * value, 0.0),
         max(upper, value) + slack + 64 * UNIT * upper,
         scale,
     )
+
+
+def _gap_scale(x: Grid, y: Grid) -> float:
+    """A power of two above all distances that mass may cross; 1 when there are none.
+
+    Powers of such distances do not overflow, and those of the largest do not underflow, however far
+    the points are from the origin.
+    """
+    stairs = staircase(*(torch.from_numpy(g.mass) for g in (x, y)), len(x.mass), len(y.mass))
+    rows, cols, used = stairs.rows.numpy(), stairs.cols.numpy(), stairs.mass.numpy() > 0
+    gaps = np.maximum(np.abs(x.high[rows] - y.low[cols]), np.abs(y.high[cols] - x.low[rows]))
+    widest = float(gaps.max(initial=0.0, where=used))
+    return math.ldexp(1.0, math.frexp(widest)[1]) if widest > 0 else 1.0
 
 
 def common_scale(*grids: Grid) -> float:
@@ -143,7 +162,8 @@ def _slack(x: _Cells, y: _Cells, grids: tuple[Grid, Grid], costs: Tensor, p: flo
     """What rounding of means and breakpoints can move the cost by; `costs` are those of pieces."""
     low, high = min(float(x.low[0]), float(y.low[0])), max(float(x.high[-1]), float(y.high[-1]))
     reach, size = high - low, max(abs(low), abs(high))
-    steep = p * reach ** (p - 1)
+    wide = any(bool((cells.high > cells.low).any()) for cells in (x, y))
+    steep = float(p * torch.tensor(reach, dtype=torch.float64) ** (p - 1)) if wide else 0.0
     # Breakpoints that move by τ change the cost by at most τ times the variation of |F⁻¹ − G⁻¹|^p.
     variation = float(costs.diff().abs().sum())
     means = breaks = 0.0

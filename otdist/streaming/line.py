@@ -15,6 +15,7 @@ from otdist.core.arrays import NUMPY
 from otdist.core.certificate import bracket
 from otdist.core.result import OTResult
 from otdist.core.task import Units
+from otdist.line.solver import CLOSED
 from otdist.streaming.accumulator import Accumulator
 from otdist.streaming.bounds import line_cost
 from otdist.streaming.grid import Grid
@@ -90,6 +91,7 @@ def line_result(x: Grid, y: Grid, p: float, started: float) -> OTResult:
         solver="line, in blocks",
         message=described(x, y),
         begin=started,
+        converged=not (x.exact and y.exact) or proved.proves(CLOSED),
         potentials=partial(_not_kept, "potentials"),
         plan=partial(_not_kept, "plan"),
         details={"cells": (len(x.mass), len(y.mass)), "widths": (x.width, y.width)},

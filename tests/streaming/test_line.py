@@ -178,3 +178,20 @@ def test_errors_name_the_argument():
         Line(cells=1)
     with pytest.raises(ValueError, match="has no plan: the points are not kept"):
         _ = line.update(y=[1.0]).compute().plan
+
+
+@pytest.mark.parametrize(
+    "x, y",
+    [
+        (1e8 + np.array([0.0, 0.3, 0.9]), 1e8 + np.array([0.1, 0.2, 0.7])),
+        (1 + 1e-15 * np.arange(4), 1 + 1e-15 * np.arange(1, 5)),
+        (np.array([0.0, 1.0]), np.array([1e-6, 1.000001])),
+    ],
+)
+def test_high_powers_far_from_the_origin(x, y):
+    exact = otdist.wasserstein(x, y, p=60)
+    result = streamed(x, y, 60, 64, parts=1)
+    assert result.lower <= exact.distance * (1 + ROUNDING)
+    assert exact.distance * (1 - ROUNDING) <= result.upper
+    assert result.converged
+    assert math.isclose(result.distance, exact.distance, rel_tol=1e-9)
