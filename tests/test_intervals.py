@@ -252,3 +252,15 @@ def test_few_or_repeated_rows_are_refused():
     wide = np.random.default_rng(0).normal(size=(30, 10))
     with pytest.raises(ValueError, match="fewer than 4 rows per column"):
         otdist.confidence_interval(wide, wide + 1, "frechet")
+
+
+@pytest.mark.parametrize("statistic", ["kid", "wasserstein", "frechet"])
+def test_heavy_tails_are_refused(statistic):
+    """Where one row carries the variance: such intervals of KID covered 3 times in 10."""
+    rng = np.random.default_rng(0)
+    x, y = np.exp(rng.normal(size=30)), 30 + np.exp(rng.normal(size=30))
+    y[0] = 300.0
+    with pytest.raises(otdist.inference.NoIntervalError, match=r"one row carries .* variance"):
+        otdist.confidence_interval(x, y, statistic)
+    row = otdist.evaluate(x, y, metrics=["frechet"], progress=False).metrics["frechet"]
+    assert "one row carries" in row.no_interval

@@ -21,7 +21,12 @@ import numpy as np
 import torch
 
 from otdist.core.measure import Pair
-from otdist.discrepancy.limit import ConfidenceInterval, NoIntervalError, refuse_repeats
+from otdist.discrepancy.limit import (
+    ConfidenceInterval,
+    NoIntervalError,
+    refuse_heavy_tails,
+    refuse_repeats,
+)
 from otdist.line import univariate
 from otdist.line.staircase import uniform_staircase
 
@@ -61,6 +66,8 @@ class LineLimit:
         x, y = (z.points.detach().double()[:, 0].cpu().numpy() for z in (self.pair.x, self.pair.y))
         value = univariate.cost(torch.from_numpy(x), torch.from_numpy(y), self.p)
         value = float(self._root(value))
+        potentials = univariate.potentials(torch.from_numpy(x), torch.from_numpy(y), self.p)
+        refuse_heavy_tails(*((f - f.mean()).numpy() / len(f) for f in potentials))
         tails = [(1 + level) / 2, (1 - level) / 2]
         high, low, middle = (float(q) for q in np.quantile(self._draws(x, y), [*tails, 0.5]))
         lower, upper = max(2 * value - high, 0.0), 2 * value - low
