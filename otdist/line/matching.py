@@ -58,13 +58,12 @@ class Matching:
         n, m = len(self.x), len(self.y)
         used = mass > 0
         if least:
-            reached = (
-                np.bincount(at, np.maximum(mass, 0.0), size)[at]
-                for at, size in ((rows, n), (cols, m))
-            )
-            used = mass > least * np.minimum(*reached)
-        found = (self.orders[0][rows[used]], self.orders[1][cols[used]], mass[used])
-        return Arcs(*(torch.from_numpy(part).to(self.device) for part in found), (n, m))
+            whole = np.maximum(mass, 0.0)
+            of_x, of_y = np.bincount(rows, whole, n)[rows], np.bincount(cols, whole, m)[cols]
+            used = mass > least * np.minimum(of_x, of_y)
+        found = self.orders[0][rows[used]], self.orders[1][cols[used]], mass[used]
+        at_x, at_y, carried = (torch.from_numpy(part).to(self.device) for part in found)
+        return Arcs(at_x, at_y, carried, (n, m))
 
     def potentials(self, p: float) -> tuple[Tensor, Tensor]:
         """F (n,) and g (m,) with f_i + g_j = |x_i − y_j|^p along the plan, and Σ a f = Σ b g.

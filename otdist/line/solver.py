@@ -89,7 +89,7 @@ def _proved(found: Matching, p: float, unit: float) -> Proved:
         gaps = np.abs(x - y)
         if unit != 1:
             gaps /= unit
-            if not isinstance(mass, float):  # the cells that `_of_clusters` answers for
+            if isinstance(mass, np.ndarray):  # the cells that `_of_clusters` answers for
                 inner = slice(index == 0, -1 if index == len(parts) - 1 else None)
                 gaps[inner][mass[inner] <= 3 * doubt] = 0.0
         sums[index], costs = mean_power(gaps, mass, p)

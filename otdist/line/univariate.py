@@ -92,7 +92,8 @@ def differences(
         masses (..., k) or (k,), float64, None where all are equal.
     """
     if a is None and b is None and not _has_graph(x, y):
-        return differences_of_sorted(*sort(x, y))
+        xs, ys = sort(x, y)
+        return differences_of_sorted(xs, ys)
     order_x, order_y, xs, ys = _ordered(x, y)
     return differences_of_sorted(xs, ys, _weights(a, order_x), _weights(b, order_y))
 

@@ -161,6 +161,7 @@ def sure_costs(samples: Samples, directions: Tensor, p: float) -> Tensor:
             gaps, mass = univariate.differences_of_sorted(px, py, stairs=stairs)
             return power(gaps, p).mean(-1) if mass is None else (power(gaps, p) * mass).sum(-1)
         gaps, mass = univariate.differences(px, py, a, b)
+        assert mass is not None, "weights were given"
         costs, error = power(gaps, p), breakpoint_error(px.shape[-1], py.shape[-1])
         sure = (costs * mass).sum(-1) - error * costs.diff(dim=-1).abs().sum(-1)
         return sure.nan_to_num(0.0, 0.0, 0.0)  # what has overflown proves nothing

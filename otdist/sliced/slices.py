@@ -209,8 +209,9 @@ def of_slices(samples: Samples, directions: Tensor, kernel: Kernel) -> Tensor:
 
     def task(batch: slice, rows: slice) -> None:
         px, py = _project_both(x[batch], y[batch], directions[rows])
-        spread = (w if w is None else w[batch, None].expand_as(z) for w, z in ((a, px), (b, py)))
-        values[batch, rows] = kernel(px, py, *spread, stairs)
+        of_x = None if a is None else a[batch, None].expand_as(px)
+        of_y = None if b is None else b[batch, None].expand_as(py)
+        values[batch, rows] = kernel(px, py, of_x, of_y, stairs)
 
     serial = x.device.type == "cpu"
     pieces = _pieces(samples, len(directions), _SERIAL if serial else _BLOCK)

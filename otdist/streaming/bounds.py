@@ -107,7 +107,8 @@ def _gap_scale(x: Grid, y: Grid) -> float:
     Powers of such distances do not overflow, and those of the largest do not underflow, however far
     the points are from the origin.
     """
-    stairs = staircase(*(torch.from_numpy(g.mass) for g in (x, y)), len(x.mass), len(y.mass))
+    of_x, of_y = torch.from_numpy(x.mass), torch.from_numpy(y.mass)
+    stairs = staircase(of_x, of_y, len(x.mass), len(y.mass))
     rows, cols, used = stairs.rows.numpy(), stairs.cols.numpy(), stairs.mass.numpy() > 0
     gaps = np.maximum(np.abs(x.high[rows] - y.low[cols]), np.abs(y.high[cols] - x.low[rows]))
     widest = float(gaps.max(initial=0.0, where=used))
