@@ -21,6 +21,7 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
+from otdist.core import draws
 from otdist.core.arrays import Kind
 
 Number = float | Tensor
@@ -176,6 +177,22 @@ class OTResult:
     def plan(self) -> Any:
         """The transport plan, sparse, shape (n, m): scipy.sparse, or a torch sparse tensor."""
         return self._plan()
+
+    def sample(self, k: int, seed: int | None = 0) -> tuple[Array, Array]:
+        """Draw k pairs of indices (i, j) from the plan, int64, shapes (k,), as for flow matching.
+
+        Independent draws, each in proportion to its mass; but all n pairs, each once and shuffled,
+        where the plan is a permutation and k = n. Equal for numpy and torch; O(n + m + k) numbers.
+
+        Raises:
+            TypeError, ValueError: k is no integer of at least 1; a bad seed.
+
+        >>> import otdist
+        >>> i, j = otdist.wasserstein([0.0, 1.0], [5.0, 2.0]).sample(2)
+        >>> sorted(zip(i.tolist(), j.tolist()))
+        [(0, 1), (1, 0)]
+        """
+        return draws.pairs(self.plan, k, seed)
 
     @property
     def gap(self) -> float:
