@@ -36,21 +36,22 @@ def test_draws_follow_the_mass():
     np.testing.assert_allclose(seen, plan, atol=5 * 0.5 / np.sqrt(k))
 
 
-@pytest.mark.parametrize("k", [3, 5, 12])
+@pytest.mark.parametrize("k", [3, 12])
 def test_fewer_or_more_than_a_permutation_are_independent(k):
     result = otdist.wasserstein(RNG.normal(size=(5, 2)), RNG.normal(size=(5, 2)))
-    if k != 5:
-        partner = dict(zip(*result.sample(5), strict=True))
-        i, j = result.sample(k)
-        assert len(i) == k and all(partner[s] == t for s, t in zip(i, j, strict=True))
+    partner = dict(zip(*result.sample(5), strict=True))
+    i, j = result.sample(k)
+    assert len(i) == k
+    assert all(partner[s] == t for s, t in zip(i, j, strict=True))
 
 
 def test_torch_draws_the_same():
     x, y = RNG.normal(size=(30, 2)), RNG.normal(size=(20, 2))
     i, j = otdist.wasserstein(x, y).sample(50)
     p, q = otdist.wasserstein(torch.tensor(x, requires_grad=True), torch.tensor(y)).sample(50)
-    assert isinstance(p, torch.Tensor) and p.dtype == torch.int64
-    assert p.tolist() == i.tolist() and q.tolist() == j.tolist()
+    assert isinstance(p, torch.Tensor)
+    assert p.dtype == torch.int64
+    assert (p.tolist(), q.tolist()) == (i.tolist(), j.tolist())
 
 
 def test_weight_zero_and_other_solvers():
