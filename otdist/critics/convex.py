@@ -100,7 +100,10 @@ class ConvexPotential(nn.Module):
 
     def conjugates(self, y: Tensor, tolerance: float, iterations: int) -> Conjugate:
         """Conjugates ψ*(y) at y (n, d), begun at the optimum of the quadratic part."""
-        inverse = torch.linalg.inv(self.hessian())
+        hessian = self.hessian()
+        inverse, singular = torch.linalg.inv_ex(hessian)
+        if singular:  # to rounding: parameters that blew up
+            inverse = hessian.diagonal().reciprocal().diag()
         start = (y - self.shift.detach()) @ inverse
         return conjugate(self, y, start, inverse, tolerance=tolerance, iterations=iterations)
 

@@ -36,7 +36,7 @@ class NoIntervalError(ValueError):
 
     >>> import numpy as np
     >>> from otdist.inference import NoIntervalError, confidence_interval
-    >>> x, y = np.random.default_rng(0).normal(size=(2, 50, 3))
+    >>> x, y = np.random.default_rng(1).normal(size=(2, 50, 3))
     >>> try:
     ...     confidence_interval(x, y, "energy")
     ... except NoIntervalError as reason:
