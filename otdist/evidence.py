@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from otdist import metrics
 from otdist.core import checks
 from otdist.core.arrays import as_tensor
 from otdist.core.certificate import bracket, lower_from_potentials, upper_from_plan
@@ -27,6 +28,7 @@ def certify(
     a: Any = None,
     b: Any = None,
     p: float = 1,
+    metric: Any = "euclidean",
 ) -> Bracket:
     r"""The bracket that a plan and potentials of any origin prove for W_p between two samples.
 
@@ -45,7 +47,8 @@ def certify(
             −inf marks a point whose value is not known. None leaves the lower end at 0.
         a: Weights of x, shape (n,), of sum one; uniform when None.
         b: Weights of y, shape (m,), likewise.
-        p: Exponent, at least 1; the ground cost is ‖x − y‖₂^p.
+        p: Exponent, at least 1; the ground cost is d(x, y)^p.
+        metric: d, as for `wasserstein`; Euclidean by default.
 
     Returns:
         lower ≤ W_p ≤ upper, in the units of x.
@@ -72,7 +75,8 @@ def certify(
     if plan is None and potentials is None:
         raise ValueError("pass a plan, potentials or both: there is nothing to certify")
     p = checks.exponent(p)
-    task = of_pair(pair(x, y, a, b, p=p, extends=True), p).detached()
+    measures = pair(x, y, a, b, p=p, extends=True, metric=metrics.named(metric))
+    task = of_pair(measures, p).detached()
     lower, upper = 0.0, math.inf
     if plan is not None:
         upper = _upper(task, _arcs(plan, task))

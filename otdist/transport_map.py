@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from otdist import metrics
 from otdist.core import checks
 from otdist.core.arrays import enter
 from otdist.core.measure import pair
@@ -64,16 +65,17 @@ def barycentric_map(result: OTResult, y: Any) -> Any:
 
 
 @full_precision()
-def extend_potential(result: OTResult, z: Any, y: Any) -> Any:
+def extend_potential(result: OTResult, z: Any, y: Any, *, metric: Any = "euclidean") -> Any:
     """The source potential f at new points, by c-transform of the target potential.
 
     Args:
         result: A result of samples whose targets were `y`.
         z: New points, shape (k, d), or (k,) on the line.
         y: The targets, shape (m, d), or (m,) on the line.
+        metric: d, of the result, as for `wasserstein`; Euclidean by default.
 
     Returns:
-        f(z) = min_j ‖z − y_j‖^p − g_j in cost units, shape (k,), without a graph.
+        f(z) = min_j d(z, y_j)^p − g_j in cost units, shape (k,), without a graph.
 
     Raises:
         ValueError: the numbers of targets or of coordinates differ.
@@ -85,6 +87,7 @@ def extend_potential(result: OTResult, z: Any, y: Any) -> Any:
     True
     """
     checks.instance("result", result, OTResult, "an OTResult")
+    ground = metrics.named(metric)
     kind, raw = enter(z=z, y=y)
     points, targets = (_as_points(raw[name]) for name in ("z", "y"))
     g = torch.as_tensor(result.potentials[1]).detach().to(targets.device, torch.float64)
@@ -94,6 +97,10 @@ def extend_potential(result: OTResult, z: Any, y: Any) -> Any:
         raise ValueError(
             f"z and y must have one dimension: got {points.shape[1]} and {targets.shape[1]}"
         )
+    if ground is not None:
+        task = of_pair(pair(points, targets, p=result.p, metric=ground), result.p)
+        values, _ = task.cost.to(torch.float64).ctransform(task.in_scaled_units(g))
+        return kind.array(task.in_cost_units(values))
     centre = targets.median(0).values  # not the mean, which one target far away would carry off
     values, _ = PointCost(points - centre, targets - centre, result.p).ctransform(g)
     return kind.array(values)

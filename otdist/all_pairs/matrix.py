@@ -17,6 +17,7 @@ import numpy as np
 from otdist.all_pairs import engines
 from otdist.all_pairs.store import Store, function_digest, pair_key, sample_digest
 from otdist.all_pairs.work import Calls, Method, Places, Record, SharedSlices
+from otdist import metrics
 from otdist.core import checks, frames, measure
 from otdist.core.progress import progress
 from otdist.core.result import warn_caller
@@ -89,6 +90,7 @@ def pairwise(
     distance: Callable[..., Any] = wasserstein,
     p: float | None = None,
     solver: Solver | None = None,
+    metric: Any = None,
     n_jobs: int | None = None,
     client: Any = None,
     cache: str | os.PathLike | None = None,
@@ -105,6 +107,7 @@ def pairwise(
             once, and all pairs share their directions.
         p: Exponent, passed on; None leaves the default of `distance`, which is 1.
         solver: Passed on to `wasserstein`; None is exact.
+        metric: Ground distance, passed on; None leaves the default of `distance`.
         n_jobs: Threads; None takes as many as torch does. One per pair: within a pair nothing is
             parallel, except for n_jobs=1.
         client: A `distributed.Client`, whose workers compute instead of threads; many
@@ -135,7 +138,7 @@ def pairwise(
     """
     begin = time.perf_counter()
     items = _items(samples, weights)
-    options = _options(distance, p, solver)
+    options = _options(distance, p, solver, metric)
     jobs = _jobs(n_jobs, client)
     checks.optional(checks.instance, "cache", cache, kind=(str, os.PathLike), what="a folder")
     method = _method(distance, options, items)
@@ -214,11 +217,13 @@ def _items(samples: Sequence[Any], weights: Sequence[Any] | None) -> list[tuple[
     return list(zip(samples, chosen, strict=True))
 
 
-def _options(distance: Any, p: float | None, solver: Any) -> dict[str, Any]:
+def _options(distance: Any, p: float | None, solver: Any, metric: Any) -> dict[str, Any]:
     """The options to pass on; raises where `distance` does not take them."""
     checks.function("distance", distance)
     options = {} if p is None else {"p": checks.exponent(p)}
     options |= {} if solver is None else {"solver": check_solver(solver)}
+    metrics.named(metric)
+    options |= {} if metric is None else {"metric": metric}
     try:
         known = inspect.signature(distance).parameters
     except ValueError:  # a compiled function does not say

@@ -18,6 +18,7 @@ from torch import Tensor
 from otdist.core import measure
 from otdist.core.large import is_large, refuse
 from otdist.core.measure import Measure, Pair
+from otdist.core.metric import Metric
 from otdist.core.threads import each
 from otdist.discrepancy.limit import Linear, NoIntervalError
 from otdist.discrepancy.line_limit import LineLimit
@@ -186,6 +187,12 @@ class Discrepancy(ABC):
 
 
 Limit = Linear | LineLimit
+
+
+def refuse_blocks(metric: Metric | None) -> None:
+    """Raise where samples in blocks are asked for another distance than the Euclidean one."""
+    if metric is not None:
+        raise ValueError(f"metric must be 'euclidean' for dask arrays: got {metric.name!r}")
 
 
 def pooled(pair: Pair) -> Tensor:

@@ -18,7 +18,7 @@ from otdist.core import checks
 from otdist.core.measure import Pair, pair
 from otdist.core.result import DivergenceResult, OTResult
 from otdist.core.task import of_pair
-from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, only
+from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, only, refuse_blocks
 from otdist.discrepancy.limit import NoIntervalError, of_influence, refuse_repeats
 from otdist.discrepancy.line_limit import RESAMPLES, LineLimit
 from otdist.solve import Solver, solve
@@ -36,7 +36,7 @@ class Wasserstein(Discrepancy):
     solver: Solver | None = field(default=None, metadata=only("distance"))
     rtol: float = field(default=0.0, metadata=only("distance"))
     n_resamples: int | None = field(default=None, metadata=only("interval"))
-    metric: Any = field(default="euclidean", metadata=only("distance"))
+    metric: Any = field(default="euclidean", metadata=only("distance", "test"))
 
     most_rows: ClassVar[int | None] = EXACT_ROWS
     in_threads: ClassVar[bool] = True
@@ -47,8 +47,7 @@ class Wasserstein(Discrepancy):
         number = checks.optional(checks.whole, "n_resamples", self.n_resamples)
         rtol = checks.number("rtol", self.rtol, least=0)
         checks.settle(self, p=checks.exponent(self.p), rtol=rtol, n_resamples=number)
-        plain = self.metric is None or (isinstance(self.metric, str) and self.metric == "euclidean")
-        checks.settle(self, metric=None if plain else metrics.named(self.metric))
+        checks.settle(self, metric=metrics.named(self.metric))
 
     @property
     def title(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -81,9 +80,7 @@ class Wasserstein(Discrepancy):
         """On the line, from sketches."""
         from otdist.outofcore.functions import wasserstein
 
-        if self.metric is not None:
-            name = self.metric.name
-            raise ValueError(f"metric must be 'euclidean' for dask arrays: got {name!r}")
+        refuse_blocks(self.metric)
         return wasserstein(x, y, a=a, b=b, p=self.p, solver=self.solver, rtol=self.rtol, **call)
 
     def value(self, pair: Pair, seed: int | None) -> Figure:

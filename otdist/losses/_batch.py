@@ -20,6 +20,7 @@ from torch import Tensor
 
 from otdist.core import checks
 from otdist.core.measure import onto_present, weight_tolerance
+from otdist.core.metric import Metric
 from otdist.core.modes import refuse_transforms
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -47,6 +48,8 @@ def prepare(
     a: Tensor | None = None,
     b: Tensor | None = None,
     process_group: dist.ProcessGroup | None = None,
+    *,
+    centre: bool = True,
 ) -> Batch:
     """Check, raise to float32 where half, gather from all ranks, and centre.
 
@@ -57,6 +60,7 @@ def prepare(
         b: (m,) or (..., m).
         process_group: Ranks whose samples form one batch; numbers of points may differ, leading
             dimensions may not. None means this process alone.
+        centre: Whether a common shift leaves distances as they are.
 
     Raises:
         TypeError: not tensors, or not floating point.
@@ -74,10 +78,12 @@ def prepare(
         b = None if b is None else gather(b, -1, process_group)
     a, b = _normalised(a, "a", tolerances[0]), _normalised(b, "b", tolerances[1])
     x, y = onto_present(x, a), onto_present(y, b)
+    if not centre:
+        return Batch(x, y, a, b)
     # One shift for both samples changes no distance; far from the origin it saves digits. What is
     # not finite stays where it is, to be named by its row.
-    centre = x.detach().mean(-2, keepdim=True).nan_to_num(0.0, 0.0, 0.0)
-    return Batch(x - centre, y - centre, a, b)
+    middle = x.detach().mean(-2, keepdim=True).nan_to_num(0.0, 0.0, 0.0)
+    return Batch(x - middle, y - middle, a, b)
 
 
 def entries(batch: Batch) -> list[tuple[Tensor, Tensor, Tensor | None, Tensor | None]]:
@@ -101,6 +107,11 @@ def flat_weights(batch: Batch) -> tuple[Tensor, Tensor]:
             w = torch.full(z.shape[-2:-1], 1.0 / z.shape[-2], dtype=torch.float64, device=z.device)
         out.append(w.expand(z.shape[:-1]).reshape(-1, z.shape[-2]))
     return out[0], out[1]
+
+
+def shown(metric: Metric | None) -> str:
+    """The option of a module that is not Euclidean, as `print` shows it."""
+    return "" if metric is None else f"metric={metric.name!r}, "
 
 
 def check_group(group: Any) -> dist.ProcessGroup | None:

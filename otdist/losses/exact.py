@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from otdist import metrics
 from otdist.core import checks
 from otdist.core.absent import extended
 from otdist.core.measure import pair
@@ -13,7 +16,7 @@ from otdist.core.modes import full_precision
 from otdist.core.task import of_pair
 from otdist.core.threads import threads_for
 from otdist.exact.exact import Exact
-from otdist.losses._batch import REDUCTIONS, check_group, entries, prepare, reduce
+from otdist.losses._batch import REDUCTIONS, check_group, entries, prepare, reduce, shown
 
 
 class ExactLoss(nn.Module):
@@ -21,6 +24,7 @@ class ExactLoss(nn.Module):
 
     Args:
         p: Exponent, at least 1.
+        metric: Ground distance, as for `otdist.wasserstein`; Euclidean by default.
         reduction: Of the leading dimensions: "mean", "sum" or "none".
         process_group: Compute the loss over the union of the samples of these ranks; gradients are
             scaled for DistributedDataParallel, whose average then equals the gradient of one
@@ -50,11 +54,12 @@ class ExactLoss(nn.Module):
         self,
         p: float = 2,
         *,
+        metric: Any = "euclidean",
         reduction: str = "mean",
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        self.p = checks.exponent(p)
+        self.p, self.metric = checks.exponent(p), metrics.named(metric)
         self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
         self.process_group = check_group(process_group)
 
@@ -70,16 +75,17 @@ class ExactLoss(nn.Module):
             a: Weights of x, (n,) or (..., n), of sum one; uniform when None.
             b: Weights of y.
         """
-        batch = prepare(x, y, a, b, self.process_group)
+        batch = prepare(x, y, a, b, self.process_group, centre=self.metric is None)
         values = [self._one(*entry) for entry in entries(batch)]
         costs = torch.stack(values).view(batch.x.shape[:-2])
         return reduce(costs, self.reduction)
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
-        task = of_pair(pair(x, y, a, b, p=self.p, extends=True), self.p)
+        measures = pair(x, y, a, b, p=self.p, extends=True, metric=self.metric)
+        task = of_pair(measures, self.p)
         with threads_for(task.numbers):
             return extended(task, Exact().solve(task)).cost
 
     def extra_repr(self) -> str:
         """The options, as `print` shows a module."""
-        return f"p={self.p:g}, reduction={self.reduction!r}"
+        return f"p={self.p:g}, {shown(self.metric)}reduction={self.reduction!r}"

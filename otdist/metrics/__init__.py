@@ -34,7 +34,7 @@ NAMES: dict[str, type[Metric]] = {
 
 
 def named(metric: Any) -> Metric | None:
-    """The metric that a caller asks for; None for the Euclidean one.
+    """The metric that a caller asks for; None, which may be asked for too, for the Euclidean one.
 
     Raises:
         TypeError: neither a name, a metric nor a function.
@@ -43,6 +43,8 @@ def named(metric: Any) -> Metric | None:
     >>> named("cityblock").name, named("euclidean")
     ('cityblock', None)
     """
+    if metric is None:
+        return None
     if isinstance(metric, str):
         name = checks.choice("metric", metric, ("euclidean", *NAMES))
         return None if name == "euclidean" else NAMES[name]()

@@ -35,6 +35,7 @@ def _units(points: Tensor, name: str, metric: str) -> Tensor:
     return points / points.norm(dim=1, keepdim=True)
 
 
+@dataclass(frozen=True)
 class Cosine(Metric):
     """1 − cos θ of the angle between two vectors, of any length but 0.
 
@@ -43,7 +44,7 @@ class Cosine(Metric):
     1.0
     """
 
-    name = "cosine"
+    name: ClassVar[str] = "cosine"
 
     def enter(self, points: Tensor, name: str) -> Tensor:
         """Half unit vectors u/2: then (1 − cos θ)/2 = ‖u/2 − v/2‖²."""
@@ -70,6 +71,7 @@ class Cosine(Metric):
         return 16 * _UNIT
 
 
+@dataclass(frozen=True)
 class Angular(Metric):
     """The angle between two vectors in radians: the length of the arc on the unit sphere.
 
@@ -79,7 +81,7 @@ class Angular(Metric):
     True
     """
 
-    name = "angular"
+    name: ClassVar[str] = "angular"
 
     def enter(self, points: Tensor, name: str) -> Tensor:
         """Unit vectors."""

@@ -230,3 +230,69 @@ def test_a_numpy_function_has_no_gradient_and_says_so():
     found = wasserstein(x, x.detach() + 1, metric=lambda x, y: cdist(x, y))
     with pytest.raises(RuntimeError, match="write its function with torch"):
         found.distance.backward()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_evidence_of_any_origin_is_proved(case):
+    metric, matrix = CASES[case]
+    x, y, a = samples()
+    b = np.full(len(y), 1 / len(y))
+    plan, log = ot.emd(a, b, matrix(x, y), log=True)
+    found = otdist.certify(x, y, plan=plan, potentials=(log["u"], log["v"]), a=a, metric=metric)
+    exact = wasserstein(x, y, a=a, metric=metric).distance
+    assert found.lower <= exact * (1 + 1e-12)
+    assert found.upper >= exact * (1 - 1e-12)
+    assert found.gap <= 1e-8 * exact
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("p", [1, 2])
+def test_potentials_extend_to_new_points(case, p):
+    metric, matrix = CASES[case]
+    x, y, a = samples()
+    result = wasserstein(x, y, a=a, p=p, metric=metric)
+    z = RNG.normal(size=(5, 3))
+    wanted = (matrix(z, y) ** p - result.potentials[1]).min(1)
+    assert otdist.extend_potential(result, z, y, metric=metric) == pytest.approx(wanted, abs=1e-7)
+
+
+@pytest.mark.parametrize("case", TORCH_CASES)
+def test_the_exact_loss_is_the_cost(case):
+    metric, _ = CASES[case]
+    x, y = (torch.from_numpy(RNG.normal(size=(2, n, 3))).requires_grad_() for n in (6, 5))
+    loss = otdist.losses.ExactLoss(p=1, metric=metric, reduction="none")
+    values = loss(x, y)
+    for k in range(2):
+        found = wasserstein(x[k], y[k], metric=metric)
+        assert torch.allclose(values[k], found.cost, rtol=1e-12)
+        (slope,) = torch.autograd.grad(found.cost, x)
+        (own,) = torch.autograd.grad(values[k], x, retain_graph=True)
+        assert torch.allclose(slope, own)
+
+
+def test_a_loss_shows_its_metric():
+    assert "metric='cosine'" in repr(otdist.losses.ExactLoss(metric="cosine"))
+    assert "metric" not in repr(otdist.losses.ExactLoss())
+
+
+def test_all_pairs_of_samples(tmp_path):
+    x, y, _ = samples()
+    options = {"metric": metrics.Angular(), "cache": tmp_path}
+    found = otdist.pairwise([x, y], **options)
+    assert found[0, 1] == wasserstein(x, y, metric="angular").distance
+    assert otdist.pairwise([x, y], **options).reused == 1
+    assert otdist.pairwise([x, y], metric="cosine", cache=tmp_path).reused == 0
+    with pytest.raises(TypeError, match="metric is not an option"):
+        otdist.pairwise([x, y], metric="cosine", distance=otdist.sliced_wasserstein)
+    with pytest.raises(ValueError, match="metric must be one of"):
+        otdist.pairwise([x, y], metric="manhattan")
+
+
+def test_a_permutation_test_sees_directions_only():
+    x = np.random.default_rng(3).normal(size=(12, 3)) + 1
+    same = otdist.two_sample_test(x, 5 * x, "wasserstein", metric="cosine", n_permutations=49)
+    other = otdist.two_sample_test(x, -x, "wasserstein", metric="cosine", n_permutations=49)
+    assert same.statistic == pytest.approx(0, abs=1e-12)
+    assert same.pvalue == 1
+    assert other.pvalue <= 0.04
+    assert other.statistic == pytest.approx(wasserstein(x, -x, metric="cosine").distance)
