@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from otdist import metrics
 from otdist.all_pairs import engines
 from otdist.all_pairs.store import Store, function_digest, pair_key, sample_digest
 from otdist.all_pairs.work import Calls, Method, Places, Record, SharedSlices
-from otdist import metrics
 from otdist.core import checks, frames, measure
 from otdist.core.progress import progress
 from otdist.core.result import warn_caller
