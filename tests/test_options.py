@@ -234,7 +234,7 @@ def _with_statistics() -> Iterator[Target]:
 # What the options of statistics take, as annotations would say it.
 STATISTICS_OPTIONS = {
     "p": "float", "eps": "float | None", "bandwidth": "float | None", "kernel": "str",
-    "n_projections": "int | None", "n_resamples": "int | None",
+    "n_projections": "int | None", "n_resamples": "int | None", "metric": "Any",
 }  # fmt: skip
 
 
