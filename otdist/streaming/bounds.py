@@ -40,6 +40,9 @@ from otdist.line.staircase import Staircase, power, staircase
 from otdist.streaming.grid import Grid
 
 
+_HALF_RANGE = 2.0**1023
+
+
 class LineCost(NamedTuple):
     """W_p^p on the line between two sketched samples, in units of scale**p.
 
@@ -67,17 +70,15 @@ class _Cells(NamedTuple):
     reach: Tensor
 
 
-def line_cost(x: Grid, y: Grid, p: float, scale: float | None = None) -> LineCost:
+def line_cost(x: Grid, y: Grid, p: float) -> LineCost:
     """The cost between two sketches and what it proves; O(cells log(cells)).
 
     Args:
         x: First sample, at least one point.
         y: Second sample.
         p: Exponent, at least 1.
-        scale: A power of two to express costs in; None takes the size of the points.
     """
-    if scale is None:
-        scale = _gap_scale(x, y)
+    scale = _gap_scale(x, y)
     cx, cy = _cells(x, scale), _cells(y, scale)
     stairs = staircase(cx.mass, cy.mass, len(cx.mass), len(cy.mass))
     # Breakpoints of counts that coincide do so exactly, and what lies between them has no mass.
@@ -110,15 +111,12 @@ def _gap_scale(x: Grid, y: Grid) -> float:
     of_x, of_y = torch.from_numpy(x.mass), torch.from_numpy(y.mass)
     stairs = staircase(of_x, of_y, len(x.mass), len(y.mass))
     rows, cols, used = stairs.rows.numpy(), stairs.cols.numpy(), stairs.mass.numpy() > 0
-    gaps = np.maximum(np.abs(x.high[rows] - y.low[cols]), np.abs(y.high[cols] - x.low[rows]))
+    with np.errstate(over="ignore"):
+        gaps = np.maximum(np.abs(x.high[rows] - y.low[cols]), np.abs(y.high[cols] - x.low[rows]))
     widest = float(gaps.max(initial=0.0, where=used))
+    if widest >= _HALF_RANGE:  # whose power of two would overflow
+        return _HALF_RANGE
     return math.ldexp(1.0, math.frexp(widest)[1]) if widest > 0 else 1.0
-
-
-def common_scale(*grids: Grid) -> float:
-    """A power of two such that no point is larger than one of it; 1 when all are zero."""
-    radius = max(max(abs(float(g.low[0])), abs(float(g.high[-1]))) for g in grids)
-    return math.ldexp(1.0, math.frexp(radius)[1]) if radius > 0 else 1.0
 
 
 def _cells(grid: Grid, scale: float) -> _Cells:

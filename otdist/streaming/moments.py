@@ -74,15 +74,18 @@ class Moments:
                 f"got {len(self.mean)} and {len(other.mean)}"
             )
         mass = self.mass + other.mass
-        shift = other.mean - self.mean
         share = other.mass / mass if mass > 0 else 0.0
-        product = np.multiply.outer(shift, shift) if self.full else shift * shift
+        # What reads the moments sees to squares that overflow.
+        with np.errstate(over="ignore", invalid="ignore"):
+            shift = other.mean - self.mean
+            product = np.multiply.outer(shift, shift) if self.full else shift * shift
+            scatter = self.scatter + other.scatter + self.mass * share * product
         return replace(
             self,
             count=self.count + other.count,
             mass=mass,
             mean=self.mean + share * shift,
-            scatter=self.scatter + other.scatter + self.mass * share * product,
+            scatter=scatter,
             low=np.minimum(self.low, other.low),
             high=np.maximum(self.high, other.high),
         )

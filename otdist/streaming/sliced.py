@@ -19,7 +19,7 @@ from otdist.sliced.bounds import Slack, joint_bound, sets_of
 from otdist.sliced.directions import Directions
 from otdist.sliced.sliced import choose
 from otdist.streaming.accumulator import Accumulator
-from otdist.streaming.bounds import LineCost, common_scale, line_cost
+from otdist.streaming.bounds import LineCost, line_cost
 from otdist.streaming.line import power
 from otdist.streaming.moments import Moments
 from otdist.streaming.slices import SliceGrids
@@ -93,14 +93,12 @@ class Slices(Accumulator):
         """SW_p of what has been seen, as `otdist.sliced_wasserstein` returns it, with `error`.
 
         Raises:
-            ValueError: one of the samples has no points yet.
+            ValueError: one of the samples has no points yet; distances overflow.
         """
         started = time.perf_counter()
         self._need_points()
         x, y = self.x, self.y
-        # On the line all slices are the same, and one was kept.
-        scale = common_scale(*x.grids, *y.grids)
-        costs = [line_cost(*pair, self.p, scale) for pair in zip(x.grids, y.grids, strict=True)]
+        costs = [line_cost(*pair, self.p) for pair in zip(x.grids, y.grids, strict=True)]
         return _result(x, y, self.p, self._directions(x.directions.shape[1]), costs, started)
 
     def _absorb(self, sketch: Any, name: str, points: Tensor, weights: Tensor | None) -> SliceGrids:
@@ -155,24 +153,44 @@ def _result(
     costs: list[LineCost],
     started: float,
 ) -> SlicedResult:
-    scale, number = costs[0].scale, len(chosen)
-    values, lower, upper = (
-        np.array(column) for column in zip(*(c[:3] for c in costs), strict=True)
-    )
-    values = np.broadcast_to(values, (number,))
+    # On the line all slices are the same, and one was kept. Each is in units of its own gaps.
+    scale = max((cost.scale for cost in costs if cost.upper > 0), default=1.0)
+    shares = np.array([cost.scale / scale if cost.upper > 0 else 0.0 for cost in costs])
+    own, lower, upper = (np.array(column) for column in zip(*(c[:3] for c in costs), strict=True))
+    powers = shares**p
+    values = np.broadcast_to(own * powers, (len(chosen),))
+    lower = lower * powers * (1 - 8 * UNIT)
+    upper = upper * powers * (1 + 8 * UNIT) + np.where((shares > 0) & (shares < 1), 2.0**-1000, 0.0)
     distance = float(values.mean()) ** (1 / p) * scale
-    ends = (float(lower.mean()) ** (1 / p) * scale, float(upper.mean()) ** (1 / p) * scale)
+    if not math.isfinite(distance):
+        raise ValueError("x and y must not be so far apart that distances overflow: rescale both")
+    with np.errstate(over="ignore"):  # a slice may exceed the average
+        slices = np.broadcast_to(own ** (1 / p) * shares * scale, (len(chosen),))
+    # Every point moves by no more than the rounding of its projection, and so do the slices' roots.
+    moved = _projection_error(x, y)
+    low = max(float(lower.mean()) ** (1 / p) * scale - moved, 0.0)
+    high = float(upper.mean()) ** (1 / p) * scale + moved
     return SlicedResult(
         distance=distance,
         cost=power(distance, p),
         p=p,
         stderr=families.standard_error(values, chosen, p) * scale,
-        slices=values ** (1 / p) * scale,
+        slices=slices,
         directions=chosen.rows,
         seconds=time.perf_counter() - started,
         _bracket=partial(_bracket, x.spread, y.spread, p, lower, chosen, scale),
-        error=max(ends[1] - distance, distance - ends[0]),
+        error=max(high - distance, distance - low),
     )
+
+
+def _projection_error(x: SliceGrids, y: SliceGrids) -> float:
+    """By how much the rounding of projections can move a slice; 0 where they select coordinates."""
+    rows = np.abs(x.directions)
+    if bool(((rows == 0) | (rows == 1)).all()):
+        return 0.0
+    sizes = [np.maximum(np.abs(part.spread.low), np.abs(part.spread.high)) for part in (x, y)]
+    lengths = float(sizes[0].max()) + float(sizes[1].max())
+    return (rows.shape[1] + 1) * (UNIT * math.sqrt(rows.shape[1]) * lengths + 2.0**-1073)
 
 
 def _bracket(
@@ -182,26 +200,38 @@ def _bracket(
     rows = torch.from_numpy(np.ascontiguousarray(chosen.rows[: len(lower)]))
     sets = sets_of(chosen.replicate[: len(lower)], rows.shape[1])
     largest = np.abs([x.low, x.high, y.low, y.high]).max(0) / scale
-    slack = Slack((len(largest) + 8) * 2 * UNIT * float(np.linalg.norm(largest)), 128 * UNIT)
+    rounding = 2 * UNIT * float(np.linalg.norm(largest)) + 2.0**-1073 / scale
+    high = _independent(x, y, p)
+    if not math.isfinite(rounding):  # the slices' units are lost beside the coordinates
+        return between(0.0, high)
+    slack = Slack((len(largest) + 8) * rounding, 128 * UNIT)
     low = joint_bound(torch.from_numpy(lower), rows, sets, p, slack) ** (1 / p) * scale
-    high = _independent(x, y, p, scale) * scale
     return between(low, high)
 
 
-def _independent(x: Moments, y: Moments, p: float, scale: float) -> float:
-    """An upper bound on W_p / scale: independent pairs are a plan.
+_SQUARABLE = 2.0**480
+"""Lengths between this and its inverse have squares that neither overflow nor lose digits."""
+
+
+def _independent(x: Moments, y: Moments, p: float) -> float:
+    """An upper bound on W_p: independent pairs are a plan.
 
     Its mean square is |m_x − m_y|² + tr A + tr B; for p > 2 no pair is farther apart than the
-    diagonal D of the box around all points, and E z^p ≤ D^(p−2) E z².
+    diagonal D of the box around all points, and E z^p ≤ D^(p−2) E z². Where squares would overflow
+    or underflow, the diagonal alone.
     """
-    diagonal = float(
-        np.linalg.norm((np.maximum(x.high, y.high) - np.minimum(x.low, y.low)) / scale)
-    )
-    diagonal *= 1 + 1e-12
-    shift = (x.mean - y.mean) / scale
-    square = float(shift @ shift) + float((x.covariance + y.covariance).sum()) / scale**2
+    sides = np.maximum(x.high, y.high) / 2 - np.minimum(x.low, y.low) / 2
+    longest = float(sides.max())
+    if longest == 0:  # the least of all numbers apart, if at all
+        apart = np.maximum(x.high, y.high) > np.minimum(x.low, y.low)
+        return int(apart.sum()) * 2.0**-1073
+    half = float(np.linalg.norm(sides / longest)) * (1 + 1e-12)
+    diagonal = half * longest * 2 + len(sides) * 2.0**-1073
+    if not 1 / _SQUARABLE < diagonal < _SQUARABLE:
+        return diagonal
+    shift = (x.mean - y.mean) / diagonal
+    square = float(shift @ shift) + float((x.covariance + y.covariance).sum()) / diagonal**2
     # The moments' rounding: √n roundings of squares no larger than the diagonal's.
     units = 8 * UNIT * (math.sqrt(x.count) + math.sqrt(y.count) + len(shift))
-    square = square * (1 + units) + units * diagonal**2
-    high = math.sqrt(square) if p <= 2 else (diagonal ** (p - 2) * square) ** (1 / p)
-    return min(high, diagonal)
+    square = square * (1 + units) + units
+    return diagonal * min(square ** (1 / max(p, 2.0)) * (1 + 8 * UNIT), 1.0)

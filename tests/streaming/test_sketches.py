@@ -141,3 +141,43 @@ def test_points_of_weight_zero_are_not_seen(make):
     assert float(far.compute()) == float(plain)
     with pytest.raises(ValueError, match="x must have a positive sum of weights"):
         make().update([[1.0]], y, a=[0.0]).compute()
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-190, 1e150, 1e290])
+@pytest.mark.parametrize("p", [1, 2, 60])
+def test_slices_of_any_magnitude(unit, p):
+    x, y = samples(300, 310, 3)
+    exact = otdist.wasserstein(x, y, p=min(p, 2)) if p <= 2 else None
+    whole = otdist.sliced_wasserstein(x, y, p=p, n_projections=8)
+    result = Slices(p, n_projections=8).update(x[:9] * unit).update(x[9:] * unit, y * unit).compute()
+    assert math.isclose(result.distance / unit, whole.distance, rel_tol=1e-9)
+    assert np.allclose(result.slices / unit, whole.slices, rtol=1e-9)
+    assert result.bracket.lower / unit < result.bracket.upper / unit < 30
+    if exact is not None:
+        assert result.bracket.lower / unit <= exact.upper
+        assert result.bracket.upper / unit >= exact.lower
+
+
+def test_slices_of_numbers_whose_squares_vanish_or_overflow():
+    tiny = Slices(2).update([[-5e-324, 5e-324]], [[5e-324, 5e-324]]).compute()
+    assert tiny.bracket.lower <= 1e-323 <= tiny.bracket.upper < 1e-322
+    far = Slices(2).update([[-1.7e308, 0.0]], [[1.7e308, 0.0]])
+    with pytest.raises(ValueError, match="so far apart that distances overflow"):
+        far.compute()
+
+
+@pytest.mark.parametrize("p", [1, 2, 30])
+def test_slices_far_from_the_origin_count_the_rounding_of_projections(p):
+    x, y = (z + 1e8 for z in samples(200, 210, 3))
+    result = Slices(p, n_projections=8).update(x, y).compute()
+    near = otdist.sliced_wasserstein(x - 1e8, y - 1e8, p=p, directions=result.directions)
+    assert abs(result.distance - near.distance) <= result.error < 1e-6
+    along = Slices(p, directions=np.eye(3)).update(x, y).compute()  # nothing is rounded
+    assert along.error < 1e-12
+
+
+def test_the_bracket_of_slices_at_a_high_power():
+    x, y = samples(60, 60, 2)
+    bracket = Slices(1e6).update(x, y).compute().bracket
+    longest = np.linalg.norm(x[:, None] - y[None], axis=2).max()
+    assert bracket.lower <= longest <= bracket.upper
