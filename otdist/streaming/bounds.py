@@ -39,7 +39,6 @@ from otdist.core.certificate import UNIT
 from otdist.line.staircase import Staircase, power, staircase
 from otdist.streaming.grid import Grid
 
-
 _HALF_RANGE = 2.0**1023
 
 
