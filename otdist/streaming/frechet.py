@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from torch import Tensor
 
 from otdist.streaming.accumulator import Accumulator
-from otdist.streaming.moments import Moments, gaussian_cost
+from otdist.streaming.moments import Moments, gaussian_distance
 
 
 class Frechet(Accumulator):
@@ -36,7 +35,8 @@ class Frechet(Accumulator):
         """W_2 of the fitted Gaussians, in the units of the points.
 
         Raises:
-            ValueError: one of the samples has no points yet, dimensions differ, squares overflow.
+            ValueError: one of the samples has no points yet, dimensions differ; squares of
+                deviations overflow, or vanish although they matter.
         """
         self._need_points()
         if len(self.x.mean) != len(self.y.mean):
@@ -44,7 +44,7 @@ class Frechet(Accumulator):
                 f"x and y must have the same dimension: got {len(self.x.mean)} and "
                 f"{len(self.y.mean)}"
             )
-        return math.sqrt(max(gaussian_cost(self.x, self.y), 0.0))
+        return gaussian_distance(self.x, self.y)
 
     def _absorb(
         self, sketch: Moments, name: str, points: Tensor, weights: Tensor | None

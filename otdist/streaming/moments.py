@@ -10,15 +10,20 @@ but deviations from a mean, so that samples far from the origin keep their digit
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from otdist.core.certificate import UNIT
 from otdist.moments import gaussian
 
 Array = np.ndarray
 
+_LEAST_SPREAD = 2.0**-480
+"""Deviations below this have squares that lose digits."""
 _ENTRIES = 1 << 22
 """Numbers of a batch that are raised to float64 at a time."""
 
@@ -111,18 +116,26 @@ class Moments:
         return Moments(self.full, len(points), mass, *arrays)
 
 
-def gaussian_cost(x: Moments, y: Moments) -> float:
-    """W_2² between the Gaussians with these moments.
+def gaussian_distance(x: Moments, y: Moments) -> float:
+    """W_2 between the Gaussians with these moments, in the units of the points.
 
     Raises:
-        ValueError: squares overflow.
+        ValueError: squares of the deviations overflow, or vanish although they matter.
     """
-    import torch
-
-    pairs = [
-        (torch.from_numpy(m.mean), torch.from_numpy(np.atleast_2d(m.covariance))) for m in (x, y)
-    ]
-    for name, (mean, covariance) in zip("xy", pairs, strict=True):
-        if not bool(torch.isfinite(covariance).all() & torch.isfinite(mean).all()):
+    for name, part in (("x", x), ("y", y)):
+        if not (np.isfinite(part.scatter).all() and np.isfinite(part.mean).all()):
             raise ValueError(f"{name} must not be so large that its squares overflow: rescale it")
-    return float(gaussian.between(*pairs))
+    widest = max(float((part.high - part.low).max()) for part in (x, y))
+    shift = float(np.abs(x.mean - y.mean).max())
+    if 0 < widest < _LEAST_SPREAD and shift < widest / UNIT:
+        raise ValueError("x and y must not be so small that squares vanish: rescale both")
+    largest = max(widest, *(float(np.abs(part.mean).max()) for part in (x, y)))
+    unit = math.ldexp(1.0, math.frexp(largest / 2)[1]) if largest > 0 else 1.0
+    first, second = (
+        (
+            torch.from_numpy(part.mean / unit),
+            torch.from_numpy(np.atleast_2d(part.covariance / unit / unit)),
+        )
+        for part in (x, y)
+    )
+    return unit * math.sqrt(max(float(gaussian.between(first, second)), 0.0))

@@ -83,7 +83,25 @@ def test_frechet_is_the_gaussian_distance(offset):
     assert math.isclose(one, float(np.linalg.norm(x[0] - y[0])), rel_tol=1e-9)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e8])
+def test_frechet_of_the_same_rows_in_another_order_is_zero(offset):
+    x = samples()[0] + offset
+    parts = [Frechet().update(x=x[i::5]) for i in range(5)]
+    assert merged(parts).update(y=np.random.default_rng(0).permutation(x)).compute() == 0
+
+
+@pytest.mark.parametrize("unit", [1e-140, 1e140])
+def test_frechet_of_other_magnitudes(unit):
+    x, y = samples()
+    streamed = Frechet().update(x[:90] * unit).update(x[90:] * unit, y * unit)
+    assert math.isclose(streamed.compute() / unit, otdist.gaussian_wasserstein(x, y), rel_tol=1e-9)
+    apart = Frechet().update([[1e200, 0.0]], [[-1e200, 0.0]])
+    assert math.isclose(apart.compute(), 2e200, rel_tol=1e-12)
+
+
 def test_frechet_errors():
+    with pytest.raises(ValueError, match="so small that squares vanish: rescale both"):
+        Frechet().update([[1e-190], [-1e-190]], [[0.0], [4e-190]]).compute()
     with pytest.raises(ValueError, match="x must not be so large that its squares overflow"):
         Frechet().update([[1e200], [-1e200]], [[0.0]]).compute()
     with pytest.raises(ValueError, match="must have one dimension"):
@@ -149,7 +167,8 @@ def test_slices_of_any_magnitude(unit, p):
     x, y = samples(300, 310, 3)
     exact = otdist.wasserstein(x, y, p=min(p, 2)) if p <= 2 else None
     whole = otdist.sliced_wasserstein(x, y, p=p, n_projections=8)
-    result = Slices(p, n_projections=8).update(x[:9] * unit).update(x[9:] * unit, y * unit).compute()
+    streamed = Slices(p, n_projections=8).update(x[:9] * unit).update(x[9:] * unit, y * unit)
+    result = streamed.compute()
     assert math.isclose(result.distance / unit, whole.distance, rel_tol=1e-9)
     assert np.allclose(result.slices / unit, whole.slices, rtol=1e-9)
     assert result.bracket.lower / unit < result.bracket.upper / unit < 30
