@@ -79,6 +79,11 @@ def test_pot(found):
     assert found["frechet"] == pytest.approx(float(root) ** 2)
 
 
+def test_fid_is_that_of_the_programs():
+    ours = otdist.evaluate(REAL, FAKE, metrics=["fid"]).metrics["fid"].estimate
+    assert ours == pytest.approx(FROZEN_FID, rel=DOUBLE)
+
+
 def test_prdc(found):
     prdc = pytest.importorskip("prdc")
     theirs = prdc.compute_prdc(REAL, FAKE, nearest_k=5)

@@ -10,12 +10,12 @@ from otdist.core import checks
 from otdist.discrepancy.base import Discrepancy
 from otdist.discrepancy.energy import Energy
 from otdist.discrepancy.function import OfFunction
-from otdist.discrepancy.gaussian import Frechet, FrechetInfinity, Gaussian
+from otdist.discrepancy.gaussian import Fid, Frechet, FrechetInfinity, Gaussian
 from otdist.discrepancy.max_sliced import MaxSliced
 from otdist.discrepancy.mmd import Kid, Mmd
 from otdist.discrepancy.neighbours import Classifier, PrecisionRecall
 from otdist.discrepancy.sinkhorn import Sinkhorn
-from otdist.discrepancy.sliced import Sliced
+from otdist.discrepancy.sliced import Mind, Sliced
 from otdist.discrepancy.wasserstein import Wasserstein
 
 DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
@@ -24,6 +24,7 @@ DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
     "w2": partial(Wasserstein, p=2),
     "sliced": Sliced,
     "sliced_w2": partial(Sliced, p=2),
+    "mind": Mind,
     "max_sliced": MaxSliced,
     "max_sliced_w2": partial(MaxSliced, p=2),
     "sinkhorn": Sinkhorn,
@@ -31,6 +32,7 @@ DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
     "mmd": Mmd,
     "gaussian": Gaussian,
     "frechet": Frechet,
+    "fid": Fid,
     "frechet_infinity": FrechetInfinity,
     "kid": Kid,
     "precision": partial(PrecisionRecall, output="precision"),
@@ -39,8 +41,9 @@ DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
     "coverage": partial(PrecisionRecall, output="coverage"),
     "classifier": Classifier,
 }
-UNASKED = ("wasserstein", "sliced", "max_sliced", "gaussian")
-"""Names that a report leaves out unless it is asked: others show the same distances."""
+UNASKED = ("wasserstein", "sliced", "max_sliced", "gaussian", "mind", "fid")
+"""Names that a report leaves out unless it is asked: others show the same distances, up to a
+convention."""
 
 
 def named(name: Any, given: dict[str, Any], door: str) -> Discrepancy:

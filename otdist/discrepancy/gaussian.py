@@ -30,6 +30,7 @@ class Gaussian(Discrepancy):
 
     title: ClassVar[str] = "W_2 of fitted Gaussians, covariances divided by n, units of x"
     no_limit: ClassVar[str] = 'use "frechet"'
+    corrected: ClassVar[bool] = False
 
     @property
     def quantity(self) -> str:
@@ -42,7 +43,7 @@ class Gaussian(Discrepancy):
 
     def answer(self, pair: Pair, seed: int | None = 0) -> Any:
         """The distance."""
-        return pair.kind.number(root(gaussian.cost(pair), 2) * pair.scale)
+        return pair.kind.number(root(gaussian.cost(pair, self.corrected), 2) * pair.scale)
 
     def streamed(self, x: Any, y: Any, a: Any, b: Any, seed: int | None = 0) -> Any:
         """From moments of the blocks."""
@@ -80,12 +81,14 @@ class Frechet(Gaussian):
                 f"fewer than {_COLUMNS} rows per column ({min(n, m)} for {d}): the delta method "
                 "does not cover"
             )
-        moments = [gaussian.moments(z) for z in (pair.x, pair.y)]
+        sides = (pair.x, pair.y)
+        by = [gaussian.correction(z) if self.corrected else 1.0 for z in sides]
+        moments = [gaussian.moments(z) for z in sides]
         (mean_x, cov_x), (mean_y, cov_y) = (
             [t.detach().requires_grad_() for t in moment] for moment in moments
         )
         with torch.enable_grad():
-            value = gaussian.between((mean_x, cov_x), (mean_y, cov_y))
+            value = gaussian.between((mean_x, by[0] * cov_x), (mean_y, by[1] * cov_y))
             slopes = torch.autograd.grad(value, [mean_x, cov_x, mean_y, cov_y])
         units = pair.scale**2
         f = _quadratic(pair.x.points, moments[0][0], slopes[0], slopes[1]) * units
@@ -93,11 +96,25 @@ class Frechet(Gaussian):
         words = (
             f"its expectation at n = {n}, m = {m}, above the population's by a bias of order d²/n"
         )
-        return of_influence(float(value.detach()) * units, f, g, "Fréchet", words)
+        return of_influence(float(value.detach()) * units, f, g, self.quantity, words)
 
     def seen_by(self) -> tuple[Discrepancy, str] | None:
         """A kernel of the first two moments."""
         return TwoMoments(), "moments up to order 2"
+
+
+@dataclass(frozen=True)
+class Fid(Frechet):
+    """The square with unbiased covariances, as the programs for FID compute it."""
+
+    title: ClassVar[str] = "W_2² of fitted Gaussians, covariances divided by n − 1, as FID is"
+    least_rows: ClassVar[int] = 2
+    corrected: ClassVar[bool] = True
+
+    @property
+    def quantity(self) -> str:
+        """As it is known."""
+        return "FID"
 
 
 @dataclass(frozen=True)

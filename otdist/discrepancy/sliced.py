@@ -115,6 +115,56 @@ class Sliced(Discrepancy):
         return self._choice(seed).of(pair.x.points.shape[1], np.random.default_rng(seed))
 
 
+@dataclass(frozen=True)
+class Mind(Sliced):
+    """3 d SW_2² over 1,000 directions (MIND, arXiv 2605.06797): squared units of x.
+
+    SW_2² averages over directions what a mean along the coordinates would sum, hence the factor d.
+    """
+
+    p: float = field(default=2.0, init=False)
+    n_projections: int | None = 1000
+
+    squared: ClassVar[bool] = False
+    in_tests: ClassVar[Options] = {}
+    in_intervals: ClassVar[Options] = {}
+
+    @property
+    def title(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The formula and the number of directions."""
+        count = self.n_projections or sliced.DEFAULT_PROJECTIONS
+        return f"3 d SW_2² over {count} directions, squared units of x"
+
+    @property
+    def quantity(self) -> str:
+        """As it is known."""
+        return "MIND"
+
+    def value(self, pair: Pair, seed: int | None) -> Figure:
+        """3 d SW_2²."""
+        return Figure(_factor(pair) * float(super().answer(pair, seed).distance) ** 2)
+
+    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+        """The number."""
+        return pair.kind.number(torch.tensor(self.value(pair, seed).value, dtype=torch.float64))
+
+    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+        """As SW_2, on the scale of MIND."""
+        return _factor(pair) * super().relabelled(pair, labels, seed) ** 2
+
+    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+        """That of SW_2²."""
+        found, factor = of_slices(pair, 2.0, self._drawn(pair, seed), seed), _factor(pair)
+        return replace(
+            found, value=factor * found.value, x=factor * found.x, y=factor * found.y, p=1.0,
+            noise=factor**2 * found.noise, quantity="MIND", target="the population's MIND",
+        )  # fmt: skip
+
+
+def _factor(pair: Pair) -> float:
+    return 3.0 * pair.x.points.shape[1]
+
+
 def of_slices(pair: Pair, p: float, chosen: Directions, seed: int | None) -> Linear:
     """SW_p^p over the chosen directions, p > 1; `seed` chooses the halves."""
     x, y = (z.points.double() for z in (pair.x, pair.y))

@@ -49,7 +49,9 @@ def evaluate(
         fake: Rows of the fake sample, or several by name, which are then ranked. Columns of data
             frames are matched by name.
         metrics: Names among w1, w2, sliced_w2, max_sliced_w2, sinkhorn, energy, mmd, frechet,
-            frechet_infinity, kid, precision, recall, density, coverage, classifier; None for all.
+            frechet_infinity, kid, precision, recall, density, coverage, classifier; None for all of
+            these. Also mind (3 d SW_2² over 1,000 directions), fid (Fréchet with covariances
+            divided by n − 1), wasserstein, sliced, max_sliced and gaussian.
         features: What is compared: None or "raw", "pca-K" (of the pooled samples), a callable from
             rows to features, an nn.Module (in batches, in eval mode), "module:function", or
             `Features`, which sets batches, device and a cache on disk.

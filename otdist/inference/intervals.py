@@ -46,7 +46,8 @@ def confidence_interval(
               direction, p > 1, from a direction found on half of the rows;
             * "energy", "mmd" (`bandwidth`, which has no default; `kernel`, "gaussian"), "kid": the
               population's value, squared;
-            * "frechet": the expectation at these sizes, above the population's.
+            * "mind" (`n_projections`, 1,000): the population's 3 d SW_2²;
+            * "frechet", "fid": the expectation at these sizes, above the population's.
 
             Others are refused with the reason.
         level: Nominal coverage, above 0 and below 1.

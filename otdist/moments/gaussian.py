@@ -37,10 +37,15 @@ _SOUND = 1e-6
 rounding is u over the least standard deviation, relative to the largest."""
 
 
-def cost(pair: Pair) -> Tensor:
-    """W_2² between the fitted Gaussians in scaled units; 0-d, float64, first-order graph."""
+def cost(pair: Pair, corrected: bool = False) -> Tensor:
+    """W_2² between the fitted Gaussians in scaled units; 0-d, float64, first-order graph.
+
+    Args:
+        pair: The samples.
+        corrected: Whether covariances are unbiased, as by `correction`.
+    """
     with torch.no_grad():
-        x, y = _Fit(pair.x), _Fit(pair.y)
+        x, y = (_Fit(side, correction(side) if corrected else 1.0) for side in (pair.x, pair.y))
         spread, turn = _procrustes(x.factor, y.factor)
         value = _total(x.mean, y.mean, spread, x.factor, y.factor)
 
@@ -70,6 +75,11 @@ def between(x: Gaussian, y: Gaussian) -> Tensor:
     return attach(value, [mean_x, cov_x, mean_y, cov_y], gradients)
 
 
+def correction(measure: Measure) -> float:
+    """What makes a covariance unbiased, 1/(1 − Σ a_i²): n/(n − 1) where weights are equal."""
+    return 1 / float(1 - measure.weights.detach().square().sum())
+
+
 def moments(measure: Measure) -> Gaussian:
     """Weighted mean (d,) and covariance (d, d), float64, without a graph."""
     points, weights = measure.points.detach().double(), measure.weights.detach()
@@ -82,12 +92,15 @@ def _covariance(around: Tensor, weights: Tensor) -> Tensor:
 
 
 class _Fit:
-    """The Gaussian of a measure: its mean, the deviations, and a factor F of the covariance."""
+    """The Gaussian of a measure: its mean, the deviations, and a factor F of the covariance, which
+    is `larger` times that of the points.
+    """
 
-    def __init__(self, measure: Measure) -> None:
+    def __init__(self, measure: Measure, larger: float) -> None:
+        self.stretch = math.sqrt(larger)
         self.points, self.weights = measure.points.double(), measure.weights
         self.mean = self.weights @ self.points
-        self.around = self.points - self.mean
+        self.around = (self.points - self.mean) * self.stretch
         n, d = self.around.shape
         if n <= d:
             self.factor, self.inverse = self._rows(), None
@@ -115,7 +128,7 @@ class _Fit:
         else:
             moved = self.around @ (self.inverse @ turned)
         left = self.around - moved
-        of_points = 2 * self.weights[:, None] * (left + shift)
+        of_points = 2 * self.weights[:, None] * (self.stretch * left + shift)
         return [of_points, (self.around * left).sum(1) + 2 * self.points @ shift]
 
 
