@@ -319,7 +319,7 @@ def test_constant_columns_and_duplicates():
 @pytest.mark.parametrize(
     "fake, options, words",
     [
-        (FAKE, {"metrics": ["fid"]}, "metrics must be among"),
+        (FAKE, {"metrics": ["fidelity"]}, "metrics must be among"),
         (FAKE, {"metrics": []}, "metrics must be among"),
         (FAKE, {"features": "pca-6"}, "between 1 and 5"),
         (FAKE, {"features": "nonsense"}, "features must be"),

@@ -101,7 +101,7 @@ def test_not_converged_comes_before_the_gate(files, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--metrics", "fid"], "metrics must be among"),
+        (["--metrics", "fidelity"], "metrics must be among"),
         (["--fail-above", "w1"], "must be METRIC=VALUE"),
         (["--fail-above", "fid=1"], "not among the metrics"),
         (["--metrics", "w1", "--fail-above", "w2=1"], "not among the metrics"),
