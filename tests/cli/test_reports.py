@@ -103,7 +103,7 @@ def test_not_converged_comes_before_the_gate(files, monkeypatch):
     [
         (["--metrics", "fidelity"], "metrics must be among"),
         (["--fail-above", "w1"], "must be METRIC=VALUE"),
-        (["--fail-above", "fid=1"], "not among the metrics"),
+        (["--fail-above", "fidelity=1"], "not among the metrics"),
         (["--metrics", "w1", "--fail-above", "w2=1"], "not among the metrics"),
         (["--fail-above", "w1=nan"], "nothing is above NaN"),
         (["--html", "page.pdf"], "must end in one of"),
