@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from otdist.all_pairs.matrix import PairwiseResult, pairwise
     from otdist.barycenters.barycenter import barycenter
     from otdist.barycenters.result import BarycenterResult
+    from otdist.batches.result import BatchResult
     from otdist.core.result import (
         Bracket,
         ConvergenceWarning,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "BatchResult": "otdist.batches.result",
     "BarycenterResult": "otdist.barycenters.result",
     "Bracket": "otdist.core.result",
     "ConfidenceInterval": "otdist.discrepancy.limit",
@@ -103,6 +105,7 @@ _ROOMS = ("losses", "metrics", "neural", "problems", "streaming", "wgan")
 
 __all__ = [
     "BarycenterResult",
+    "BatchResult",
     "Bracket",
     "ConfidenceInterval",
     "ConvergenceWarning",

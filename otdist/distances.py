@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from otdist.batches.entries import is_batch
+from otdist.batches.together import together
 from otdist.core import checks
 from otdist.core.large import is_large
 from otdist.core.measure import pair
@@ -26,10 +28,12 @@ from otdist.entropic.answer import Rule, answer
 from otdist.solve import Solver
 
 
-def _of(chosen: Discrepancy, samples: tuple[Any, ...], **call: Any) -> Any:
+def _of(chosen: Discrepancy, samples: tuple[Any, Any, Any, Any], **call: Any) -> Any:
     """The answer for x, y, a and b, in memory or in blocks."""
     if "dask.base" in sys.modules and is_large(*samples):
         return chosen.streamed(*samples, **call)
+    if is_batch(samples[0], samples[1]):
+        return together(chosen, samples, **call)
     both = chosen.frame(*samples)
     with threads_for(chosen.numbers(both)):
         return chosen.answer(both, **call)
@@ -54,21 +58,24 @@ def wasserstein(
                \sum_{ij} P_{ij} \|x_i - y_j\|_2^p\Big)^{1/p}
 
     Args:
-        x: Points of the first sample, shape (n, d), or (n,) on the line. A dask array on the line
-            is streamed: exact up to 262,144 distinct values, beyond that between proved bounds.
-        y: Points of the second sample, shape (m, d) or (m,).
-        a: Weights of x, shape (n,), of sum one; uniform when None.
-        b: Weights of y, shape (m,), likewise.
+        x: Points of the first sample, shape (n, d), or (n,) on the line; (..., n, d) for many pairs
+            at once. A dask array on the line is streamed: exact up to 262,144 distinct values,
+            beyond that between proved bounds.
+        y: Points of the second sample, shape (m, d), (m,), or (..., m, d).
+        a: Weights of x, shape (n,) or (..., n), of sum one; uniform when None. Points of weight
+            zero do not count, so that padding makes batches of samples of different sizes.
+        b: Weights of y, shape (m,) or (..., m), likewise.
         p: Exponent, at least 1.
         solver: None is exact: the closed form for d = 1, `Exact` otherwise. `Sinkhorn(eps=…)` and
             `Sliced(…)` are approximate, with a bracket that contains the exact distance.
         rtol: Stop once the bracket proves this relative accuracy; 0 means exact.
-        start: An earlier result of a nearby problem of the same sizes, to begin from.
+        start: An earlier result of a nearby problem of the same shapes, to begin from.
         metric: Ground distance: "euclidean", "cityblock", "chebyshev", "cosine", "angular",
             "haversine", an object of `otdist.metrics`, or a function of two blocks of points.
 
     Returns:
-        distance in the units of x, cost in units**p, certified ``lower ≤ W_p ≤ upper``.
+        distance in the units of x, cost in units**p, certified ``lower ≤ W_p ≤ upper``. A
+        `BatchResult`, whose fields have the leading shape, for points with leading dimensions.
 
     Raises:
         ValueError: points not finite, dimensions differ, weights negative or not of sum one,

@@ -23,6 +23,7 @@ ROOMS = [
     "evidence",
     "solve",
     "discrepancy",
+    "batches",
     "distances",
     "mixtures",
     "all_pairs",

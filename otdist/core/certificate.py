@@ -17,6 +17,7 @@ import sys
 import threading
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -131,6 +132,27 @@ def bracket(lower: float, upper: float, p: float, scale: float) -> Bracket:
     if p != 1:
         low, high = low * (1 - _root_error(low)), high * (1 + _root_error(high))
     return between(low * scale, high * scale)
+
+
+def brackets(lower: np.ndarray, upper: np.ndarray, p: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same for many problems at once: both ends (B,) on W_p, for costs in the caller's units.
+
+    Args:
+        lower: Slack already subtracted, shape (B,), finite.
+        upper: Slack already added, likewise.
+        p: Exponent.
+
+    Raises:
+        ContradictionError: a lower bound is above its upper bound.
+    """
+    low, high = (np.maximum(end, 0.0) ** (1.0 / p) for end in (lower, upper))
+    if p != 1:
+        sizes = (np.abs(np.log(np.where(end > 0, end, 1.0))) for end in (low, high))
+        off_low, off_high = ((4 + size) * UNIT for size in sizes)
+        low, high = low * (1 - off_low), high * (1 + off_high)
+    for k in np.flatnonzero(low > high)[:1]:
+        between(float(low[k]), float(high[k]))
+    return low, high
 
 
 def between(lower: float, upper: float) -> Bracket:

@@ -21,7 +21,7 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from otdist.core import draws
+from otdist.core import draws, telling
 from otdist.core.arrays import Kind
 
 Number = float | Tensor
@@ -47,6 +47,9 @@ class ConvergenceWarning(UserWarning):
 
 def warn_caller(message: str, category: type[Warning] = ConvergenceWarning) -> None:
     """Issue a warning that points at the line of the caller, outside this package and torch."""
+    if (told := telling.collected()) is not None:
+        told.append((message, category))
+        return
     frame, level = sys._getframe(), 0
     while frame is not None and frame.f_code.co_filename.startswith(_INSIDE):
         frame, level = frame.f_back, level + 1
