@@ -49,7 +49,9 @@ def barycentric_map(result: OTResult, y: Any) -> Any:
     array([[1., 1.],
            [5., 1.]])
     """
-    plan = checks.instance("result", result, OTResult, "an OTResult").plan
+    plan = checks.instance(
+        "result", result, OTResult, "an OTResult of one pair, without a leading shape"
+    ).plan
     kind, raw = enter(y=y)
     targets = raw["y"].detach().double()
     if plan.shape[1] != len(targets):
@@ -86,7 +88,7 @@ def extend_potential(result: OTResult, z: Any, y: Any, *, metric: Any = "euclide
     >>> bool(abs(f - r.potentials[0]).max() < 1e-12)
     True
     """
-    checks.instance("result", result, OTResult, "an OTResult")
+    checks.instance("result", result, OTResult, "an OTResult of one pair, without a leading shape")
     ground = metrics.named(metric)
     kind, raw = enter(z=z, y=y)
     points, targets = (_as_points(raw[name]) for name in ("z", "y"))

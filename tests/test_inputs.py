@@ -50,13 +50,18 @@ class Function:
     torch: bool = False
     repeats: bool = True
 
+    @property
+    def batched(self) -> bool:
+        """Whether it takes leading dimensions."""
+        return self.torch or self.name.split(",")[0] in BATCHED
+
 
 def _number(found: Any) -> float:
     """The figure of whatever a function returns."""
     for name in ("cost", "estimate", "statistic"):
         if hasattr(found, name) and not callable(getattr(found, name)):
             found = getattr(found, name)
-    return float(found)
+    return float(found.reshape(()) if getattr(found, "ndim", 0) else found)  # a batch of one
 
 
 def _plain(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -94,6 +99,8 @@ def _extended(x: Any, y: Any, **weights: Any) -> float:
     return float(otdist.extend_potential(result, origin, y)[0])
 
 
+BATCHED = ("wasserstein", "sliced_wasserstein", "max_sliced_wasserstein", "sinkhorn_divergence",
+           "gaussian_wasserstein", "energy_distance", "mmd")  # fmt: skip
 FUNCTIONS = [
     Function("wasserstein, p = 1", _plain(otdist.wasserstein)),
     Function("wasserstein, p = 2", _plain(otdist.wasserstein, p=2)),
@@ -290,8 +297,9 @@ def test_samples_of_a_wrong_shape_are_refused_by_name(function: Function, form: 
     found = call(function, {name: made[name] for name in "xy"})
     if function.name.startswith("pairwise"):  # a pair that fails is NaN beside the others
         assert np.isnan(found)
-    elif function.torch and form.name == "an extra leading dimension":  # batches of losses
-        plain = call(function, {name: torch.as_tensor(z) for name, z in (("x", X), ("y", Y))})
+    elif function.batched and form.name == "an extra leading dimension":
+        convert = torch.as_tensor if function.torch else np.asarray
+        plain = call(function, {name: convert(z) for name, z in (("x", X), ("y", Y))})
         assert found == pytest.approx(plain, rel=max(DOUBLE, function.blurred))
     elif form.name == "NaN" and "Sliced" in function.name and function.torch:
         assert np.isnan(found)  # as in torch's own losses
