@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from otdist.sliced.sliced import Sliced
     from otdist.solve import transport
     from otdist.transport_map import barycentric_map, extend_potential, soft_ctransform
+    from otdist.unbalanced.functions import partial_wasserstein, unbalanced_wasserstein
 
 __version__ = "0.1.0"
 
@@ -93,12 +94,14 @@ _WHERE = {
     "mixture_wasserstein": "otdist.mixtures",
     "mmd": "otdist.distances",
     "pairwise": "otdist.all_pairs.matrix",
+    "partial_wasserstein": "otdist.unbalanced.functions",
     "set_threads": "otdist.core.threads",
     "sinkhorn_divergence": "otdist.distances",
     "sliced_wasserstein": "otdist.distances",
     "soft_ctransform": "otdist.transport_map",
     "transport": "otdist.solve",
     "two_sample_test": "otdist.inference.permutation",
+    "unbalanced_wasserstein": "otdist.unbalanced.functions",
     "wasserstein": "otdist.distances",
 }
 _ROOMS = ("losses", "metrics", "neural", "problems", "streaming", "wgan")
@@ -143,6 +146,7 @@ __all__ = [
     "mmd",
     "neural",
     "pairwise",
+    "partial_wasserstein",
     "problems",
     "set_threads",
     "sinkhorn_divergence",
@@ -151,6 +155,7 @@ __all__ = [
     "streaming",
     "transport",
     "two_sample_test",
+    "unbalanced_wasserstein",
     "wasserstein",
     "wgan",
 ]

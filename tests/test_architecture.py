@@ -21,6 +21,7 @@ ROOMS = [
     "masses",
     "transport_map",
     "evidence",
+    "unbalanced",
     "solve",
     "discrepancy",
     "batches",

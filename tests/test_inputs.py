@@ -123,6 +123,8 @@ FUNCTIONS = [
     Function("mmd, polynomial", _plain(otdist.mmd, kernel="polynomial"), blurred=1e-7),
     Function("mmd, U", _plain(otdist.mmd, statistic="U", bandwidth=1.0), blurred=1e-7,
              repeats=False),
+    Function("partial_wasserstein", _plain(otdist.partial_wasserstein, mass=0.7, p=2)),
+    Function("unbalanced_wasserstein", _plain(otdist.unbalanced_wasserstein, reach=1.0)),
     Function("certify", _certified),
     Function("barycentric_map", _mapped, blurred=1e-5, repeats=False),
     Function("extend_potential", _extended, blurred=1e-5),

@@ -97,6 +97,8 @@ NEEDED: dict[str, Any] = {
     "samples": [X, Y, X + 1],
     "cost": np.ones((5, 4)),
     "result": lambda: otdist.wasserstein(X, Y),
+    "mass": 0.5,
+    "reach": 1.0,
     "d": 2,
     "n": 6,
     "mean": 0.0,

@@ -52,13 +52,20 @@ def answer(
     begin: float,
     converged: bool = True,
     iterations: int = 0,
+    level: float | None = None,
+    mass: float = 1.0,
+    details: dict[str, Any] | None = None,
 ) -> OTResult:
-    """The result of a task with a sparse plan, with the envelope gradient if one is asked for."""
+    """The result of a task with a sparse plan, with the envelope gradient if one is asked for.
+
+    Weights of sum one have the potentials less their means for derivatives; masses of any sum have
+    the potentials less `level`. For `mass` and `details` see `finish`.
+    """
     cost, kept = proof.cost, task
     if task.needs_gradient:
         kept = task.detached()
         value = torch.tensor(cost, dtype=torch.float64, device=task.a.device)
-        cost = attach(value, _inputs(task), partial(_gradients, kept, proof))
+        cost = attach(value, _inputs(task), partial(_gradients, kept, proof, level))
     return finish(
         task,
         cost,
@@ -70,6 +77,8 @@ def answer(
         iterations=iterations,
         potentials=partial(_potentials, kept, proof),
         plan=partial(_plan, task.kind, proof),
+        mass=mass,
+        details=details,
     )
 
 
@@ -86,6 +95,7 @@ def finish(
     converged: bool = True,
     iterations: int = 0,
     details: dict[str, Any] | None = None,
+    mass: float = 1.0,
 ) -> OTResult:
     """The result of any solver; the only place that makes one.
 
@@ -101,10 +111,11 @@ def finish(
         converged: Whether the solver reached what it was asked for.
         iterations: Iterations of the solver.
         details: Figures of one solver only.
+        mass: What the cost is divided by for the distance: the mass that was moved.
     """
     number = units.kind.number if units.kind.torch else float
     return OTResult(
-        distance=number(units.distance(cost)),
+        distance=number(units.distance(cost if mass == 1 else cost / mass)),
         cost=number(units.in_cost_units(cost)),
         p=units.p,
         lower=bracket.lower,
@@ -128,10 +139,10 @@ def _inputs(task: Task) -> list[Tensor]:
     return [task.matrix, task.a, task.b]
 
 
-def _gradients(task: Task, proof: Proof) -> Sequence[Tensor]:
+def _gradients(task: Task, proof: Proof, level: float | None) -> Sequence[Tensor]:
     """The envelope theorem: the plan for the cost, centred potentials for the weights."""
     arcs, f, g = proof.evidence()
-    weights = [f - task.a @ f, g - task.b @ g]
+    weights = [f - task.a @ f, g - task.b @ g] if level is None else [f - level, g - level]
     if task.pair is not None:
         if isinstance(task.cost, MetricCost):
             return [*task.cost.pull(arcs), *weights]

@@ -84,10 +84,10 @@ def lower_from_potentials(
         raise ValueError("pass one of f and g: the other side follows by c-transform")
     cost, a, b = cost.to(torch.float64), a.detach().double(), b.detach().double()
     if f is not None:
-        g, f = _transforms(cost.T, _usable(f), settled)
+        g, f = transforms(cost.T, _usable(f), settled)
     else:
         assert g is not None
-        f, g = _transforms(cost, _usable(g), settled)
+        f, g = transforms(cost, _usable(g), settled)
     value = float(a @ f + b @ g)
     # c at the arg-min is f + g there, so that |f| and |g| bound every term of the transforms.
     size = float(a @ f.abs() + b @ g.abs())
@@ -109,7 +109,7 @@ def upper_from_plan(cost: Cost, a: Tensor, b: Tensor, arcs: Arcs) -> tuple[float
     costs = cost.pairs(arcs.rows, arcs.cols)
     value = float(costs @ arcs.mass)
     missing = _residual(a, arcs.rows, arcs.mass) + _residual(b, arcs.cols, arcs.mass)
-    slack = rounding_units(cost) * UNIT * value + _underflow(cost, arcs, costs) + cost.error
+    slack = rounding_units(cost) * UNIT * value + underflow(cost, arcs, costs) + cost.error
     if missing > 0:
         slack += missing * cost.largest
     return value, value + slack
@@ -181,7 +181,7 @@ def rounding_units(cost: Cost) -> float:
     return cost.dimension + math.log2(n + m) + 12 + 2 * cost.p
 
 
-def _transforms(cost: Cost, g: Tensor, settled: int) -> tuple[Tensor, Tensor]:
+def transforms(cost: Cost, g: Tensor, settled: int = SETTLED_PAIRS) -> tuple[Tensor, Tensor]:
     """f_i = min_j c_ij − g_j, and then g_j = min_i c_ij − f_i.
 
     One pass over the costs does both, since each block of rows has its own f: the certificate of
@@ -222,7 +222,7 @@ def _usable(potential: Tensor) -> Tensor:
     return potential
 
 
-def _underflow(cost: Cost, arcs: Arcs, costs: Tensor) -> float:
+def underflow(cost: Cost, arcs: Arcs, costs: Tensor) -> float:
     """What squares and powers lost below the normal numbers; only between points apart."""
     lost = costs < cost.underflow
     if isinstance(cost, MatrixCost) or not bool(lost.any()):

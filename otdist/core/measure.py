@@ -6,6 +6,7 @@ not exist (`absent`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,7 @@ def pair(
     p: float = 2.0,
     extends: bool = False,
     metric: Metric | None = None,
+    masses: bool = False,
 ) -> Pair:
     """Validate two samples and their weights, and put them in one frame.
 
@@ -119,13 +121,15 @@ def pair(
         p: The highest power of a distance that the caller takes.
         extends: Let points of weight zero leave in any case.
         metric: Maps the points, and says whether they have a frame; None is Euclidean.
+        masses: Let weights have any positive sum; the measures hold their shares of it.
 
     Raises:
         TypeError: not numbers; numpy mixed with torch.
         ValueError: no points, wrong rank, dimensions differ, NaN or infinite, bad weights, more
             than the range of float64.
     """
-    quick = framed_arrays(x, y, a, b, p, WEIGHT_TOLERANCE) if metric is None else None
+    plain = metric is None and not masses
+    quick = framed_arrays(x, y, a, b, p, WEIGHT_TOLERANCE) if plain else None
     if quick is not None:
         sides = _measure(quick.x, quick.a), _measure(quick.y, quick.b)
         return Pair(*sides, NUMPY, quick.scale, torch.from_numpy(quick.centre))
@@ -140,7 +144,7 @@ def pair(
         error = 0.0
         if metric is not None:
             px, py, error = metric.enter_both(px, py)
-        mass_a, mass_b = _masses(a, "a", "x", px), _masses(b, "b", "y", py)
+        mass_a, mass_b = _masses(a, "a", "x", px, masses), _masses(b, "b", "y", py, masses)
         first, second = _Side.of(px, mass_a, "x", extends), _Side.of(py, mass_b, "y", extends)
         low = torch.minimum(first.low, second.low)
         high = torch.maximum(first.high, second.high)
@@ -220,14 +224,18 @@ def sample(value: Any, name: str) -> Tensor:
     return points
 
 
-def weights(value: Any, name: str, of: str, sample: Tensor) -> Tensor:
+def weights(value: Any, name: str, of: str, sample: Tensor, masses: bool = False) -> Tensor:
     """Weights of a sample: float64, of sum one, on its device; uniform when `value` is None.
+
+    Masses may have any positive sum, and are returned as they are.
 
     Raises:
         ValueError: wrong length, NaN or infinite, negative, or a sum that is not one.
     """
-    mass = _masses(value, name, of, sample)
-    return _uniform(sample) if mass is None else mass / mass.sum()
+    mass = _masses(value, name, of, sample, masses)
+    if mass is None:
+        return _uniform(sample)
+    return mass if masses else mass / mass.sum()
 
 
 def onto_present(points: Tensor, weights: Tensor | None) -> Tensor:
@@ -255,7 +263,7 @@ def weight_tolerance(weights: Any) -> float:
     return 2 * kind.eps + weights.shape[-1] * kind.smallest_normal * kind.eps
 
 
-def _masses(value: Any, name: str, of: str, sample: Tensor) -> Tensor | None:
+def _masses(value: Any, name: str, of: str, sample: Tensor, any_sum: bool = False) -> Tensor | None:
     """Valid weights as they were given, float64; None where uniform."""
     if value is None:
         return None
@@ -274,7 +282,10 @@ def _masses(value: Any, name: str, of: str, sample: Tensor) -> Tensor | None:
                 f"{name} must be non-negative: got {float(weight[row]):.6g} at entry {row}"
             )
         total, tolerance = float(weight.sum()), weight_tolerance(given)
-    if abs(total - 1.0) > tolerance:
+    if any_sum:
+        if not 0 < total < math.inf:
+            raise ValueError(f"{name} must have a positive and finite sum: got {total:g}")
+    elif abs(total - 1.0) > tolerance:
         raise ValueError(
             f"{name} must sum to 1 within {tolerance:g}: got {total:.9g}; "
             f"pass {name} / {name}.sum()"

@@ -198,6 +198,16 @@ class OTResult:
         return draws.pairs(self.plan, k, seed)
 
     @property
+    def moved_x(self) -> Array:
+        """Mass that the plan takes from each point of x, shape (n,), without a graph."""
+        return _sums(self.plan, 1)
+
+    @property
+    def moved_y(self) -> Array:
+        """Mass that the plan brings to each point of y, shape (m,), without a graph."""
+        return _sums(self.plan, 0)
+
+    @property
     def gap(self) -> float:
         """Width of the bracket, upper − lower."""
         return self.upper - self.lower
@@ -334,6 +344,13 @@ class DivergenceResult:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+def _sums(plan: Any, axis: int) -> Array:
+    """Sums of a sparse plan along one axis."""
+    if isinstance(plan, Tensor):
+        return torch.sparse.sum(plan.detach(), axis).to_dense()
+    return np.asarray(plan.sum(axis=axis)).reshape(-1)
 
 
 def _without_graph(result: Any) -> dict[str, Any]:

@@ -183,13 +183,14 @@ def of_pair(pair: Pair, p: float) -> Task:
     return Task(p, pair.scale * unit, pair.kind, cost, *weights, pair=pair, whole=whole)
 
 
-def of_matrix(cost: Any, a: Any = None, b: Any = None) -> Task:
+def of_matrix(cost: Any, a: Any = None, b: Any = None, *, masses: bool = False) -> Task:
     """The task of a given cost matrix.
 
     Args:
         cost: Shape (n, m), non-negative and finite.
         a: Weights of the rows, shape (n,); uniform when None.
         b: Weights of the columns, shape (m,); uniform when None.
+        masses: Let weights have any positive sum, which they keep.
 
     Raises:
         TypeError: not numbers.
@@ -212,8 +213,8 @@ def of_matrix(cost: Any, a: Any = None, b: Any = None) -> Task:
         raise ValueError(
             f"cost must be non-negative: the lowest entry is {low:.6g}; pass cost - cost.min()"
         )
-    weight_a, rows = _present(weights(a, "a", "the rows of cost", matrix))
-    weight_b, cols = _present(weights(b, "b", "the columns of cost", matrix.T))
+    weight_a, rows = _present(weights(a, "a", "the rows of cost", matrix, masses), masses)
+    weight_b, cols = _present(weights(b, "b", "the columns of cost", matrix.T, masses), masses)
     part = matrix if rows is None else matrix[rows.present]
     part = part if cols is None else part[:, cols.present]
     # Costs are summed, never raised to a power: most of the range of float64 is free.
@@ -227,14 +228,17 @@ def of_matrix(cost: Any, a: Any = None, b: Any = None) -> Task:
     )  # fmt: skip
 
 
-def _present(weights: Tensor) -> tuple[Tensor, Absent | None]:
-    """Positive weights, of sum one, and those that left."""
+def _present(weights: Tensor, masses: bool) -> tuple[Tensor, Absent | None]:
+    """Positive weights, of sum one or masses, and those that left.
+
+    Masses of zero stay where a gradient in them is asked for.
+    """
     split = split_zeros(weights)
-    if split is None:
+    if split is None or (masses and weights.requires_grad and torch.is_grad_enabled()):
         return weights, None
     present, rows = split
     kept = weights[present]
-    return kept / kept.sum(), Absent(rows, present, None, weights[rows])
+    return kept if masses else kept / kept.sum(), Absent(rows, present, None, weights[rows])
 
 
 def _power(scale: float, p: float) -> float:

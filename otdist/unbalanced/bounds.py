@@ -1,0 +1,131 @@
+r"""What a plan and a potential prove of a problem in which mass may stay.
+
+With a price h ≥ 0 for every unit that stays, on either side, the objective and its dual are
+
+.. math::  \min_P \langle P, c \rangle + h \Big(\sum_i a_i + \sum_j b_j - 2 \sum_{ij} P_{ij}\Big)
+           = \max_{f_i + g_j \le c_{ij},\; f \le h,\; g \le h} \sum_i a_i f_i + \sum_j b_j g_j ,
+
+over plans whose marginals are at most a and b. Partial transport of a mass s is the same at the
+price at which s moves: its value is max over h of 2 h s + Σ a (f − h) + Σ b (g − h).
+
+Any g gives a bound. Cut off at the price, it has a feasible partner by c-transform; for partial
+transport the best price for this partner is a quantile: the s units of mass of least f.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from otdist.core.certificate import UNIT, rounding_units, transforms, underflow
+from otdist.core.point_cost import Cost
+from otdist.core.result import Arcs
+
+
+@dataclass(frozen=True)
+class Dual:
+    """A certified lower bound, and what proves it.
+
+    Attributes:
+        lower: Slack already subtracted, in cost units.
+        f: Shape (n,), float64, at most `price`.
+        g: Shape (m,), likewise; f_i + g_j ≤ c_ij up to one rounding.
+        price: Of a unit that stays, on either side.
+    """
+
+    lower: float
+    f: Tensor
+    g: Tensor
+    price: float
+
+
+def partial_dual(cost: Cost, a: Tensor, b: Tensor, mass: float, g: Tensor) -> Dual:
+    """A lower bound on the least cost of moving `mass`, from any potential of the targets.
+
+    Args:
+        cost: Ground cost, shape (n, m), nowhere negative; converted to float64.
+        a: Masses of the sources, shape (n,).
+        b: Masses of the targets, shape (m,).
+        mass: At most the smaller sum.
+        g: Shape (m,); that of a target without mass is not looked at.
+    """
+    cost = cost.to(torch.float64)
+    g = torch.where(b > 0, g.double(), -torch.inf)
+    f, back = transforms(cost, g - g.max())
+    v = back.clamp(max=0)  # at least g − max g, since f_i + g_j − max g ≤ c_ij
+    order = f.argsort()
+    passed = a[order].cumsum(0) < mass
+    total = float(f[order[min(int(passed.sum()), len(f) - 1)]])
+    u = (f - total).clamp(max=0)
+    value = mass * total + float(a @ u + b @ v)
+    size = mass * abs(total) + float(a @ (u.abs() + abs(total)) + b @ v.abs())
+    slack = rounding_units(cost) * UNIT * 3 * size + (cost.underflow + cost.error) * mass
+    half = total / 2
+    return Dual(value - slack, u + half, v + half, half)
+
+
+def priced_dual(cost: Cost, a: Tensor, b: Tensor, price: float, g: Tensor) -> Dual:
+    """A lower bound on the least cost with `price` for every unit that stays.
+
+    The arguments are those of `partial_dual`.
+    """
+    cost = cost.to(torch.float64)
+    g = torch.where(b > 0, g.double().clamp(max=price), -torch.inf)
+    f, back = transforms(cost, g)
+    f, g = f.clamp(max=price), back.clamp(max=price)
+    value = float(a @ f + b @ g)
+    size = float(a @ f.abs() + b @ g.abs()) + price * float(a.sum() + b.sum()) * UNIT
+    able = min(float(a.sum()), float(b.sum()))
+    slack = rounding_units(cost) * UNIT * 3 * size + (cost.underflow + cost.error) * able
+    return Dual(value - slack, f, g, price)
+
+
+def partial_primal(
+    cost: Cost, a: Tensor, b: Tensor, mass: float, arcs: Arcs
+) -> tuple[float, float]:
+    """Cost of a plan that moves `mass`, and an upper bound on the least.
+
+    Mass that the plan takes beyond a or b, or lacks of `mass`, is charged at the largest cost: so
+    much may have to move elsewhere.
+    """
+    value, slack, stays = _paid(cost, a, b, arcs)
+    sent = float(arcs.mass.sum())
+    extra = sum(float((-rest).clamp(min=0).sum()) for rest in stays)
+    missing = extra + max(mass - sent, 0.0)
+    if missing > 0:
+        slack += missing * cost.largest
+    return value, value + slack
+
+
+def priced_primal(
+    cost: Cost, a: Tensor, b: Tensor, price: float, arcs: Arcs
+) -> tuple[float, float]:
+    """Objective of a plan with `price` for every unit that stays, and an upper bound on the least.
+
+    Mass that the plan takes beyond a or b is charged at twice the price, which is what giving it up
+    costs.
+    """
+    paid, slack, stays = _paid(cost, a, b, arcs)
+    kept = sum(float(rest.clamp(min=0).sum()) for rest in stays)
+    extra = sum(float((-rest).clamp(min=0).sum()) for rest in stays)
+    value = paid + price * kept
+    rounded = rounding_units(cost) * UNIT * (price * kept)
+    rounded += 4 * UNIT * price * float(a.sum() + b.sum() + 2 * arcs.mass.sum())
+    return value, value + slack + rounded + 2 * price * extra
+
+
+def _paid(
+    cost: Cost, a: Tensor, b: Tensor, arcs: Arcs
+) -> tuple[float, float, tuple[Tensor, Tensor]]:
+    """⟨P, c⟩, its slack, and what stays of a and b (negative where the plan takes too much)."""
+    cost = cost.to(torch.float64)
+    costs = cost.pairs(arcs.rows, arcs.cols)
+    value, sent = float(costs @ arcs.mass), float(arcs.mass.sum())
+    slack = rounding_units(cost) * UNIT * value + underflow(cost, arcs, costs) * sent
+    stays = (
+        a - torch.zeros_like(a).index_add_(0, arcs.rows, arcs.mass),
+        b - torch.zeros_like(b).index_add_(0, arcs.cols, arcs.mass),
+    )
+    return value, slack + cost.error * sent, stays

@@ -1,0 +1,229 @@
+"""Partial and unbalanced distances between samples, and between sources and targets of a matrix.
+
+Weights are masses here: they need not sum to one, and nothing divides them by their sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from otdist import metrics
+from otdist.core import checks
+from otdist.core.absent import Absent, extended
+from otdist.core.arrays import as_tensor
+from otdist.core.large import is_large
+from otdist.core.measure import Measure, pair
+from otdist.core.modes import full_precision
+from otdist.core.result import OTResult
+from otdist.core.task import Task, of_matrix, of_pair
+from otdist.core.threads import threads_for
+from otdist.exact.exact import Exact
+from otdist.unbalanced.solver import partial_transport, priced_transport
+
+_MASS_TOLERANCE = 1e-9  # relative, by which a mass may exceed the largest that can move
+
+
+@full_precision()
+def partial_wasserstein(
+    x: Any,
+    y: Any,
+    *,
+    mass: float,
+    a: Any = None,
+    b: Any = None,
+    p: float = 1,
+    metric: Any = "euclidean",
+    rtol: float = 0.0,
+    solver: Exact | None = None,
+) -> OTResult:
+    r"""The cheapest transport of a given mass: the rest of both samples stays where it is.
+
+    .. math::  \min_{P \ge 0,\; P1 \le a,\; P^\top 1 \le b,\; \sum_{ij} P_{ij} = m}
+               \sum_{ij} P_{ij} \|x_i - y_j\|_2^p
+
+    Args:
+        x: Points of the first sample, shape (n, d), or (n,) on the line.
+        y: Points of the second sample, shape (m, d) or (m,).
+        mass: What is moved, above 0 and at most the smaller sum of weights.
+        a: Masses of x, shape (n,), of any positive sum; 1/n each when None.
+        b: Masses of y, shape (m,), likewise.
+        p: Exponent, at least 1.
+        metric: Ground distance, as of `wasserstein`.
+        rtol: Stop once the bracket proves this relative accuracy; 0 means exact. Problems up to
+            1.44 million pairs are always solved exactly.
+        solver: Options of the exact solver, such as `Exact(max_seconds=60)`.
+
+    Returns:
+        `cost` of what moved, in units**p; `distance` (cost / mass)^(1/p) in the units of x; a
+        certified bracket on that distance; `plan`; `moved_x` and `moved_y`, the mass that leaves
+        and reaches each point; ``details["price"]`` h, so that the same plan is optimal when every
+        unit that stays costs h on either side; `potentials` (f, g) at most h, f_i + g_j ≤ c_ij.
+
+    Raises:
+        ValueError: mass not positive or too large (the largest is named), weights negative or all
+            zero, points not finite, dimensions differ, p < 1; dask arrays.
+        TypeError: not numbers; numpy mixed with torch; a solver other than `Exact`.
+
+    Warns:
+        ConvergenceWarning: stopped before the bracket closed.
+
+    Gradients: x, y, a, b, first order, by the envelope theorem: of `cost` in a_i it is f_i − h.
+    Cost: about that of `wasserstein` for n + 1 by m + 1 points; O(n + m) memory for many points.
+    Reference: Caffarelli and McCann (2010); Chapel, Alaya and Gasso (2020).
+
+    >>> found = partial_wasserstein([0.0, 1.0], [0.5, 100.0], mass=0.5)
+    >>> found.distance, found.moved_y.tolist()
+    (0.5, [0.5, 0.0])
+    """
+    mass = checks.positive("mass", mass)
+    task = _of_samples(x, y, a, b, p, metric)
+    return partly(task, rtol=rtol, solver=solver, mass=mass)
+
+
+@full_precision()
+def unbalanced_wasserstein(
+    x: Any,
+    y: Any,
+    *,
+    reach: float,
+    penalty: str = "tv",
+    a: Any = None,
+    b: Any = None,
+    p: float = 1,
+    metric: Any = "euclidean",
+    rtol: float = 0.0,
+    solver: Exact | None = None,
+) -> OTResult:
+    r"""Transport in which a unit of mass may also be destroyed or created, at the price reach^p.
+
+    .. math::  \min_{P \ge 0,\; P1 \le a,\; P^\top 1 \le b} \sum_{ij} P_{ij} \|x_i - y_j\|_2^p
+               + \mathrm{reach}^p \Big(\sum_i a_i + \sum_j b_j - 2 \sum_{ij} P_{ij}\Big)
+
+    Nothing moves farther than 2^(1/p) · reach: beyond, destroying and creating is cheaper. At p = 1
+    this is the flat norm of the difference of the measures.
+
+    Args:
+        x: Points of the first sample, shape (n, d), or (n,) on the line.
+        y: Points of the second sample, shape (m, d) or (m,).
+        reach: A distance in the units of x, positive.
+        penalty: "tv", total variation: every unit that stays costs reach^p on either side.
+        a: Masses of x, shape (n,), of any positive sum; 1/n each when None.
+        b: Masses of y, shape (m,), likewise.
+        p: Exponent, at least 1.
+        metric: Ground distance, as of `wasserstein`.
+        rtol: Stop once the bracket proves this relative accuracy; 0 means exact. Problems up to
+            1.44 million pairs are always solved exactly.
+        solver: Options of the exact solver, such as `Exact(max_seconds=60)`.
+
+    Returns:
+        `cost`, the least objective with its penalties, in units**p times mass; `distance`
+        cost^(1/p); a certified bracket on that; `plan`; `moved_x` and `moved_y`, the mass that
+        leaves and reaches each point; `potentials` (f, g) at most reach^p, f_i + g_j ≤ c_ij.
+
+    Raises:
+        ValueError: reach not positive, an unknown penalty, weights negative or all zero, points not
+            finite, dimensions differ, p < 1; dask arrays.
+        TypeError: not numbers; numpy mixed with torch; a solver other than `Exact`.
+
+    Warns:
+        ConvergenceWarning: stopped before the bracket closed.
+
+    Gradients: x, y, a, b, first order, by the envelope theorem: of `cost` in a_i it is f_i.
+    Cost: about that of `wasserstein` for n + 1 by m + 1 points; O(n + m) memory for many points.
+    Reference: Hanin (1992); Piccoli and Rossi (2014); Chizat et al. (2018).
+
+    >>> unbalanced_wasserstein([0.0], [1.0], reach=2.0).distance
+    1.0
+    >>> unbalanced_wasserstein([0.0], [9.0], reach=2.0).distance
+    4.0
+    >>> unbalanced_wasserstein([0.0], [1.0], a=[1.0], b=[3.0], reach=2.0).cost
+    5.0
+    """
+    reach = checks.positive("reach", reach)
+    checks.choice("penalty", penalty, PENALTIES)
+    task = _of_samples(x, y, a, b, p, metric)
+    return partly(task, rtol=rtol, solver=solver, reach=reach)
+
+
+PENALTIES = ("tv",)
+
+
+def partly(
+    task: Task,
+    *,
+    rtol: float = 0.0,
+    solver: Any = None,
+    mass: Any = None,
+    reach: Any = None,
+) -> OTResult:
+    """The answer to a task of masses for either `mass` or `reach`, whose checks are here.
+
+    Raises:
+        TypeError, ValueError: options; see `partial_wasserstein` and `unbalanced_wasserstein`.
+    """
+    rtol = checks.number("rtol", rtol, least=0)
+    solver = Exact() if solver is None else checks.instance(
+        "solver", solver, Exact, "None or an otdist.Exact"
+    )  # fmt: skip
+    if mass is not None:
+        most = min(float(w.detach().sum()) for w in (task.a, task.b))
+        mass = checks.positive("mass", mass)
+        if mass > most * (1 + _MASS_TOLERANCE):
+            raise ValueError(
+                f"mass must be at most {most:.12g}, the smaller sum of the weights: got {mass:g}"
+            )
+        with threads_for(task.numbers):
+            return _of_all(task, partial_transport(task, min(mass, most), solver, rtol))
+    reach = checks.positive("reach", reach)
+    try:
+        price = (reach / task.scale) ** task.p
+    except OverflowError:
+        price = float("inf")
+    if not 0 < price < float("inf"):
+        raise ValueError(f"reach must have a p-th power in the range of float64: got {reach:g}")
+    with threads_for(task.numbers):
+        return _of_all(task, priced_transport(task, price, solver, rtol))
+
+
+def _of_all(task: Task, found: OTResult) -> OTResult:
+    """The result with the points of mass zero, whose potentials keep below the price, too."""
+    if task.whole is None:
+        return found
+    found = extended(task, found)
+    return replace(found, _potentials=partial(_capped, found))
+
+
+def _capped(found: OTResult) -> tuple[Any, Any]:
+    f, g = found.potentials
+    price = found.details["price"]
+    return f.clip(max=price), g.clip(max=price)
+
+
+def of_masses(cost: Any, a: Any, b: Any) -> Task:
+    """The task of a cost matrix whose weights are masses."""
+    return of_matrix(cost, a, b, masses=True)
+
+
+def _of_samples(x: Any, y: Any, a: Any, b: Any, p: Any, metric: Any) -> Task:
+    """The task of two samples whose weights are masses, with their graph."""
+    p = checks.exponent(p)
+    metric = metrics.named("euclidean" if metric is None else metric)
+    if is_large(x, y, a, b):
+        raise ValueError("x and y must fit into memory: dask arrays are not supported here")
+    both = pair(x, y, a, b, p=p, metric=metric, masses=True)
+    task = of_pair(both, p)
+    return replace(task, a=_mass(a, "a", both.x, task.a), b=_mass(b, "b", both.y, task.b))
+
+
+def _mass(given: Any, name: str, side: Measure, share: Tensor) -> Tensor:
+    """Masses of the points that stay, float64, as they were given."""
+    if given is None:
+        return share
+    mass = as_tensor(given, name).to(share.device, torch.float64)
+    absent: Absent | None = side.absent
+    return mass if absent is None else mass[absent.present]
