@@ -1,4 +1,4 @@
-"""Pairs of indices drawn from a transport plan: the couplings that flow matching trains on.
+"""What is read off a transport plan: pairs drawn from it, as flow matching trains on, and its sums.
 
 A pair (i, j) comes with the share of the mass that the plan moves from point i to point j. Where
 the plan is a permutation and as many pairs are asked for as there are points, every point comes
@@ -70,3 +70,10 @@ def _is_permutation(
         and bool((np.bincount(cols, minlength=n) == 1).all())
         and float(mass.max() - mass.min()) <= _EVEN * float(mass.max())
     )
+
+
+def sums(plan: Any, axis: int) -> Any:
+    """Sums of a sparse plan along an axis: the mass of each source (1) or target (0)."""
+    if isinstance(plan, Tensor):
+        return torch.sparse.sum(plan.detach(), axis).to_dense()
+    return np.asarray(plan.sum(axis=axis)).reshape(-1)

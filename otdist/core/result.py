@@ -132,8 +132,18 @@ class Arcs:
         return scipy.sparse.coo_array((self.mass.detach().numpy(), where), shape=self.shape)
 
 
+class _Pickled:
+    """Pickles the fields without their graphs, and lazy values that were computed."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _without_graph(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
 @dataclass(frozen=True, repr=False, eq=False)
-class OTResult:
+class OTResult(_Pickled):
     """Result of `wasserstein` and `transport`, whichever solver made it.
 
     Attributes:
@@ -200,12 +210,12 @@ class OTResult:
     @property
     def moved_x(self) -> Array:
         """Mass that the plan takes from each point of x, shape (n,), without a graph."""
-        return _sums(self.plan, 1)
+        return draws.sums(self.plan, 1)
 
     @property
     def moved_y(self) -> Array:
         """Mass that the plan brings to each point of y, shape (m,), without a graph."""
-        return _sums(self.plan, 0)
+        return draws.sums(self.plan, 0)
 
     @property
     def gap(self) -> float:
@@ -227,15 +237,9 @@ class OTResult:
             f"{self.solver}, {self.seconds:.2f} s{state}"
         )
 
-    def __getstate__(self) -> dict[str, Any]:
-        return _without_graph(self)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
 
 @dataclass(frozen=True, repr=False, eq=False)
-class SlicedResult:
+class SlicedResult(_Pickled):
     """Result of `sliced_wasserstein`.
 
     Attributes:
@@ -284,15 +288,9 @@ class SlicedResult:
             f"{len(self.directions)} directions, {self.seconds:.2f} s"
         )
 
-    def __getstate__(self) -> dict[str, Any]:
-        return _without_graph(self)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
 
 @dataclass(frozen=True, repr=False, eq=False)
-class DivergenceResult:
+class DivergenceResult(_Pickled):
     """Result of an entropic objective: `sinkhorn_divergence` or the entropic cost alone.
 
     It carries no bracket, because it is not W_p.
@@ -338,19 +336,6 @@ class DivergenceResult:
             f"{name} = {float(self.cost):.5g}  eps = {self.eps:.3g}, "
             f"{self.iterations} iterations, {self.seconds:.2f} s{state}"
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return _without_graph(self)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
-
-def _sums(plan: Any, axis: int) -> Array:
-    """Sums of a sparse plan along one axis."""
-    if isinstance(plan, Tensor):
-        return torch.sparse.sum(plan.detach(), axis).to_dense()
-    return np.asarray(plan.sum(axis=axis)).reshape(-1)
 
 
 def _without_graph(result: Any) -> dict[str, Any]:
