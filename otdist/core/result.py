@@ -304,7 +304,7 @@ class DivergenceResult(_Pickled):
         converged: Whether every marginal error fell below the tolerance.
         message: One sentence on how it ended; the remedy when it did not converge.
         iterations: Sinkhorn iterations.
-        residual: Largest L1 marginal error.
+        residual: Largest error that `tol` is about; the L1 marginal error is not above it.
         seconds: Wall-clock time.
         debiased: Whether `cost` is S_eps; otherwise it is OT_eps.
 

@@ -19,7 +19,7 @@ class Rule:
 
     Attributes:
         eps: In the caller's cost units; None takes 1% of the mean cost.
-        tol: L1 marginal error to stop at.
+        tol: Error of `rule` to stop at.
         max_iter: Steps allowed for each problem.
     """
 

@@ -4,16 +4,19 @@ With the plan P_ij = a_i b_j exp((f_i + g_j − c_ij)/eps), optimality is one fi
 
     f = T_b(g) := softmin_j(c_ij − g_j − eps·log b_j),      g = T_a(f),
 
-and Sinkhorn's algorithm repeats g ← T_a(T_b(g)). Four things make it fast
+and Sinkhorn's algorithm repeats g ← T_a(T_b(g)). Five things make it fast
 (`python -m benchmarks --suite entropic`):
 
 1. *Coarse to fine*: eps falls from the mean cost to its target on a quarter of the points, at most
    1,024, that stand for all; the soft-min extends those potentials to all points.
-2. *Anderson acceleration* (`_anderson`) of the fixed point: 110 steps instead of 940 at 3e-4 of the
+2. *Anderson acceleration* (`anderson`) of the fixed point: 110 steps instead of 940 at 3e-4 of the
    mean cost.
 3. *A stored kernel* where n·m fits a budget of 256 MB (`scaling`).
 4. *Symmetric problems* (x against itself) by f ← (f + T(f))/2, which contracts by ½ near the
    solution because the kernel is positive definite (p ≤ 2; Feydy et al. 2019).
+5. *Newton's method* (`newton`) for small problems that these steps do not finish.
+
+What the steps stop on is in `rule`: values ask for more than brackets do.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.point_cost import Cost
-from otdist.entropic import anderson
+from otdist.entropic import anderson, newton, rule
 from otdist.entropic.scaling import (
     Kernel,
     Softmins,
@@ -46,6 +49,7 @@ _STAGE_TOL = 1e-3  # looser, clusters keep wrong masses, which the last stage ex
 _STAGE_STEPS = 200
 NO_MASS = 1e-30  # weights up to here are solved without and get their potentials by extension
 FLAT = 8.0  # times the largest cost: eps from which kernels are nearly one
+_PLAIN_STEPS = 100  # that a small problem is given before Newton's method
 _STORED_TOL = 1e-5  # below this error a stored kernel must be float64
 
 
@@ -57,7 +61,7 @@ class Dual:
         f: Shape (…, n), float64, cost units: T_b(g) when converged, so that the rows of the plan
             are exact; else g = T_a(f), and its columns are.
         g: Shape (…, m).
-        error: L1 marginal error, the largest over a batch.
+        error: L1 marginal error, or what `rule` makes of it; the largest over a batch.
         iterations: Full steps at the target eps on all points.
         converged: Whether `error` met the tolerance.
     """
@@ -80,6 +84,7 @@ def solve(
     start: Tensor | None = None,
     near: Tensor | None = None,
     kernel: Kernel | None = None,
+    scale: float | None = None,
 ) -> Dual:
     """Potentials between a and b, float64 weights of sum one.
 
@@ -91,12 +96,16 @@ def solve(
         start: A potential g, shape (m,), to start from instead of the coarse solution.
         near: The coarse solution, where `approach` has found it already.
         kernel: Room for stored kernels, shared with other problems.
+        scale: The mean cost that values are measured by, for the error of `rule`; None stops on
+            the L1 error alone.
     """
     rows, columns = _support(a), _support(b)
     if len(rows) < len(a) or len(columns) < len(b):
         start = None if start is None else start[columns]
         part = cost.sub(rows, columns)
-        dual = solve(part, a[rows], b[columns], eps, tol=tol, max_iter=max_iter, start=start)
+        dual = solve(
+            part, a[rows], b[columns], eps, tol=tol, max_iter=max_iter, start=start, scale=scale
+        )
         everything = torch.arange(max(cost.shape), device=cost.device)
         f = extend(cost.sub(everything[: len(a)], columns), dual.g, b[columns], eps)
         g = extend(cost.sub(rows, everything[: len(b)]).T, dual.f, a[rows], eps)
@@ -107,31 +116,74 @@ def solve(
     g = g.double()
     for stage in _last_stages(cost, a, b, eps, start):
         g = _at(cost, a, b, stage, g, kernel, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).g
-    return _at(cost, a, b, eps, g, kernel, tol=tol, max_iter=max_iter)
+    reach = None if scale is None else rule.reach(cost, a, b, scale)
+    if max(cost.shape) <= newton.LARGEST:
+        return _small(cost, a, b, eps, g, kernel, tol=tol, max_iter=max_iter, reach=reach)
+    return _at(cost, a, b, eps, g, kernel, tol=tol, max_iter=max_iter, reach=reach)
+
+
+def _small(
+    cost: Cost,
+    a: Tensor,
+    b: Tensor,
+    eps: float,
+    g: Tensor,
+    kernel: Kernel,
+    *,
+    tol: float,
+    max_iter: int,
+    reach: Tensor | None,
+) -> Dual:
+    """Potentials of a small problem, with Newton's method where steps do not finish.
+
+    A value is solved to `rule.FINE` while there are steps: there all its digits are right.
+    """
+    cost, goal = cost.to(torch.float64), tol if reach is None else min(tol, rule.FINE)
+    first = min(max_iter, _PLAIN_STEPS)
+    dual = _at(cost, a, b, eps, g, kernel, tol=tol, max_iter=first, reach=reach)
+    for method in (newton.polish, newton.follow):
+        left = max_iter - dual.iterations
+        if left > 0 and not dual.error <= goal:
+            end = method(cost.dense(), a, b, eps, dual.g, tol=goal, max_iter=left, reach=reach)
+            steps = dual.iterations + end.iterations
+            if not end.error >= dual.error:
+                dual = Dual(end.f, end.g, end.error, steps, False)
+            dual = replace(dual, iterations=steps)
+    return replace(dual, converged=dual.error <= tol)
 
 
 def solve_symmetric(
-    cost: Cost, a: Tensor, eps: float, *, tol: float, max_iter: int, kernel: Kernel | None = None
+    cost: Cost,
+    a: Tensor,
+    eps: float,
+    *,
+    tol: float,
+    max_iter: int,
+    kernel: Kernel | None = None,
+    scale: float | None = None,
 ) -> Dual:
     """The potential of a against itself, f = g; from zero, which is within eps·log n of it."""
     rows = _support(a)
     if len(rows) < len(a):
         part = cost.sub(rows, rows)
-        dual = solve_symmetric(part, a[rows], eps, tol=tol, max_iter=max_iter)
+        dual = solve_symmetric(part, a[rows], eps, tol=tol, max_iter=max_iter, scale=scale)
         everything = torch.arange(len(a), device=cost.device)
         f = extend(cost.sub(everything, rows), dual.f, a[rows], eps)
         f[rows] = dual.f
         return replace(dual, f=f, g=f)
-    cost = precise(cost, eps, tol)
+    reach, goal = None if scale is None else rule.reach(cost, a, a, scale), tol
+    if reach is not None and len(a) <= newton.LARGEST:
+        cost, goal = cost.to(torch.float64), min(tol, rule.FINE)
+    cost = precise(cost, eps, goal)
     phi = torch.zeros(cost.shape[0], dtype=torch.float64, device=cost.device)
-    dtype = _stores(cost, eps, tol)
+    dtype = _stores(cost, eps, goal)
     if dtype is None:
-        step = SymmetricSoftmins(cost, a, eps)
+        step = SymmetricSoftmins(cost, a, eps, reach)
     else:
         stored = (kernel or Kernel()).take(*cost.shape, dtype, cost.device)
-        step = SymmetricStored(cost, a, eps, phi, stored)
-    stop = anderson.iterate(step, phi, a, tol=tol, max_iter=max_iter, damping=0.5)
-    return Dual(step.f, step.f, stop.error, stop.iterations, stop.converged)
+        step = SymmetricStored(cost, a, eps, phi, stored, reach)
+    stop = anderson.iterate(step, phi, a, tol=goal, max_iter=max_iter, damping=0.5)
+    return Dual(step.f, step.f, stop.error, stop.iterations, stop.error <= tol)
 
 
 def _at(
@@ -144,15 +196,17 @@ def _at(
     *,
     tol: float,
     max_iter: int,
+    reach: Tensor | None = None,
 ) -> Dual:
     """Potentials at one eps, from g."""
     phi = g / eps
     dtype = _stores(cost, eps, tol)
     step: Step
     if dtype is None:
-        step = Softmins(cost, a, b, eps)
+        step = Softmins(cost, a, b, eps, reach)
     else:
-        step = Stored(cost, a, b, eps, phi, kernel.take(*cost.shape, dtype, cost.device))
+        room = kernel.take(*cost.shape, dtype, cost.device)
+        step = Stored(cost, a, b, eps, phi, room, reach)
     stop = anderson.iterate(step, phi, b, tol=tol, max_iter=max_iter)
     return Dual(step.f, stop.point * eps, stop.error, stop.iterations, stop.converged)
 

@@ -11,13 +11,14 @@ for the slowest. Values and gradients are those of `divergence`, which has the d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from otdist.core.cost import LOG2E, exp2_
 from otdist.core.gradient import attach
-from otdist.entropic import anderson
+from otdist.entropic import anderson, rule
 from otdist.entropic.divergence import finer
 from otdist.entropic.entropic import FLAT
 from otdist.entropic.scaling import Stored, SymmetricStored
@@ -60,6 +61,15 @@ class DenseCosts:
         rows = torch.bmm(self.costs, b[..., None].to(self.costs.dtype))[..., 0]
         return (rows.double() * a).sum(-1)
 
+    def reach(self, a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
+        """That of `rule.reach`, for each problem; scales (B,), shape (B, m)."""
+        rows, columns = (
+            torch.bmm(c, w[..., None].to(c.dtype))[..., 0]
+            for c, w in ((self.costs, b), (self.costs.mT, a))
+        )
+        below = (rows[..., None] - self.costs).amax(1)
+        return rule.of_bounds(torch.maximum(columns, below).double(), scale[:, None])
+
     def softmin(self, h: Tensor, eps: Tensor) -> Tensor:
         """−eps · log Σ_j exp((h_j − c_ij)/eps), shape (B, n)."""
         exponents = (h[:, None, :] - self.costs) / eps[..., None]
@@ -86,28 +96,36 @@ class Potentials:
 
 
 def potentials(
-    cost: DenseCosts, a: Tensor, b: Tensor, eps: Tensor, *, tol: float, max_iter: int
+    cost: DenseCosts,
+    a: Tensor,
+    b: Tensor,
+    eps: Tensor,
+    *,
+    tol: float,
+    max_iter: int,
+    scale: Tensor,
 ) -> Potentials:
-    """Potentials of each problem at its eps, shape (B, 1); from its mean cost downwards."""
+    """Potentials of each problem at its eps, shape (B, 1); from its mean cost (B,) downwards."""
     room = torch.empty_like(cost.costs)
-    stage = torch.maximum(cost.mean(a, b)[:, None], eps)
+    stage = torch.maximum(scale[:, None], eps)
     phi = torch.zeros_like(b)
     while bool((stage > eps).any()):
         step = Stored(cost, a, b, stage, phi, room)
         phi = anderson.iterate(step, phi, b, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).point
         below = torch.maximum(stage / _RATIO, eps)
         phi, stage = phi * (stage / below), below
-    step = Stored(cost, a, b, eps, phi, room)
+    step = Stored(cost, a, b, eps, phi, room, cost.reach(a, b, scale))
     stop = anderson.iterate(step, phi, b, tol=tol, max_iter=max_iter)
     return Potentials(step.f, stop.point * eps, stop)
 
 
 def potentials_symmetric(
-    cost: DenseCosts, a: Tensor, eps: Tensor, *, tol: float, max_iter: int
+    cost: DenseCosts, a: Tensor, eps: Tensor, *, tol: float, max_iter: int, scale: Tensor
 ) -> Potentials:
     """Potentials f = g of measures against themselves."""
     phi = torch.zeros_like(a)
-    step = SymmetricStored(cost, a, eps, phi, torch.empty_like(cost.costs))
+    reach = cost.reach(a, a, scale)
+    step = SymmetricStored(cost, a, eps, phi, torch.empty_like(cost.costs), reach)
     stop = anderson.iterate(step, phi, a, tol=tol, max_iter=max_iter, damping=0.5)
     return Potentials(step.f, step.f, stop)
 
@@ -128,7 +146,7 @@ class Objective:
     Attributes:
         p: Exponent.
         eps: In cost units; None takes the default share of the mean cost of each problem.
-        tol: L1 marginal error to stop at, in every problem.
+        tol: Error of `rule` to stop at, in every problem.
         max_iter: Steps allowed.
         debias: Subtract the symmetric terms.
     """
@@ -168,12 +186,17 @@ class _Solved:
         units = self.scale.pow(p)
         x, y = (z / self.scale.to(z.dtype)[:, None, None] for z in points)
         costs = DenseCosts.between(x, y, p)
-        eps = self._strength(objective.eps, costs, units)
+        scale = costs.mean(*weights)
+        eps = self._strength(objective.eps, costs, units, scale)
         if x.dtype == torch.float32 and _needs_double(costs, eps, objective.tol):
             x, y = x.double(), y.double()
             costs = DenseCosts.between(x, y, p)
         share = float((costs.costs.amax((1, 2)) / eps[:, 0]).min())
-        limits = {"tol": finer(objective.tol, share, 1.0), "max_iter": objective.max_iter}
+        limits: dict[str, Any] = {
+            "tol": finer(objective.tol, share, 1.0),
+            "max_iter": objective.max_iter,
+            "scale": scale,
+        }
         self.points, self.eps = (x, y), eps
         crossed = potentials(costs, *weights, eps, **limits)
         self.crossed, self.stops = (costs, crossed), [crossed.stop]
@@ -192,14 +215,15 @@ class _Solved:
         if objective.debias:
             self.value.clamp_(min=0)
 
-    def _strength(self, eps: float | None, costs: DenseCosts, units: Tensor) -> Tensor:
+    def _strength(
+        self, eps: float | None, costs: DenseCosts, units: Tensor, mean: Tensor
+    ) -> Tensor:
         """Strength of each problem in scaled units, shape (B, 1)."""
         if eps is not None:
             strength, top = eps / units, costs.costs.amax((1, 2)).double()
             check_reach(eps, bool((strength >= REACH * top).all()))
             return torch.where(top > 0, strength.minimum(LIMIT * top), strength)[:, None]
-        mean = costs.mean(*self.weights)[:, None]
-        return DEFAULT_SHARE * torch.where(mean > 0, mean, 1.0)
+        return DEFAULT_SHARE * torch.where(mean > 0, mean, 1.0)[:, None]
 
     def gradients(self) -> list[Tensor]:
         """In x, y, a and b."""

@@ -1,11 +1,8 @@
 r"""One Sinkhorn step in three forms: through a stored kernel, through soft-mins, for a batch.
 
 The iterate is φ = g/eps. A step is φ ↦ T_a(T_b(φ)); once its first half is done the rows of the
-plan sum to a, and what is left is the column error
-
-    Σ_j b_j |exp(φ_j − T(φ)_j) − 1|,
-
-the L1 marginal error that everything stops on. With f = g, a symmetric problem takes the half-step
+plan sum to a, and what is left is the column residual b_j (exp(φ_j − T(φ)_j) − 1), whose error
+(`rule`) everything stops on. With f = g, a symmetric problem takes the half-step
 alone, φ ↦ T_a(φ), with the same error. Its potential f is the mean of φ and T_a(φ), a pair whose
 plan has mass one: 2⟨a, f⟩ is a dual value, off by the square of the error; 2⟨a, φ⟩ is not.
 
@@ -25,6 +22,7 @@ from torch import Tensor
 
 from otdist.core.cost import on_huge_pages
 from otdist.core.point_cost import Cost
+from otdist.entropic import rule
 
 ABSORB = 30.0  # log-scaling at which the stored kernel takes the potentials in
 
@@ -41,29 +39,32 @@ class Step(Protocol):
 class Softmins:
     """Steps that build every block of the kernel anew: O(n + m) memory."""
 
-    def __init__(self, cost: Cost, a: Tensor, b: Tensor, eps: float) -> None:
-        self.cost, self.columns, self.b, self.eps = cost, cost.T, b, eps
+    def __init__(
+        self, cost: Cost, a: Tensor, b: Tensor, eps: float, reach: Tensor | None = None
+    ) -> None:
+        self.cost, self.columns, self.b, self.eps, self.reach = cost, cost.T, b, eps, reach
         self.log_a, self.log_b = eps * a.log(), eps * b.log()
         self.f = torch.zeros_like(a)
 
     def __call__(self, phi: Tensor) -> tuple[Tensor, float]:
         self.f = self.cost.softmin(phi * self.eps + self.log_b, self.eps).double()
         new = self.columns.softmin(self.f + self.log_a, self.eps).double() / self.eps
-        return new, float((torch.expm1(phi - new).abs() * self.b).sum())
+        return new, _error(phi - new, self.b, self.reach)
 
 
 class SymmetricSoftmins:
     """Half-steps of a measure against itself; f is the mean of the iterate and its transform."""
 
-    def __init__(self, cost: Cost, a: Tensor, eps: float) -> None:
-        self.cost, self.a, self.eps, self.log_a = cost, a, eps, eps * a.log()
+    def __init__(self, cost: Cost, a: Tensor, eps: float, reach: Tensor | None = None) -> None:
+        self.cost, self.a, self.eps, self.reach = cost, a, eps, reach
+        self.log_a = eps * a.log()
         self.f = torch.zeros_like(a)
 
     def __call__(self, phi: Tensor) -> tuple[Tensor, float]:
         h = phi * self.eps
         transform = self.cost.softmin(h + self.log_a, self.eps).double()
         self.f, new = (h + transform) / 2, transform / self.eps
-        return new, float((torch.expm1(phi - new).abs() * self.a).sum())
+        return new, _error(phi - new, self.a, self.reach)
 
 
 class Kernel:
@@ -97,9 +98,9 @@ def extend(cost: Costs, g: Tensor, b: Tensor, eps: Any) -> Tensor:
     return cost.softmin(g + eps * b.log(), eps).double()
 
 
-def _largest(errors: Tensor) -> float:
-    """The largest sum over a batch, or the sum."""
-    return float(errors.sum(-1).max())
+def _error(move: Tensor, weights: Tensor, reach: Tensor | None) -> float:
+    """The error of a potential that its transform moves by `move`, φ − T(φ)."""
+    return rule.error(torch.expm1(move) * weights, move, reach)
 
 
 def _times(kernel: Tensor, v: Tensor) -> Tensor:
@@ -114,9 +115,17 @@ class Stored:
     """Steps through a stored kernel (…, n, m)."""
 
     def __init__(
-        self, cost: Costs, a: Tensor, b: Tensor, eps: Any, phi: Tensor, kernel: Tensor
+        self,
+        cost: Costs,
+        a: Tensor,
+        b: Tensor,
+        eps: Any,
+        phi: Tensor,
+        kernel: Tensor,
+        reach: Tensor | None = None,
     ) -> None:
         self.cost, self.a, self.b, self.eps, self.kernel = cost, a, b, eps, kernel
+        self.reach = reach
         self.log_b = b.log()
         self._absorb(phi)
 
@@ -134,10 +143,10 @@ class Stored:
         self.mass = _times(self.kernel, v)
         mass = _times(self.kernel.mT, self.a / self.mass)
         new = self.base - mass.log()
-        error = _largest(v.mul_(mass).sub_(self.b).abs_())
+        error = rule.error(v.mul_(mass).sub_(self.b), phi - new, self.reach)
         if not math.isfinite(float(new.sum())):  # a column left the range of the stored kernel
             new = extend(self.cost.T, self.f, self.a, self.eps) / self.eps
-            error = _largest(torch.expm1(phi - new).abs() * self.b)
+            error = _error(phi - new, self.b, self.reach)
         return new, error
 
     @property
@@ -148,8 +157,16 @@ class Stored:
 class SymmetricStored:
     """Half-steps through a stored kernel of a measure against itself; f as in the soft-mins."""
 
-    def __init__(self, cost: Costs, a: Tensor, eps: Any, phi: Tensor, kernel: Tensor) -> None:
-        self.cost, self.a, self.eps, self.kernel = cost, a, eps, kernel
+    def __init__(
+        self,
+        cost: Costs,
+        a: Tensor,
+        eps: Any,
+        phi: Tensor,
+        kernel: Tensor,
+        reach: Tensor | None = None,
+    ) -> None:
+        self.cost, self.a, self.eps, self.kernel, self.reach = cost, a, eps, kernel, reach
         self._absorb(phi)
 
     def _absorb(self, phi: Tensor) -> None:
@@ -168,7 +185,7 @@ class SymmetricStored:
         mass = _times(self.kernel, v)
         new = self.phi0 - mass.log()
         self.middle = (phi + new) / 2
-        return new, _largest(v.mul_(mass).sub_(1).abs_().mul_(self.a))
+        return new, rule.error(v.mul_(mass).sub_(1).mul_(self.a), phi - new, self.reach)
 
     @property
     def f(self) -> Tensor:

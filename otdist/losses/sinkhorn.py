@@ -43,7 +43,7 @@ class SinkhornLoss(nn.Module):
             cost of each batch entry, as a constant for gradients.
         debias: Subtract the symmetric terms, which makes the loss 0 for equal samples.
         reduction: Of the leading dimensions: "mean", "sum" or "none".
-        tol: L1 marginal error to stop at.
+        tol: Error to stop at, as for `sinkhorn_divergence`.
         max_iter: Steps allowed; above it a `ConvergenceWarning` is given.
         process_group: Compute the loss over the union of the samples of these ranks; gradients are
             scaled for DistributedDataParallel, whose average then equals the gradient of one
