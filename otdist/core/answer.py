@@ -102,7 +102,8 @@ def finish(
     Args:
         units: The task, or its units alone.
         cost: Cost of the best plan in scaled units; 0-d with a graph where it has one.
-        bracket: On W_p, in the caller's units.
+        bracket: On W_p, in the caller's units; the rounding of the cost to the caller's precision
+            widens it, so that the distance stays inside.
         solver: Name of the method.
         message: One sentence on how it ended.
         begin: Value of `time.perf_counter` when the work began.
@@ -114,8 +115,10 @@ def finish(
         mass: What the cost is divided by for the distance: the mass that was moved.
     """
     number = units.kind.number if units.kind.torch else float
+    distance = number(units.distance(cost if mass == 1 else cost / mass))
+    bracket = bracket.around(distance)
     return OTResult(
-        distance=number(units.distance(cost if mass == 1 else cost / mass)),
+        distance=distance,
         cost=number(units.in_cost_units(cost)),
         p=units.p,
         lower=bracket.lower,

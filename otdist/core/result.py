@@ -7,11 +7,12 @@ potentials, a sliced bracket) is computed when first asked for.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,11 @@ _INSIDE = (
 )
 
 
+def plain(value: Number) -> float:
+    """The Python number in a float or a 0-d tensor, whose graph stays behind."""
+    return float(value.detach() if isinstance(value, Tensor) else value)
+
+
 @dataclass(frozen=True)
 class Bracket:
     """Two numbers with the exact distance between them, for the two given weighted samples.
@@ -86,6 +92,16 @@ class Bracket:
     def proves(self, rtol: float) -> bool:
         """Whether `upper` is within the relative accuracy `rtol` of the exact distance."""
         return self.upper - self.lower <= rtol * self.lower or self.upper == 0
+
+    def around(self, distance: Number) -> Bracket:
+        """The bracket with a distance inside that the rounding to its precision took out of it."""
+        if not isinstance(distance, Tensor) or distance.dtype == torch.float64:
+            return self
+        value, precision = plain(distance), torch.finfo(distance.dtype)
+        error = precision.eps * (abs(value) + precision.smallest_normal)
+        if not self.lower - error <= value <= self.upper + error < math.inf:
+            return self
+        return Bracket(min(self.lower, value), max(self.upper, value))
 
     def __contains__(self, value: float) -> bool:
         return self.lower <= value <= self.upper
@@ -132,18 +148,27 @@ class Arcs:
         return scipy.sparse.coo_array((self.mass.detach().numpy(), where), shape=self.shape)
 
 
-class _Pickled:
-    """Pickles the fields without their graphs, and lazy values that were computed."""
+class _Answer:
+    """A number that pickles without its graph; lazy values that were computed travel."""
+
+    distance: Any
+
+    def __float__(self) -> float:
+        return plain(self.distance)
 
     def __getstate__(self) -> dict[str, Any]:
-        return _without_graph(self)
+        state = dict(self.__dict__)
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                state[name] = value.detach()
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class OTResult(_Pickled):
+class OTResult(_Answer):
     """Result of `wasserstein` and `transport`, whichever solver made it.
 
     Attributes:
@@ -227,19 +252,16 @@ class OTResult(_Pickled):
         """The certified bracket as one object."""
         return Bracket(self.lower, self.upper)
 
-    def __float__(self) -> float:
-        return float(self.distance)
-
     def __repr__(self) -> str:
         state = "" if self.converged else ", not converged"
         return (
-            f"W_{self.p:g} = {float(self.distance):.5g}  [{self.lower:.5g}, {self.upper:.5g}]  "
+            f"W_{self.p:g} = {float(self):.5g}  [{self.lower:.5g}, {self.upper:.5g}]  "
             f"{self.solver}, {self.seconds:.2f} s{state}"
         )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class SlicedResult(_Pickled):
+class SlicedResult(_Answer):
     """Result of `sliced_wasserstein`.
 
     Attributes:
@@ -276,21 +298,18 @@ class SlicedResult(_Pickled):
         """Certified bracket on W_p itself, computed when first asked for."""
         return self._bracket()
 
-    def __float__(self) -> float:
-        return float(self.distance)
-
     def __repr__(self) -> str:
         if self.maximal:
-            return f"max-SW_{self.p:g} = {float(self.distance):.5g}  {self.seconds:.2f} s"
+            return f"max-SW_{self.p:g} = {float(self):.5g}  {self.seconds:.2f} s"
         sketched = f" (sketch ± {self.error:.1g})" if self.error else ""
         return (
-            f"SW_{self.p:g} = {float(self.distance):.5g} ± {self.stderr:.1g}{sketched}  "
+            f"SW_{self.p:g} = {float(self):.5g} ± {self.stderr:.1g}{sketched}  "
             f"{len(self.directions)} directions, {self.seconds:.2f} s"
         )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class DivergenceResult(_Pickled):
+class DivergenceResult(_Answer):
     """Result of an entropic objective: `sinkhorn_divergence` or the entropic cost alone.
 
     It carries no bracket, because it is not W_p.
@@ -326,23 +345,10 @@ class DivergenceResult(_Pickled):
     seconds: float
     debiased: bool = True
 
-    def __float__(self) -> float:
-        return float(self.distance)
-
     def __repr__(self) -> str:
         state = "" if self.converged else ", not converged"
         name = f"S_{self.p:g}" if self.debiased else f"OT_eps ({self.p:g})"
         return (
-            f"{name} = {float(self.cost):.5g}  eps = {self.eps:.3g}, "
+            f"{name} = {plain(self.cost):.5g}  eps = {self.eps:.3g}, "
             f"{self.iterations} iterations, {self.seconds:.2f} s{state}"
         )
-
-
-def _without_graph(result: Any) -> dict[str, Any]:
-    """The state to pickle: lazy values that were computed travel, autograd graphs do not."""
-    names = {f.name for f in fields(result)}
-    state = dict(result.__dict__)
-    for name in names:
-        if isinstance(state.get(name), Tensor):
-            state[name] = state[name].detach()
-    return state

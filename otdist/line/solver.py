@@ -18,7 +18,6 @@ separate evaluation that gradients go through, is compared with this one; nothin
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -159,7 +158,7 @@ def solve(task: Task, pair: Pair, begin: float) -> OTResult:
         warn_caller(message)
     cost = _with_graph(proof, pair, p) if task.needs_gradient else proof.cost
     units = Units(p, task.scale * proof.unit, task.kind)
-    result = finish(
+    return finish(
         units,
         cost,
         proved,
@@ -170,13 +169,6 @@ def solve(task: Task, pair: Pair, begin: float) -> OTResult:
         potentials=partial(_potentials, units, *samples, proof.unit),
         plan=partial(_plan, units, *samples),
     )
-    return result if task.kind.dtype == torch.float64 else _widened(result)
-
-
-def _widened(result: OTResult) -> OTResult:
-    """With a bracket around the distance, which the caller's precision may round out of it."""
-    shown = float(result)
-    return replace(result, lower=min(result.lower, shown), upper=max(result.upper, shown))
 
 
 def _agrees(found: Matching, proof: Proved, p: float) -> bool:

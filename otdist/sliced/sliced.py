@@ -23,7 +23,7 @@ from otdist.core.arrays import as_tensor
 from otdist.core.gradient import attach, plan_gradients, root
 from otdist.core.measure import Pair
 from otdist.core.progress import progress
-from otdist.core.result import Arcs, OTResult, SlicedResult, warn_caller
+from otdist.core.result import Arcs, Bracket, OTResult, SlicedResult, warn_caller
 from otdist.core.task import Task, Units, of_pair
 from otdist.line import univariate
 from otdist.line.matching import match
@@ -167,16 +167,23 @@ def evaluate(pair: Pair, p: float, chosen: Directions, started: float) -> Sliced
     units = of_pair(pair, p)
     spread = families.standard_error(costs.detach().double().cpu().numpy(), chosen, p)
     wide = replace(pair.kind, dtype=torch.promote_types(pair.kind.dtype, torch.float32))
+    distance = pair.kind.number(units.distance(mean))
+    shown = distance.detach() if isinstance(distance, Tensor) else distance
     return SlicedResult(
-        distance=pair.kind.number(units.distance(mean)),
+        distance=distance,
         cost=pair.kind.number(units.in_cost_units(mean)),
         p=p,
         stderr=spread * pair.scale,
         slices=pair.kind.array(root(costs, p) * pair.scale),
         directions=wide.array(torch.from_numpy(chosen.rows).to(wide.device)),
         seconds=time.perf_counter() - started,
-        _bracket=partial(slice_bracket, kept, p, chosen.rows, chosen.replicate),
+        _bracket=partial(_bracket, kept, p, chosen, shown),
     )
+
+
+def _bracket(pair: Pair, p: float, chosen: Directions, distance: Any) -> Bracket:
+    """What the directions prove about W_p, as wide as the rounding of the distance asks for."""
+    return slice_bracket(pair, p, chosen.rows, chosen.replicate).around(distance)
 
 
 def _of_moderate_powers(pair: Pair, p: float, rows: np.ndarray) -> Pair:

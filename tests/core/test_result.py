@@ -80,3 +80,36 @@ def test_a_warning_points_at_the_line_of_the_caller(call):
     with pytest.warns(otdist.core.result.ConvergenceWarning) as issued:
         WARNING[call]()
     assert issued[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("d", [1, 2])
+def test_the_rounding_of_a_distance_stays_in_its_bracket_and_reading_it_needs_no_detach(
+    dtype: torch.dtype, d: int
+) -> None:
+    for shift in range(5):
+        x = torch.tensor(X[:5, :d] + shift, dtype=dtype, requires_grad=True)
+        y = torch.tensor(Y[:6, :d], dtype=dtype)
+        exact, largest = otdist.wasserstein(x, y, p=2), otdist.max_sliced_wasserstein(x, y, p=2)
+        assert float(exact) in exact.bracket
+        assert float(largest) <= largest.bracket.upper
+        if d == 1:
+            assert float(largest) in largest.bracket
+            average = otdist.sliced_wasserstein(x, y, p=2)
+            assert float(average) in average.bracket
+        wide = otdist.wasserstein(x.detach().double(), y.double(), p=2)
+        assert exact.lower <= wide.upper
+        assert wide.lower <= exact.upper
+        divergence = otdist.sinkhorn_divergence(x, y, p=2)
+        for result in (exact, largest, divergence):
+            assert " s" in repr(result)
+            assert result.distance.requires_grad
+
+
+def test_only_rounding_widens_a_bracket() -> None:
+    bracket = Bracket(1.0, 1.0)
+    near, far = torch.tensor(1.0 + 2**-23), torch.tensor(1.01)
+    assert bracket.around(near) == Bracket(1.0, 1.0 + 2**-23)
+    assert bracket.around(far) == bracket.around(1.01) == bracket
+    assert bracket.around(torch.tensor(float("inf"))) == bracket
