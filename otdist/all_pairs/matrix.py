@@ -35,10 +35,11 @@ class PairwiseResult:
     """Distances between all pairs of samples; numpy takes it for the matrix.
 
     Attributes:
-        matrix: Shape (k, k), float64, symmetric, 0 on the diagonal, NaN where a pair failed.
+        matrix: Shape (k, k), float64, symmetric, 0 on the diagonal, NaN where a pair failed; or
+            (k, l) between two lists.
         lower: Certified lower bounds; NaN where the distance proves none, and 0 on the diagonal.
         upper: Certified upper bounds, likewise.
-        failures: (i, j) → why that pair failed, i < j.
+        failures: (i, j) → why that pair failed, i < j in one list.
         unconverged: Pairs whose solver stopped early; their brackets are valid.
         reused: How many pairs came from the cache.
         seconds: Wall-clock time.
@@ -56,6 +57,7 @@ class PairwiseResult:
     unconverged: list[Places]
     reused: int
     seconds: float
+    _cross: bool = False
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.matrix, dtype=dtype, copy=copy)
@@ -68,12 +70,14 @@ class PairwiseResult:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(k, k)."""
-        return (len(self.matrix), len(self.matrix))
+        """(k, k), or (k, l) between two lists."""
+        return (self.matrix.shape[0], self.matrix.shape[1])
 
     def __repr__(self) -> str:
-        k = len(self.matrix)
-        parts = [f"{k} samples", f"{k * (k - 1) // 2:,} pairs", f"{self.seconds:.1f} s"]
+        k, width = self.shape
+        names = f"{k} by {width} samples" if self._cross else f"{k} samples"
+        count = k * width if self._cross else k * (k - 1) // 2
+        parts = [names, f"{count:,} pairs", f"{self.seconds:.1f} s"]
         for count, word in (
             (self.reused, "from the cache"),
             (len(self.unconverged), "not converged"),
@@ -85,8 +89,10 @@ class PairwiseResult:
 
 def pairwise(
     samples: Sequence[Any],
+    others: Sequence[Any] | None = None,
     *,
     weights: Sequence[Any] | None = None,
+    other_weights: Sequence[Any] | None = None,
     distance: Callable[..., Any] = wasserstein,
     p: float | None = None,
     solver: Solver | None = None,
@@ -95,11 +101,14 @@ def pairwise(
     client: Any = None,
     cache: str | os.PathLike | None = None,
 ) -> PairwiseResult:
-    r"""All distances between many samples: every pair once, in parallel, resumable.
+    r"""All distances between many samples, or from one list to another: in parallel, resumable.
 
     Args:
         samples: k samples, each as `distance` takes it: shape (n_i, d), or (n_i,) on the line.
+        others: l more samples: the distance of each of `samples` to each of these, shape (k, l).
+            None compares `samples` among themselves, every pair once.
         weights: k weight vectors, each of shape (n_i,) or None for uniform; None is all uniform.
+        other_weights: l weight vectors of `others`, likewise.
         distance: A symmetric function of two samples: `wasserstein`, `sliced_wasserstein`,
             `gaussian_wasserstein`, `energy_distance`, …, your own, or a `functools.partial` with
             options. It takes ``a=`` and ``b=`` where weights are given, and returns a number or a
@@ -121,7 +130,7 @@ def pairwise(
 
     Raises:
         TypeError: `samples` is no sequence of samples; an option that `distance` does not take.
-        ValueError: fewer than one sample, lengths that differ, n_jobs < 1, n_jobs with client, a
+        ValueError: fewer than one sample, lengths that differ, other_weights alone, n_jobs < 1, n_jobs with client, a
             cache with a function or options that a later run could not recognise.
         ImportError: client without the extra "dask".
 
@@ -129,21 +138,28 @@ def pairwise(
         UserWarning: pairs failed, or did not converge; with the first reason.
 
     Gradients: none; the matrix is NumPy's whatever the samples are.
-    Cost: k(k − 1)/2 calls; for `sliced_wasserstein` k sorts of all projections, and as many reads.
+    Cost: k(k − 1)/2 calls, or k·l; for `sliced_wasserstein` k sorts of all projections, and as many reads.
 
     >>> import otdist
     >>> samples = [[[0.0, 0.0]], [[3.0, 4.0]], [[3.0, 0.0]]]
     >>> otdist.pairwise(samples).matrix.tolist()
     [[0.0, 5.0, 3.0], [5.0, 0.0, 4.0], [3.0, 4.0, 0.0]]
+    >>> otdist.pairwise(samples[:1], samples[1:]).matrix.tolist()
+    [[5.0, 3.0]]
     """
     begin = time.perf_counter()
-    items = _items(samples, weights)
+    items = _items("samples", samples, "weights", weights)
+    k = len(items)
+    if others is None and other_weights is not None:
+        raise ValueError("other_weights are the weights of others: pass others as well")
+    items += [] if others is None else _items("others", others, "other_weights", other_weights)
     options = _options(distance, p, solver, metric)
     jobs = _jobs(n_jobs, client)
     checks.optional(checks.instance, "cache", cache, kind=(str, os.PathLike), what="a folder")
     method = _method(distance, options, items)
-    pairs = list(combinations(range(len(items)), 2))
-    table = _Table(len(items))
+    cross = None if others is None else len(items) - k
+    pairs = list(combinations(range(k), 2)) if cross is None else _across(k, cross)
+    table = _Table(k, cross)
     with Store(cache) if cache is not None else nullcontext() as store:
         keys = {} if store is None else _keys(pairs, items, function_digest(distance, options))
         known = {} if store is None else store.known
@@ -162,15 +178,19 @@ def pairwise(
 
 
 class _Table:
-    """The matrices while they fill."""
+    """The matrices while they fill: of k samples, or of k against others, which come after them."""
 
-    def __init__(self, k: int) -> None:
-        self.distance, self.lower, self.upper = (np.zeros((k, k)) for _ in range(3))
+    def __init__(self, k: int, others: int | None) -> None:
+        self.k, self.others = k, others
+        shape = (k, k if others is None else others)
+        self.distance, self.lower, self.upper = (np.zeros(shape) for _ in range(3))
         self.failures: dict[Places, str] = {}
         self.unconverged: list[Places] = []
 
     def set(self, pair: Places, record: Record) -> None:
-        for at in (pair, pair[::-1]):
+        if self.others is not None:
+            pair = pair[0], pair[1] - self.k
+        for at in (pair, pair[::-1]) if self.others is None else (pair,):
             self.distance[at] = record.distance
             self.lower[at], self.upper[at] = record.lower, record.upper
         if record.error is not None:
@@ -195,23 +215,31 @@ class _Table:
             sorted(self.unconverged),
             reused,
             seconds,
+            self.others is not None,
         )
+
+
+def _across(k: int, others: int) -> list[Places]:
+    """Each of k samples with each of the others, which come after them."""
+    return [(i, k + j) for i in range(k) for j in range(others)]
 
 
 def _warn(message: str) -> None:
     warn_caller(message, UserWarning)
 
 
-def _items(samples: Sequence[Any], weights: Sequence[Any] | None) -> list[tuple[Any, Any]]:
-    """Samples with their weights."""
+def _items(
+    name: str, samples: Sequence[Any], of: str, weights: Sequence[Any] | None
+) -> list[tuple[Any, Any]]:
+    """Samples with their weights; `name` and `of` are what the caller knows them by."""
     if isinstance(samples, (str, bytes, dict)) or not hasattr(samples, "__len__"):
-        raise TypeError(f"samples must be a sequence of samples: got a {type(samples).__name__}")
+        raise TypeError(f"{name} must be a sequence of samples: got a {type(samples).__name__}")
     if len(samples) < 1:
-        raise ValueError("samples must hold at least one sample: got none")
+        raise ValueError(f"{name} must hold at least one sample: got none")
     chosen = [None] * len(samples) if weights is None else list(weights)
     if len(chosen) != len(samples):
         raise ValueError(
-            f"weights must hold one vector (or None) per sample: got {len(chosen)} for "
+            f"{of} must hold one vector (or None) per sample: got {len(chosen)} for "
             f"{len(samples)} samples"
         )
     return list(zip(samples, chosen, strict=True))
