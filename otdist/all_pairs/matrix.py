@@ -130,15 +130,17 @@ def pairwise(
 
     Raises:
         TypeError: `samples` is no sequence of samples; an option that `distance` does not take.
-        ValueError: fewer than one sample, lengths that differ, other_weights alone, n_jobs < 1, n_jobs with client, a
-            cache with a function or options that a later run could not recognise.
+        ValueError: fewer than one sample, lengths that differ, other_weights alone, n_jobs < 1,
+            n_jobs with client, a cache with a function or options that a later run could not
+            recognise.
         ImportError: client without the extra "dask".
 
     Warns:
         UserWarning: pairs failed, or did not converge; with the first reason.
 
     Gradients: none; the matrix is NumPy's whatever the samples are.
-    Cost: k(k − 1)/2 calls, or k·l; for `sliced_wasserstein` k sorts of all projections, and as many reads.
+    Cost: k(k − 1)/2 calls, or k·l; for `sliced_wasserstein` a sort of all projections of every
+        sample, and as many reads.
 
     >>> import otdist
     >>> samples = [[[0.0, 0.0]], [[3.0, 4.0]], [[3.0, 0.0]]]
