@@ -234,7 +234,8 @@ def _items(
     name: str, samples: Sequence[Any], of: str, weights: Sequence[Any] | None
 ) -> list[tuple[Any, Any]]:
     """Samples with their weights; `name` and `of` are what the caller knows them by."""
-    if isinstance(samples, (str, bytes, dict)) or not hasattr(samples, "__len__"):
+    sized = hasattr(samples, "__len__") and getattr(samples, "ndim", 1) != 0
+    if isinstance(samples, (str, bytes, dict)) or not sized:
         raise TypeError(f"{name} must be a sequence of samples: got a {type(samples).__name__}")
     if len(samples) < 1:
         raise ValueError(f"{name} must hold at least one sample: got none")
