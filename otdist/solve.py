@@ -12,6 +12,7 @@ from otdist.core.modes import full_precision
 from otdist.core.result import OTResult
 from otdist.core.threads import threads_for
 from otdist.exact.exact import Exact
+from otdist.unbalanced.functions import mass_or_reach, partly
 
 
 class Solver(Protocol):
@@ -36,6 +37,8 @@ def transport(
     solver: Solver | None = None,
     rtol: float = 0.0,
     start: OTResult | None = None,
+    mass: float | None = None,
+    reach: float | None = None,
 ) -> OTResult:
     """Optimal transport for a given cost matrix, exact unless a solver says otherwise.
 
@@ -46,9 +49,13 @@ def transport(
         solver: None is exact; `Sinkhorn(eps=…)` approximates, with a bracket.
         rtol: Stop once the bracket proves this relative accuracy; 0 means exact.
         start: An earlier result of a nearby problem of the same sizes, to begin from.
+        mass: Move this mass only, the cheapest way, as `partial_wasserstein`; or
+        reach: let mass be created or destroyed at this price a unit, as `unbalanced_wasserstein`.
+            With either, weights are masses of any positive sum, and the solver is `Exact`.
 
     Returns:
-        distance = cost = the lowest total cost, in the units of the matrix (p = 1).
+        distance = cost = the lowest total cost, in the units of the matrix (p = 1); with `mass`
+        the distance is the cost of a unit of it.
 
     Raises:
         ValueError: not a matrix, entries not finite or negative, bad weights; a solver that needs
@@ -63,6 +70,12 @@ def transport(
     0.5
     """
     rtol = checks.number("rtol", rtol, least=0)
+    mass, reach = mass_or_reach(mass, reach)
+    if mass is not None or reach is not None:
+        if start is not None:
+            raise ValueError("start does not apply with mass or reach: leave it out")
+        job = task.of_matrix(cost, a, b, masses=True)
+        return partly(job, rtol=rtol, solver=solver, mass=mass, reach=reach)
     return solve(task.of_matrix(cost, a, b), solver, rtol, start)
 
 

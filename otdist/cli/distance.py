@@ -38,6 +38,8 @@ _BELONGS = {
     "metric": (Solver.exact, Solver.sinkhorn),
     "n_projections": (Solver.sliced,),
     "max": (Solver.sliced,),
+    "mass": (Solver.exact,),
+    "reach": (Solver.exact,),
     "rtol": (Solver.exact,),
     "max_seconds": (Solver.exact,),
     "steps": (Solver.neural,),
@@ -77,6 +79,10 @@ class Distance(FileOptions):
     metric: Annotated[
         str | None,
         Option(help="Ground distance: cityblock, cosine, haversine …; Euclidean if none."),
+    ] = None
+    mass: Annotated[float | None, Option(help="Exact: move this share of the mass only.")] = None
+    reach: Annotated[
+        float | None, Option(help="Exact: mass may be created or destroyed, at reach^p a unit.")
     ] = None
     eps: Annotated[float | None, Option(help="Sinkhorn: strength, in cost units.")] = None
     n_projections: Annotated[int | None, Option(min=1, help="Sliced: directions.")] = None
@@ -126,6 +132,11 @@ class Distance(FileOptions):
                 raise usage(option, f"belongs to --solver {whose}, not to {self.solver}")
         if "max" in given and "n_projections" in given:
             raise usage("--n-projections", "does not apply with --max, which climbs from its own")
+        for name in given.keys() & {"mass", "reach"}:
+            if not 0 < given[name] < math.inf:
+                raise usage(f"--{name}", f"must be positive and finite: got {given[name]:g}")
+        if "mass" in given and "reach" in given:
+            raise usage("--reach", "does not apply with --mass: either says how much may stay")
         if self.solver is Solver.neural:
             if self.p != 1:
                 raise usage("--p", f"must be 1 with --solver neural: got {self.p:g}")
@@ -153,7 +164,8 @@ class Distance(FileOptions):
             return Answer(name, result, bracket.lower, bracket.upper, figures)
         if self.solver is Solver.neural:
             return self._critics(x, y, options, call)
-        accuracy = {name: options.pop(name) for name in ("rtol", "metric") if name in options}
+        apart = ("rtol", "metric", "mass", "reach")
+        accuracy = {name: options.pop(name) for name in apart if name in options}
         try:
             otdist.metrics.named(self.metric or "euclidean")
             if self.solver is Solver.exact:
@@ -165,8 +177,17 @@ class Distance(FileOptions):
         # Exact shows its rounds itself.
         hidden = self.quiet or self.solver is Solver.exact
         with progress(f"{self.solver}, W_{self.p:g}", quiet=hidden):
-            result = otdist.wasserstein(x.points, y.points, solver=chosen, **accuracy, **call)
-        return Answer(f"W_{self.p:g}", result, result.lower, result.upper, result.details)
+            solve = {"mass": otdist.partial_wasserstein, "reach": otdist.unbalanced_wasserstein}
+            function = next((solve[name] for name in solve if name in accuracy), otdist.wasserstein)
+            result = function(x.points, y.points, solver=chosen, **accuracy, **call)
+        return Answer(self._name, result, result.lower, result.upper, result.details)
+
+    @property
+    def _name(self) -> str:
+        """What exact and entropic solvers find."""
+        if self.mass is not None:
+            return f"W_{self.p:g} of mass {self.mass:g}"
+        return f"W_{self.p:g}" + ("" if self.reach is None else f" with reach {self.reach:g}")
 
     def _critics(
         self, x: Samples, y: Samples, options: dict[str, Any], call: dict[str, Any]
@@ -223,7 +244,7 @@ class Distance(FileOptions):
             plan = answer.result.plan
         title = (
             f"{answer.quantity} = {float(answer.result.distance):.5g},  "
-            f"W_{self.p:g} certified within [{answer.lower:.5g}, {answer.upper:.5g}]"
+            f"{self._name} certified within [{answer.lower:.5g}, {answer.upper:.5g}]"
         )
         names = (Path(x.path).name, Path(y.path).name)
         figure = plot_transport(
@@ -243,6 +264,7 @@ class Distance(FileOptions):
 _LABELS = {
     "stderr": "standard error",
     "n_projections": "directions",
+    "price": "price of a unit that stays",
     "eps": "eps",
     "iterations": "iterations",
     "marginal_error": "marginal error",
@@ -260,10 +282,11 @@ def _solver(content: dict[str, Any]) -> str:
 
 def _rows(content: dict[str, Any]) -> list[tuple[str, str]]:
     """The table: the number first, then what proves it, then how it was found."""
-    quantity, p = content["quantity"], content["p"]
+    quantity = content["quantity"]
+    proved = quantity if "price" in content else f"W_{content['p']:g}"
     rows = [
         (quantity, f"{content['distance']:.10g}"),
-        (f"W_{p:g} certified within", f"[{content['lower']:.10g}, {content['upper']:.10g}]"),
+        (f"{proved} certified within", f"[{content['lower']:.10g}, {content['upper']:.10g}]"),
         ("solver", f"{_solver(content)}, {content['seconds']:.2f} s"),
     ]
     for key, label in _LABELS.items():

@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     Attributes:
         x: (..., n, d), float32 or float64.
         y: (..., m, d), the same leading dimensions.
-        a: (..., n) or (n,), float64, of sum one; None means uniform.
+        a: (..., n) or (n,), float64, of sum one or masses; None means uniform.
         b: (..., m) or (m,), likewise.
     """
 
@@ -50,6 +50,7 @@ def prepare(
     process_group: dist.ProcessGroup | None = None,
     *,
     centre: bool = True,
+    masses: bool = False,
 ) -> Batch:
     """Check, raise to float32 where half, gather from all ranks, and centre.
 
@@ -61,6 +62,7 @@ def prepare(
         process_group: Ranks whose samples form one batch; numbers of points may differ, leading
             dimensions may not. None means this process alone.
         centre: Whether a common shift leaves distances as they are.
+        masses: Let weights have any positive sum, which they keep.
 
     Raises:
         TypeError: not tensors, or not floating point.
@@ -76,7 +78,8 @@ def prepare(
         x, y = gather(x, -2, process_group), gather(y, -2, process_group)
         a = None if a is None else gather(a, -1, process_group)
         b = None if b is None else gather(b, -1, process_group)
-    a, b = _normalised(a, "a", tolerances[0]), _normalised(b, "b", tolerances[1])
+    if not masses:
+        a, b = _normalised(a, "a", tolerances[0]), _normalised(b, "b", tolerances[1])
     x, y = onto_present(x, a), onto_present(y, b)
     if not centre:
         return Batch(x, y, a, b)

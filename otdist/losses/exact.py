@@ -17,6 +17,7 @@ from otdist.core.task import of_pair
 from otdist.core.threads import threads_for
 from otdist.exact.exact import Exact
 from otdist.losses._batch import REDUCTIONS, check_group, entries, prepare, reduce, shown
+from otdist.unbalanced.functions import mass_or_reach, of_samples, partly
 
 
 class ExactLoss(nn.Module):
@@ -25,6 +26,9 @@ class ExactLoss(nn.Module):
     Args:
         p: Exponent, at least 1.
         metric: Ground distance, as for `otdist.wasserstein`; Euclidean by default.
+        mass: Move this mass only, the cheapest way, as `otdist.partial_wasserstein`; or
+        reach: let mass be created or destroyed at the price reach^p a unit, as
+            `otdist.unbalanced_wasserstein`. With either, weights are masses of any positive sum.
         reduction: Of the leading dimensions: "mean", "sum" or "none".
         process_group: Compute the loss over the union of the samples of these ranks; gradients are
             scaled for DistributedDataParallel, whose average then equals the gradient of one
@@ -35,7 +39,8 @@ class ExactLoss(nn.Module):
         or (...) without reduction; float32 for half-precision samples.
 
     Raises:
-        ValueError: p below 1, an unknown reduction; shapes, dtypes or weights that do not fit.
+        ValueError: p below 1, an unknown reduction, both mass and reach, a mass above
+            the sums of weights; shapes, dtypes or weights that do not fit.
 
     Gradients: x, y, a, b, first order; a subgradient where the plan or the duals are not unique, 0
         where the samples coincide. A second derivative raises.
@@ -55,11 +60,14 @@ class ExactLoss(nn.Module):
         p: float = 2,
         *,
         metric: Any = "euclidean",
+        mass: float | None = None,
+        reach: float | None = None,
         reduction: str = "mean",
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         self.p, self.metric = checks.exponent(p), metrics.named(metric)
+        self.mass, self.reach = mass_or_reach(mass, reach)
         self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
         self.process_group = check_group(process_group)
 
@@ -75,12 +83,21 @@ class ExactLoss(nn.Module):
             a: Weights of x, (n,) or (..., n), of sum one; uniform when None.
             b: Weights of y.
         """
-        batch = prepare(x, y, a, b, self.process_group, centre=self.metric is None)
+        plain = self.metric is None
+        batch = prepare(x, y, a, b, self.process_group, centre=plain, masses=self._partly)
         values = [self._one(*entry) for entry in entries(batch)]
         costs = torch.stack(values).view(batch.x.shape[:-2])
         return reduce(costs, self.reduction)
 
+    @property
+    def _partly(self) -> bool:
+        """Whether mass may stay."""
+        return self.mass is not None or self.reach is not None
+
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
+        if self._partly:
+            job = of_samples(x, y, a, b, self.p, self.metric)
+            return partly(job, mass=self.mass, reach=self.reach).cost
         measures = pair(x, y, a, b, p=self.p, extends=True, metric=self.metric)
         task = of_pair(measures, self.p)
         with threads_for(task.numbers):
@@ -88,4 +105,6 @@ class ExactLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """The options, as `print` shows a module."""
-        return f"p={self.p:g}, {shown(self.metric)}reduction={self.reduction!r}"
+        partly = {"mass": self.mass, "reach": self.reach}
+        words = "".join(f"{name}={v:g}, " for name, v in partly.items() if v is not None)
+        return f"p={self.p:g}, {shown(self.metric)}{words}reduction={self.reduction!r}"

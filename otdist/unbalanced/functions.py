@@ -5,6 +5,7 @@ Weights are masses here: they need not sum to one, and nothing divides them by t
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from otdist.core.large import is_large
 from otdist.core.measure import Measure, pair
 from otdist.core.modes import full_precision
 from otdist.core.result import OTResult
-from otdist.core.task import Task, of_matrix, of_pair
+from otdist.core.task import Task, of_pair
 from otdist.core.threads import threads_for
 from otdist.exact.exact import Exact
 from otdist.unbalanced.solver import partial_transport, priced_transport
@@ -81,7 +82,7 @@ def partial_wasserstein(
     (0.5, [0.5, 0.0])
     """
     mass = checks.positive("mass", mass)
-    task = _of_samples(x, y, a, b, p, metric)
+    task = of_samples(x, y, a, b, p, metric)
     return partly(task, rtol=rtol, solver=solver, mass=mass)
 
 
@@ -146,7 +147,7 @@ def unbalanced_wasserstein(
     """
     reach = checks.positive("reach", reach)
     checks.choice("penalty", penalty, PENALTIES)
-    task = _of_samples(x, y, a, b, p, metric)
+    task = of_samples(x, y, a, b, p, metric)
     return partly(task, rtol=rtol, solver=solver, reach=reach)
 
 
@@ -158,36 +159,45 @@ def partly(
     *,
     rtol: float = 0.0,
     solver: Any = None,
-    mass: Any = None,
-    reach: Any = None,
+    mass: float | None = None,
+    reach: float | None = None,
 ) -> OTResult:
-    """The answer to a task of masses for either `mass` or `reach`, whose checks are here.
+    """The answer to a task of masses, either for `mass` or for `reach`, one of which is given.
 
     Raises:
         TypeError, ValueError: options; see `partial_wasserstein` and `unbalanced_wasserstein`.
     """
     rtol = checks.number("rtol", rtol, least=0)
-    solver = Exact() if solver is None else checks.instance(
-        "solver", solver, Exact, "None or an otdist.Exact"
-    )  # fmt: skip
-    if mass is not None:
-        most = min(float(w.detach().sum()) for w in (task.a, task.b))
-        mass = checks.positive("mass", mass)
-        if mass > most * (1 + _MASS_TOLERANCE):
-            raise ValueError(
-                f"mass must be at most {most:.12g}, the smaller sum of the weights: got {mass:g}"
-            )
-        with threads_for(task.numbers):
-            return _of_all(task, partial_transport(task, min(mass, most), solver, rtol))
-    reach = checks.positive("reach", reach)
+    solver = Exact() if solver is None else solver
+    checks.instance("solver", solver, Exact, "None or an otdist.Exact")
+    with threads_for(task.numbers):
+        if mass is not None:
+            found = partial_transport(task, _possible(task, mass), solver, rtol)
+        else:
+            assert reach is not None
+            found = priced_transport(task, _price(task, reach), solver, rtol)
+        return _of_all(task, found)
+
+
+def _possible(task: Task, mass: float) -> float:
+    """The mass, where it can be moved."""
+    most = min(float(w.detach().sum()) for w in (task.a, task.b))
+    if mass > most * (1 + _MASS_TOLERANCE):
+        raise ValueError(
+            f"mass must be at most {most:.12g}, the smaller sum of the weights: got {mass:g}"
+        )
+    return min(mass, most)
+
+
+def _price(task: Task, reach: float) -> float:
+    """reach^p in scaled units."""
     try:
         price = (reach / task.scale) ** task.p
     except OverflowError:
-        price = float("inf")
-    if not 0 < price < float("inf"):
+        price = math.inf
+    if not 0 < price < math.inf:
         raise ValueError(f"reach must have a p-th power in the range of float64: got {reach:g}")
-    with threads_for(task.numbers):
-        return _of_all(task, priced_transport(task, price, solver, rtol))
+    return price
 
 
 def _of_all(task: Task, found: OTResult) -> OTResult:
@@ -204,15 +214,20 @@ def _capped(found: OTResult) -> tuple[Any, Any]:
     return f.clip(max=price), g.clip(max=price)
 
 
-def of_masses(cost: Any, a: Any, b: Any) -> Task:
-    """The task of a cost matrix whose weights are masses."""
-    return of_matrix(cost, a, b, masses=True)
+def mass_or_reach(mass: Any, reach: Any) -> tuple[float | None, float | None]:
+    """Both options checked, at most one of which may be given."""
+    if mass is not None and reach is not None:
+        raise ValueError("pass mass or reach, not both: either says how much may stay")
+    return (
+        checks.optional(checks.positive, "mass", mass),
+        checks.optional(checks.positive, "reach", reach),
+    )
 
 
-def _of_samples(x: Any, y: Any, a: Any, b: Any, p: Any, metric: Any) -> Task:
+def of_samples(x: Any, y: Any, a: Any, b: Any, p: Any, metric: Any) -> Task:
     """The task of two samples whose weights are masses, with their graph."""
     p = checks.exponent(p)
-    metric = metrics.named("euclidean" if metric is None else metric)
+    metric = None if metric is None else metrics.named(metric)
     if is_large(x, y, a, b):
         raise ValueError("x and y must fit into memory: dask arrays are not supported here")
     both = pair(x, y, a, b, p=p, metric=metric, masses=True)

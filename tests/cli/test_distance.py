@@ -132,6 +132,10 @@ def test_plot_is_written(tmp_path, d, suffix):
         (["--plot", "plan.docx"], "must end in one of"),
         (["--plot", "nowhere/plan.png"], "no directory"),
         (["--output", "nowhere/record.json"], "no directory"),
+        (["--mass", "0.5", "--reach", "1"], "does not apply with --mass"),
+        (["--solver", "sliced", "--mass", "0.5"], "belongs to --solver exact"),
+        (["--mass", "0"], "must be positive and finite"),
+        (["--reach", "nan"], "must be positive and finite"),
         (["--frobnicate"], "frobnicate"),
     ],
 )
@@ -195,6 +199,23 @@ def test_sinkhorn(pair):
     content = told("distance", *pair, "--solver", "sinkhorn", "--eps", "0.05")
     assert content["lower"] <= math.sqrt(3) <= content["upper"]
     assert content["distance"] == pytest.approx(math.sqrt(3), rel=0.1)
+
+
+@pytest.mark.parametrize("option", ["mass", "reach"])
+def test_mass_that_stays(pair, option):
+    x, y = np.load(pair[0]), np.loadtxt(pair[1], delimiter=",")
+    solve = {"mass": otdist.partial_wasserstein, "reach": otdist.unbalanced_wasserstein}[option]
+    content = told("distance", *pair, f"--{option}", "0.7", "--p", "2")
+    expected = solve(x, y, p=2, **{option: 0.7})
+    assert content["distance"] == expected.distance
+    assert content["lower"] <= content["distance"] <= content["upper"]
+    assert content["price"] == expected.details["price"]
+    text = call("distance", *pair, f"--{option}", "0.7", "--p", "2").stdout
+    assert f"W_2 {'of mass' if option == 'mass' else 'with reach'} 0.7" in text
+
+
+def test_a_mass_that_is_not_there(pair):
+    assert "mass must be at most 1" in call("distance", *pair, "--mass", "1.5", code=3).stderr
 
 
 def test_neural(pair):

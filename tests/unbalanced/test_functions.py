@@ -7,7 +7,14 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from otdist import Exact, Sinkhorn, partial_wasserstein, unbalanced_wasserstein, wasserstein
+from otdist import (
+    Exact,
+    Sinkhorn,
+    partial_wasserstein,
+    transport,
+    unbalanced_wasserstein,
+    wasserstein,
+)
 from otdist.core.result import ConvergenceWarning
 
 CLOSE = 1e-9  # what HiGHS reaches on problems of costs of order one
@@ -282,3 +289,27 @@ def test_wrong_options_of_partial(options, error, text):
 def test_wrong_options_of_unbalanced(options, error, text):
     with pytest.raises(error, match=text):
         unbalanced_wasserstein(X, Y, **options)
+
+
+def test_a_matrix_with_mass_or_reach():
+    rng = np.random.default_rng(8)
+    cost, a, b = rng.uniform(size=(5, 6)), rng.uniform(size=5), rng.uniform(size=6)
+    a[2] = 0
+    found = transport(cost, a=a, b=b, mass=0.9)
+    assert found.cost == pytest.approx(programme(cost, a, b, mass=0.9), abs=CLOSE)
+    assert found.distance == pytest.approx(found.cost / 0.9)
+    assert found.moved_x[2] == 0
+    found = transport(cost, a=a, b=b, reach=0.1)
+    assert found.cost == pytest.approx(programme(cost, a, b, price=0.1), abs=CLOSE)
+    matrix, masses = (torch.tensor(v, requires_grad=True) for v in (cost, a + 0.1))
+
+    def value(matrix, masses):
+        return transport(matrix, a=masses, b=b, mass=0.7).cost
+
+    assert torch.autograd.gradcheck(value, (matrix, masses))
+    with pytest.raises(ValueError, match="pass mass or reach, not both"):
+        transport(cost, mass=0.5, reach=0.5)
+    with pytest.raises(ValueError, match="start does not apply with mass or reach"):
+        transport(cost, mass=0.5, start=transport(cost))
+    with pytest.raises(TypeError, match=r"solver must be None or an otdist\.Exact"):
+        transport(cost, reach=0.5, solver=Sinkhorn(eps=0.1))
