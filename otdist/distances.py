@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from otdist import metrics
 from otdist.batches.entries import is_batch
 from otdist.batches.together import together
 from otdist.core import checks
@@ -187,10 +188,11 @@ def sinkhorn_divergence(
     eps: float | None = None,
     tol: float = 1e-3,
     max_iter: int = 2000,
+    metric: Any = "euclidean",
 ) -> DivergenceResult:
     r"""The debiased Sinkhorn divergence S_eps = OT_eps(x, y) − ½ OT_eps(x, x) − ½ OT_eps(y, y).
 
-    OT_eps = min ⟨P, c⟩ + eps·KL(P | a ⊗ b) with c = ‖x − y‖^p. S_eps is 0 exactly for equal
+    OT_eps = min ⟨P, c⟩ + eps·KL(P | a ⊗ b) with c = d(x, y)^p. S_eps is 0 exactly for equal
     measures, not negative, and tends to W_p^p as eps falls and to a kernel distance as it grows.
 
     Args:
@@ -203,13 +205,16 @@ def sinkhorn_divergence(
             that each of the three terms is at most tol times the mean cost from its optimum, and
             ordinarily the order of eps · tol². Up to 256 points they are solved to 1e-7.
         max_iter: Steps allowed for each of the three problems.
+        metric: d, as for `wasserstein`, for which exp(−d^p/eps) must be positive definite: to p = 2
+            "euclidean" and Mahalanobis, to p = 1 those of `energy_distance`.
 
     Returns:
         `cost` S_eps, not below 0, `distance` S_eps^(1/p), and the debiased potentials, which are
         the gradient in the weights.
 
     Raises:
-        TypeError, ValueError: bad samples (see `wasserstein`), p outside [1, 2], eps not positive.
+        TypeError, ValueError: bad samples (see `wasserstein`), p outside [1, 2], eps not positive, a
+            metric for which S_eps can be negative.
             A marginal error that stays above tol is a ConvergenceWarning.
 
     Gradients: x, y, a, b, first order, by the envelope theorem, to the order of `residual`.
@@ -218,7 +223,7 @@ def sinkhorn_divergence(
     >>> round(sinkhorn_divergence([[0, 0], [1, 0]], [[0, 2], [1, 2]], p=2, eps=0.1).cost, 6)
     4.0
     """
-    return _of(Sinkhorn(p, eps, tol, max_iter), (x, y, a, b))
+    return _of(Sinkhorn(p, eps, tol, max_iter, metric=metric), (x, y, a, b))
 
 
 @full_precision()
@@ -232,6 +237,7 @@ def entropic_cost(
     eps: float | None = None,
     tol: float = 1e-3,
     max_iter: int = 2000,
+    metric: Any = "euclidean",
 ) -> DivergenceResult:
     r"""The entropic objective OT_eps = min_P ⟨P, c⟩ + eps·KL(P | a ⊗ b), not debiased.
 
@@ -244,6 +250,7 @@ def entropic_cost(
         eps: Entropic strength in cost units; None takes 1% of the mean cost.
         tol: Error to stop at, as for `sinkhorn_divergence`.
         max_iter: Steps allowed.
+        metric: Ground distance, any that `wasserstein` takes.
 
     Returns:
         `cost` OT_eps, `distance` OT_eps^(1/p), and the potentials (f, g) of the plan
@@ -255,7 +262,8 @@ def entropic_cost(
     True
     """
     p = checks.exponent(p)
-    both, rule = pair(x, y, a, b, p=p), Rule(eps, tol, max_iter)
+    rule = Rule(eps, tol, max_iter)
+    both = pair(x, y, a, b, p=p, metric=metrics.named(metric))
     with threads_for(both.size**2):
         return answer(both, p, rule, debias=False)
 
@@ -284,13 +292,18 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
 
 
 @full_precision()
-def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
-    r"""The energy distance √(2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖), any dimension.
+def energy_distance(
+    x: Any, y: Any, *, a: Any = None, b: Any = None, metric: Any = "euclidean"
+) -> Number:
+    r"""The energy distance √(2 E d(x, y) − E d(x, x') − E d(y, y')), any dimension.
 
     All pairs are counted (V-statistic); on the line it equals `scipy.stats.energy_distance`.
 
     Args:
         x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
+        metric: d, as for `wasserstein`; ValueError unless of negative type, as are the named ones
+            ("chebyshev" up to d = 2), Mahalanobis, the circle, and functions whose `metrics.Custom`
+            says so. "cosine" sees mean directions only, arcs not what agrees at opposite points.
 
     Returns:
         The distance, in the square root of the units of x; 0 for equal measures, and for a square
@@ -302,7 +315,7 @@ def energy_distance(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     >>> energy_distance([0.0], [2.0])
     2.0
     """
-    return _of(Energy(), (x, y, a, b))
+    return _of(Energy(metric), (x, y, a, b))
 
 
 @full_precision()
@@ -315,18 +328,21 @@ def mmd(
     kernel: str = "gaussian",
     bandwidth: float | None = None,
     statistic: str = "V",
+    metric: Any = "euclidean",
 ) -> Number:
     r"""The maximum mean discrepancy of a kernel k: √(E k(x, x') + E k(y, y') − 2 E k(x, y)).
 
     Args:
         x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
-        kernel: "gaussian", exp(−‖x − y‖²/(2σ²)); "laplacian", exp(−‖x − y‖/σ); or "polynomial",
-            (⟨x, y⟩/d + 1)³, which has no bandwidth and depends on the origin.
+        kernel: "gaussian", exp(−d(x, y)²/(2σ²)); "laplacian", exp(−d(x, y)/σ); or "polynomial",
+            (⟨x, y⟩/d + 1)³, which has no bandwidth, no metric, and depends on the origin.
         bandwidth: σ in the units of x. None takes the median of positive distances in the pooled
             sample (of at most 1,000 points of each, evenly spaced), a constant for gradients.
         statistic: "V" counts all pairs and returns the distance. "U" leaves out each point against
             itself and returns the *square*: it is unbiased and can be negative, so it has no root;
             a weight of one is a ValueError.
+        metric: d, with which the kernel must be positive definite, else ValueError: Gaussian for
+            "euclidean" and Mahalanobis, Laplacian for those of `energy_distance`.
 
     Returns:
         MMD for "V", an unbiased estimate of MMD² for "U". A V-statistic below its own rounding,
@@ -338,4 +354,4 @@ def mmd(
     >>> round(mmd([0.0], [1.0], bandwidth=1.0) ** 2, 6)
     0.786939
     """
-    return _of(Mmd(bandwidth, kernel, statistic), (x, y, a, b))
+    return _of(Mmd(bandwidth, kernel, statistic, metric), (x, y, a, b))

@@ -109,8 +109,17 @@ def extend_potential(result: OTResult, z: Any, y: Any, *, metric: Any = "euclide
 
 
 @full_precision()
-def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps: float) -> Array:
-    r"""An entropic potential at new points: f(z) = −eps·log Σ_j b_j exp((g_j − ‖z − y_j‖^p)/eps).
+def soft_ctransform(
+    z: Any,
+    y: Any,
+    g: Any,
+    *,
+    b: Any = None,
+    p: float = 1,
+    eps: float,
+    metric: Any = "euclidean",
+) -> Array:
+    r"""An entropic potential at new points: f(z) = −eps·log Σ_j b_j exp((g_j − d(z, y_j)^p)/eps).
 
     At the points that g was solved with it returns f (to the marginal error); elsewhere it is the
     natural extension, out of which an entropic map or an out-of-sample bound is made.
@@ -122,6 +131,7 @@ def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps:
         b: Weights of y, shape (m,); uniform when None.
         p: Exponent.
         eps: Entropic strength in cost units, the one g was solved with.
+        metric: d, likewise; Euclidean by default.
 
     Returns:
         f at z, shape (k,), in cost units; no graph.
@@ -138,7 +148,7 @@ def soft_ctransform(z: Any, y: Any, g: Any, *, b: Any = None, p: float = 1, eps:
     """
     p = checks.exponent(p)
     eps = checks.positive("eps", eps)
-    measures = pair(z, y, None, b, p=p)
+    measures = pair(z, y, None, b, p=p, metric=metrics.named(metric))
     task = of_pair(measures, p)
     potential = torch.as_tensor(g).detach().to(task.b.device, torch.float64)
     if potential.shape != task.sizes[1:] or not bool(torch.isfinite(potential).all()):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.cost import Cost, block_entries
+from otdist.core.point_cost import PointCost
 from otdist.core.result import Arcs
 
 
@@ -57,6 +58,22 @@ class Metric(ABC):
         The derivative is 0 where points coincide, and a subgradient at other kinks.
         """
 
+    def grid(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distances between all mapped x (k, d) and y (m, d), shape (k, m); differentiable."""
+        if not (torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)):
+            return self.block(x, y)
+        shape = (len(x), len(y), x.shape[1])
+        left, right = x[:, None].expand(shape), y.expand(shape)
+        return self.pairs(left.reshape(-1, shape[2]), right.reshape(-1, shape[2])).view(shape[:2])
+
+    def of_negative_type(self, d: int) -> float:
+        """The largest power of distances in d coordinates that is of negative type; 0 for none.
+
+        Up to it E d(x, y)^q is at least the mean of E d(x, x')^q and E d(y, y')^q, and
+        exp(−d^q / eps) is positive definite for every eps (Schoenberg 1938).
+        """
+        return 0.0
+
     @abstractmethod
     def largest(self, x: Tensor, y: Tensor) -> float:
         """An upper bound on all distances between mapped points."""
@@ -74,7 +91,9 @@ class Metric(ABC):
         """Bound on the error of `block` where it exceeds the rounding of the result itself."""
         return 0.0
 
-    def cost(self, x: Tensor, y: Tensor, p: float, error: float) -> tuple[Cost, float]:
+    def cost(
+        self, x: Tensor, y: Tensor, p: float, error: float
+    ) -> tuple[PointCost | MetricCost, float]:
         """The ground cost between mapped points in units of a power of two, and that unit."""
         largest = self.largest(x.detach(), y.detach())
         unit = math.ldexp(1.0, math.frexp(largest)[1]) if largest > 0 else 1.0
@@ -169,13 +188,52 @@ class MetricCost(Cost):
         """Derivatives of the cost of a plan in the mapped points, (n, d) and (m, d), float64."""
         with torch.enable_grad():
             x, y = (z.double().clone().requires_grad_() for z in (self.x, self.y))
-            apart = self.metric.pairs(x[arcs.rows], y[arcs.cols]) / self.unit
-            total = apart.pow(self.p) @ arcs.mass if self.p != 1 else apart @ arcs.mass
-        if not total.requires_grad:
+            total = self._graphed(self.metric.pairs(x[arcs.rows], y[arcs.cols])) @ arcs.mass
+        return torch.autograd.grad(total, (x, y))  # pyright: ignore[reportReturnType]
+
+    def force(self, part: slice, c: Tensor, plan: Tensor) -> Tensor:
+        """Σ_j P_ij ∇_x c(x_i, y_j) for a block of rows, in the mapped points, shape (k, d)."""
+        rows, y = self.x[part].double(), self.y.double()
+        out, plan = torch.empty_like(rows), plan.double()
+        step = max(1, block_entries(self.device) // y.numel())
+        for lo in range(0, len(rows), step):
+            few = slice(lo, lo + step)
+            with torch.enable_grad():
+                x = rows[few].clone().requires_grad_()
+                total = (self._graphed(self.metric.grid(x, y)) * plan[few]).sum()
+            (out[few],) = torch.autograd.grad(total, x)
+        return out.to(self.dtype)
+
+    def _graphed(self, distances: Tensor) -> Tensor:
+        """Costs in a graph, which there must be."""
+        if not distances.requires_grad:
             raise RuntimeError(
                 f"metric {self.metric.name} has no derivative: write its function with torch"
             )
-        return torch.autograd.grad(total, (x, y))  # pyright: ignore[reportReturnType]
+        distances = distances / self.unit
+        return distances if self.p == 1 else distances.pow(self.p)
+
+
+def check_negative_type(metric: Metric | None, d: int, power: float, what: str) -> None:
+    """Refuse distances for which what is asked for could be negative.
+
+    Args:
+        metric: None is Euclidean.
+        d: Coordinates.
+        power: Of distances that must be of negative type.
+        what: Is asked for.
+
+    Raises:
+        ValueError: they are not, or not to that power.
+    """
+    most = 2.0 if metric is None else metric.of_negative_type(d)
+    if metric is None or most >= power:
+        return
+    known = f"are so up to {most:g}" if most > 0 else "are not known to be so to any power"
+    raise ValueError(
+        f"metric must have distances whose power {power:g} is of negative type for {what}, which "
+        f"can be negative otherwise: those of {metric.name!r} in {d} coordinates {known}"
+    )
 
 
 def length(squared: Tensor) -> Tensor:

@@ -41,6 +41,10 @@ class PointCost(Cost):
         self.dtype, self.device = x.dtype, x.device
         self._lifted: tuple[Tensor, Tensor] | None = None
 
+    def between(self, x: Tensor, y: Tensor) -> PointCost:
+        """The cost between other points of one dtype and device."""
+        return PointCost(x, y, self.p)
+
     @property
     def T(self) -> PointCost:
         """The transposed cost."""

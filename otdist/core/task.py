@@ -168,19 +168,22 @@ def check_sizes(start: OTResult, sizes: tuple[int, int]) -> None:
 
 def of_pair(pair: Pair, p: float) -> Task:
     """The task of moving `pair.x` to `pair.y` at the p-th power of their distance."""
-    metric, unit = pair.metric, 1.0
-    cost = PointCost(pair.x.points, pair.y.points, p)
-    if metric is not None:
-        cost, unit = metric.cost(pair.x.points, pair.y.points, p, pair.error / pair.scale)
-        unit *= metric.factor
+    cost, unit = ground(pair, p)
     whole = None
     if pair.x.absent is not None or pair.y.absent is not None:
-        everything = PointCost(pair.x.whole.double(), pair.y.whole.double(), p)
-        if isinstance(cost, MetricCost):
-            everything = cost.between(everything.x, everything.y)
+        everything = cost.between(pair.x.whole.double(), pair.y.whole.double())
         whole = Whole(everything, pair.x.absent, pair.y.absent)
     weights = pair.x.weights, pair.y.weights
     return Task(p, pair.scale * unit, pair.kind, cost, *weights, pair=pair, whole=whole)
+
+
+def ground(pair: Pair, p: float) -> tuple[PointCost | MetricCost, float]:
+    """The cost between the points of a pair, and the unit of its distances in those of the pair."""
+    metric, x, y = pair.metric, pair.x.points, pair.y.points
+    if metric is None:
+        return PointCost(x, y, p), 1.0
+    cost, unit = metric.cost(x, y, p, pair.error / pair.scale)
+    return cost, unit * metric.factor
 
 
 def of_matrix(cost: Any, a: Any = None, b: Any = None, *, masses: bool = False) -> Task:

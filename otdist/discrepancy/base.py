@@ -18,7 +18,7 @@ from torch import Tensor
 from otdist.core import measure
 from otdist.core.large import is_large, refuse
 from otdist.core.measure import Measure, Pair
-from otdist.core.metric import Metric
+from otdist.core.metric import Metric, check_negative_type
 from otdist.core.threads import each
 from otdist.discrepancy.limit import Linear, NoIntervalError
 from otdist.discrepancy.line_limit import LineLimit
@@ -85,6 +85,14 @@ class Discrepancy(ABC):
     in_intervals: ClassVar[Options] = {}
 
     @property
+    def negative_type(self) -> float:
+        """The power of distances that must be of negative type, 0 for none, where it has a metric.
+
+        See `Metric.of_negative_type`.
+        """
+        return 0.0
+
+    @property
     def quantity(self) -> str:
         """A short name of the value, such as SW_1."""
         return type(self).__name__
@@ -109,7 +117,10 @@ class Discrepancy(ABC):
 
     def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
         """Both samples in a frame in which no power of a distance overflows."""
-        return measure.pair(x, y, a, b, p=getattr(self, "p", 2.0))
+        metric = getattr(self, "metric", None)
+        pair = measure.pair(x, y, a, b, p=getattr(self, "p", 2.0), metric=metric)
+        check_negative_type(metric, pair.x.points.shape[1], self.negative_type, self.quantity)
+        return pair
 
     def fitted(self, pair: Pair) -> Self:
         """A copy whose options that depend on the data are fixed, from the pooled sample.

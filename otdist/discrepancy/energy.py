@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from otdist import metrics
+from otdist.core import checks
+from otdist.core.cost import Cost
 from otdist.core.gradient import root
 from otdist.core.measure import Pair
-from otdist.core.point_cost import PointCost
-from otdist.discrepancy.base import Discrepancy, Figure, Limit, pooled
+from otdist.core.task import ground
+from otdist.discrepancy.base import Discrepancy, Figure, Limit, only, pooled, refuse_blocks
 from otdist.discrepancy.kernel_means import energy_means, of_labellings
 from otdist.moments import kernels
 
@@ -22,9 +25,19 @@ from otdist.moments import kernels
 class Energy(Discrepancy):
     """The energy distance, a root as in SciPy, over all pairs."""
 
+    metric: Any = field(default="euclidean", metadata=only("distance", "test"))
+
     quick: ClassVar[bool] = True
     no_limit: ClassVar[str] = ""
     title: ClassVar[str] = "energy distance (root, V-statistic)"
+
+    def __post_init__(self) -> None:
+        checks.settle(self, metric=metrics.named(self.metric))
+
+    @property
+    def negative_type(self) -> float:
+        """Distances themselves."""
+        return 1.0
 
     @property
     def quantity(self) -> str:
@@ -39,6 +52,7 @@ class Energy(Discrepancy):
         """Over all pairs of blocks."""
         from otdist.outofcore.functions import energy_distance
 
+        refuse_blocks(self.metric)
         return energy_distance(x, y, a=a, b=b)
 
     def value(self, pair: Pair, seed: int | None) -> Figure:
@@ -48,8 +62,10 @@ class Energy(Discrepancy):
 
     def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """N² distances once, then a product per pair and labelling."""
-        squared = of_labellings(_negative_distances(pooled(pair)), labels)
-        return np.sqrt(squared.clip(min=0) * pair.scale)
+        cost, unit = ground(pair, 1)
+        z = pooled(pair)
+        squared = of_labellings(_negative_distances(cost.between(z, z)), labels)
+        return np.sqrt(squared.clip(min=0) * (pair.scale * unit))
 
     def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
         """Normal, around the unbiased square."""
@@ -58,9 +74,9 @@ class Energy(Discrepancy):
         return means.linear("squared energy distance", target, p=2)
 
 
-def _negative_distances(z: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    for part, c in PointCost(z, z, 1).blocks():
+def _negative_distances(within: Cost) -> Iterator[tuple[slice, Tensor]]:
+    for part, c in within.blocks():
         # An expansion reaches the 0 of a point to itself only to a root of the rounding error.
-        own = torch.arange(part.start, part.stop, device=z.device)
+        own = torch.arange(part.start, part.stop, device=within.device)
         c[own - part.start, own] = 0
         yield part, c.neg_()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.measure import Pair
-from otdist.core.point_cost import PointCost
+from otdist.core.task import ground
 from otdist.discrepancy.limit import Linear, of_influence
 from otdist.moments import kernels
 
@@ -70,18 +70,19 @@ class Means:
 
 
 def energy_means(pair: Pair) -> Means:
-    """Of the kernel −‖x − y‖, in the units of x: MMD² is the squared energy distance."""
+    """Of the kernel −d(x, y), in the units of x: MMD² is the squared energy distance."""
     x, y = (z.points.detach().double() for z in (pair.x, pair.y))
     one_x, one_y = torch.ones_like(x[:, 0]), torch.ones_like(y[:, 0])
-    between = PointCost(x, y, 1)
+    cost, unit = ground(pair, 1)
+    between = cost.between(x, y)
     sums = (
-        PointCost(x, x, 1).apply(one_x),
-        PointCost(y, y, 1).apply(one_y),
+        cost.between(x, x).apply(one_x),
+        cost.between(y, y).apply(one_y),
         between.apply(one_y) / len(y),
         between.T.apply(one_x) / len(x),
     )
     zero = (np.zeros(len(x)), np.zeros(len(y)))
-    return Means(*(_array(part) * -pair.scale for part in sums), own=zero)
+    return Means(*(_array(part) * -(pair.scale * unit) for part in sums), own=zero)
 
 
 def kernel_means(pair: Pair, kernel: str, bandwidth: float | None = None) -> Means:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
+from otdist import metrics
 from otdist.core import checks
 from otdist.core.gradient import root
 from otdist.core.measure import Pair
-from otdist.discrepancy.base import Discrepancy, Figure, Limit, only, pooled
+from otdist.discrepancy.base import Discrepancy, Figure, Limit, only, pooled, refuse_blocks
 from otdist.discrepancy.kernel_means import Means, kernel_means, of_labellings
 from otdist.discrepancy.rows import some_of
 from otdist.moments import kernels
@@ -22,8 +23,9 @@ class Mmd(Discrepancy):
     """MMD over all pairs, or its unbiased square."""
 
     bandwidth: float | None = None
-    kernel: str = field(default="gaussian", metadata=only("distance", "interval"))
+    kernel: str = field(default="gaussian", metadata=only("distance", "test", "interval"))
     statistic: str = field(default="V", metadata=only("distance"))
+    metric: Any = field(default="euclidean", metadata=only("distance", "test"))
 
     quick: ClassVar[bool] = True
     no_limit: ClassVar[str] = ""
@@ -35,7 +37,17 @@ class Mmd(Discrepancy):
         kernels.check_kernel(self.kernel, self.bandwidth)
         checks.choice("statistic", self.statistic, ("U", "V"))
         width = checks.optional(checks.positive, "bandwidth", self.bandwidth)
-        checks.settle(self, bandwidth=width)
+        checks.settle(self, bandwidth=width, metric=metrics.named(self.metric))
+        if self.metric is not None and self.kernel == "polynomial":
+            raise ValueError(
+                "metric applies to the gaussian and the laplacian kernel: the polynomial one is of "
+                f"inner products, got {self.metric.name!r}"
+            )
+
+    @property
+    def negative_type(self) -> float:
+        """Squared distances for a Gaussian, distances for a Laplacian kernel."""
+        return {"gaussian": 2.0, "laplacian": 1.0}.get(self.kernel, 0.0)
 
     @property
     def quantity(self) -> str:
@@ -51,8 +63,8 @@ class Mmd(Discrepancy):
         """With the median of positive distances between pooled rows as bandwidth."""
         if self.bandwidth is not None or self.kernel == "polynomial":
             return self
-        width = kernels.median_apart(some_of(pooled(pair)))
-        return replace(self, bandwidth=width * pair.scale)
+        width = kernels.median_apart(some_of(pooled(pair)), pair.metric)
+        return replace(self, bandwidth=width * kernels.unit(pair))
 
     def answer(self, pair: Pair, seed: int | None = 0) -> Any:
         """MMD, or its unbiased square."""
@@ -63,6 +75,7 @@ class Mmd(Discrepancy):
         """Over all pairs of blocks."""
         from otdist.outofcore.functions import mmd
 
+        refuse_blocks(self.metric)
         options: Any = {"kernel": self.kernel, "bandwidth": self.bandwidth}
         return mmd(x, y, a=a, b=b, statistic=self.statistic, **options)
 
@@ -98,6 +111,7 @@ class Kid(Mmd):
     bandwidth: float | None = field(default=None, metadata=only())
     kernel: str = field(default="polynomial", metadata=only())
     statistic: str = field(default="U", metadata=only())
+    metric: Any = field(default="euclidean", metadata=only())
 
     least_rows: ClassVar[int] = 2
     quick: ClassVar[bool] = False

@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from otdist import metrics
 from otdist.core import checks
 from otdist.core.measure import Pair
-from otdist.core.point_cost import PointCost
 from otdist.core.result import ConvergenceWarning
+from otdist.core.task import ground
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, even, only, pooled
 from otdist.discrepancy.limit import NoIntervalError, of_influence, without_bias
 from otdist.discrepancy.rows import some_of
@@ -34,6 +35,7 @@ class Sinkhorn(Discrepancy):
     max_iter: int = field(default=2000, metadata=only("distance"))
     share: float = field(default=0.01, metadata=only())
     power: bool = field(default=False, metadata=only())
+    metric: Any = field(default="euclidean", metadata=only("distance", "test"))
 
     most_rows: ClassVar[int | None] = EXACT_ROWS
     no_limit: ClassVar[str] = ""
@@ -49,7 +51,15 @@ class Sinkhorn(Discrepancy):
                 "entropic_cost"
             )
         rule = Rule(self.eps, self.tol, self.max_iter)
-        checks.settle(self, p=p, eps=rule.eps, tol=rule.tol, max_iter=rule.max_iter)
+        metric = metrics.named(self.metric)
+        checks.settle(
+            self, p=p, eps=rule.eps, tol=rule.tol, max_iter=rule.max_iter, metric=metric
+        )  # fmt: skip
+
+    @property
+    def negative_type(self) -> float:
+        """The costs."""
+        return self.p
 
     @property
     def quantity(self) -> str:
@@ -62,9 +72,10 @@ class Sinkhorn(Discrepancy):
             return self
         z = some_of(pooled(pair))
         rows = even(z)
-        mean = float(PointCost(z, z, self.p).mean(rows.weights, rows.weights))
+        cost, unit = ground(replace(pair, x=rows, y=rows), self.p)
+        mean = float(cost.mean(rows.weights, rows.weights))
         # Where all points coincide, every eps gives 0.
-        return replace(self, eps=(self.share * mean or 1.0) * pair.scale**self.p)
+        return replace(self, eps=(self.share * mean or 1.0) * (pair.scale * unit) ** self.p)
 
     def answer(self, pair: Pair, seed: int | None = 0) -> Any:
         """The result with its potentials."""

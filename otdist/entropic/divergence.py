@@ -26,7 +26,9 @@ from torch import Tensor
 
 from otdist.core.gradient import attach
 from otdist.core.measure import Measure, Pair
+from otdist.core.metric import MetricCost
 from otdist.core.point_cost import PointCost
+from otdist.core.task import ground
 from otdist.core.threads import run
 from otdist.entropic import entropic
 from otdist.entropic.entropic import Dual
@@ -71,16 +73,16 @@ def objective(
     """
     x, y = pair.x, pair.y
     a, b = x.weights.detach(), y.weights.detach()
-    between = PointCost(x.points, y.points, p)
+    between, _ = ground(pair, p)
     scale = float(between.mean(a, b))
     if not debias:
         dual = entropic.solve(between, a, b, eps, tol=tol, max_iter=max_iter, scale=scale)
         cost = a @ dual.f + b @ dual.g
         gradients = _between(between, a, b, dual, eps, pair)
-        f = _everywhere(x, dual.f, p, eps, (y, dual.g))
-        g = _everywhere(y, dual.g, p, eps, (x, dual.f))
+        f = _everywhere(x, dual.f, between, eps, (y, dual.g))
+        g = _everywhere(y, dual.g, between, eps, (x, dual.f))
         return _value(cost, pair, f, g, [dual], gradients)
-    within = PointCost(x.points, x.points, p), PointCost(y.points, y.points, p)
+    within = between.between(x.points, x.points), between.between(y.points, y.points)
     tol = finer(tol, between.largest, eps)
     rule: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "scale": scale}
     if not _small(a, b):
@@ -107,20 +109,24 @@ def objective(
         own_y = _pull(within[1], b, b, self_y, eps) if y.points.requires_grad else crossed[1]
         return [crossed[0] - own_x, crossed[1] - own_y, f, g]
 
-    f_all = _everywhere(x, f, p, eps, (y, dual.g), (x, self_x.f))
-    g_all = _everywhere(y, g, p, eps, (x, dual.f), (y, self_y.f))
+    f_all = _everywhere(x, f, between, eps, (y, dual.g), (x, self_x.f))
+    g_all = _everywhere(y, g, between, eps, (x, dual.f), (y, self_y.f))
     return _value(cost, pair, f_all, g_all, [dual, self_x, self_y], gradients)
 
 
 def _everywhere(
-    side: Measure, values: Tensor, p: float, eps: float, *sources: tuple[Measure, Tensor]
+    side: Measure,
+    values: Tensor,
+    cost: PointCost | MetricCost,
+    eps: float,
+    *sources: tuple[Measure, Tensor],
 ) -> Tensor:
     """A potential at all points of a side: softly extended to those of weight zero, which left.
 
     Args:
         side: The measure.
         values: The potential at its points.
-        p: Exponent.
+        cost: Gives the cost between any points.
         eps: In scaled cost units.
         *sources: Measures and potentials on them that extend to the potential; for a debiased one
             also those to be subtracted.
@@ -129,7 +135,7 @@ def _everywhere(
         return values
     points = side.absent.points.double()
     parts = [
-        entropic.extend(PointCost(points, z.points.double(), p), h, z.weights.detach(), eps)
+        entropic.extend(cost.between(points, z.points.double()), h, z.weights.detach(), eps)
         for z, h in sources
     ]
     return side.absent.spread(values, sum(parts[1:], -parts[0]).neg())
@@ -196,7 +202,7 @@ def _zeros(pair: Pair) -> list[Tensor]:
 
 
 def _between(
-    cost: PointCost, a: Tensor, b: Tensor, dual: Dual, eps: float, pair: Pair
+    cost: PointCost | MetricCost, a: Tensor, b: Tensor, dual: Dual, eps: float, pair: Pair
 ) -> Callable[[], list[Tensor]]:
     """Gradients of OT_eps in x, y, a and b; passes over the pairs only where they are needed."""
 
@@ -212,10 +218,10 @@ def _between(
     return gradients
 
 
-def _pull(cost: PointCost, a: Tensor, b: Tensor, dual: Dual, eps: float) -> Tensor:
+def _pull(cost: PointCost | MetricCost, a: Tensor, b: Tensor, dual: Dual, eps: float) -> Tensor:
     """Σ_j P_ij ∇_x c(x_i, y_j), shape (n, d)."""
     work = entropic.precise(cost, eps, 1e-3)
-    assert isinstance(work, PointCost)
+    assert isinstance(work, PointCost | MetricCost)
     out = torch.empty_like(work.x)
     for part, c, plan in work.plan_blocks(dual.f + eps * a.log(), dual.g + eps * b.log(), eps):
         out[part] = work.force(part, c, plan)

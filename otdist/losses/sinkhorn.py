@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from otdist import metrics
 from otdist.core import checks
 from otdist.core.measure import pair
+from otdist.core.metric import check_negative_type
 from otdist.core.modes import full_precision
 from otdist.core.result import warn_caller
 from otdist.core.task import of_pair
@@ -28,6 +32,7 @@ from otdist.losses._batch import (
     flat_weights,
     prepare,
     reduce,
+    shown,
 )
 
 
@@ -39,6 +44,9 @@ class SinkhornLoss(nn.Module):
 
     Args:
         p: Exponent of the ground cost; 1 ≤ p ≤ 2 when debiased.
+        metric: Ground distance, as for `otdist.wasserstein`; Euclidean by default. Debiased, its
+            power p must be of negative type (see `otdist.sinkhorn_divergence`), so that p = 1 for
+            most.
         eps: Entropic strength in cost units (units of x to the power p). None takes 1% of the mean
             cost of each batch entry, as a constant for gradients.
         debias: Subtract the symmetric terms, which makes the loss 0 for equal samples.
@@ -73,6 +81,7 @@ class SinkhornLoss(nn.Module):
         p: float = 2,
         eps: float | None = None,
         *,
+        metric: Any = "euclidean",
         debias: bool = True,
         reduction: str = "mean",
         tol: float = 1e-3,
@@ -87,6 +96,7 @@ class SinkhornLoss(nn.Module):
                 f"p must be at most 2 for a debiased loss, which can be negative above: got {p:g}; "
                 "pass debias=False"
             )
+        self.metric = metrics.named(metric)
         self.eps = check_eps(eps)
         self.tol, self.max_iter = check_stop(tol, max_iter)
         self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
@@ -104,7 +114,7 @@ class SinkhornLoss(nn.Module):
             a: Weights of x, (n,) or (..., n), of sum one; uniform when None.
             b: Weights of y.
         """
-        batch = prepare(x, y, a, b, self.process_group)
+        batch = prepare(x, y, a, b, self.process_group, centre=self.metric is None)
         shape, work = batch.x.shape[:-2], batch.x.dtype
         values = self._together(batch) or [self._one(*entry) for entry in entries(batch)]
         costs = torch.cat([v.reshape(-1) for v in values]).view(shape).to(work)
@@ -115,7 +125,7 @@ class SinkhornLoss(nn.Module):
         x, y = (z.reshape(-1, *z.shape[-2:]) for z in (batch.x, batch.y))
         a, b = flat_weights(batch)
         n, m = x.shape[1], y.shape[1]
-        fits = len(x) > 1 and n * m <= entropic_batch.LARGEST
+        fits = self.metric is None and len(x) > 1 and n * m <= entropic_batch.LARGEST
         with torch.no_grad():
             # Points that are not finite and weights of zero are what one problem at a time is for.
             fits = fits and all(bool(z.isfinite().all()) for z in (x, y))
@@ -133,7 +143,11 @@ class SinkhornLoss(nn.Module):
         return values
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
-        measures = pair(x, y, a, b, p=self.p)
+        measures = pair(x, y, a, b, p=self.p, metric=self.metric)
+        if self.debias:
+            check_negative_type(
+                self.metric, measures.x.points.shape[1], self.p, "a debiased loss"
+            )
         task = of_pair(measures, self.p)
         with threads_for(task.numbers):
             value = divergence.objective(
@@ -155,4 +169,5 @@ class SinkhornLoss(nn.Module):
     def extra_repr(self) -> str:
         """The options, as `print` shows a module."""
         eps = "1% of the mean cost" if self.eps is None else f"{self.eps:g}"
-        return f"p={self.p:g}, eps={eps}, debias={self.debias}, reduction={self.reduction!r}"
+        metric = shown(self.metric)
+        return f"p={self.p:g}, {metric}eps={eps}, debias={self.debias}, reduction={self.reduction!r}"

@@ -26,6 +26,8 @@ class Custom(Metric):
 
     Attributes:
         function: Deterministic, non-negative; written with torch where gradients are wanted.
+        negative_type: The power up to which the caller knows its distances to be of negative type,
+            which energy distances, kernels and Sinkhorn divergences rest on; 0 where unknown.
 
     >>> import otdist
     >>> steps = otdist.metrics.Custom(lambda x, y: (x[:, None] - y).abs().ceil().sum(2))
@@ -34,10 +36,13 @@ class Custom(Metric):
     """
 
     function: Callable[[Any, Any], Any]
+    negative_type: float = 0.0
     name: ClassVar[str] = "custom"
 
     def __post_init__(self) -> None:
         checks.function("function", self.function)
+        power = checks.number("negative_type", self.negative_type, least=0)
+        checks.settle(self, negative_type=power)
 
     def enter(self, points: Tensor, name: str) -> Tensor:
         """Points as they are, float64."""
@@ -88,6 +93,14 @@ class Custom(Metric):
             for lo in range(0, len(x), _CHUNK)
         ]
         return torch.cat(parts) if parts else x.new_zeros(0)
+
+    def grid(self, x: Tensor, y: Tensor) -> Tensor:
+        """See `Metric`."""
+        return self.block(x, y)
+
+    def of_negative_type(self, d: int) -> float:
+        """As the caller says."""
+        return self.negative_type
 
     def largest(self, x: Tensor, y: Tensor) -> float:
         """The largest of all distances, in one pass."""

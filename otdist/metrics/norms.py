@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.arrays import enter
-from otdist.core.cost import Cost
-from otdist.core.metric import Metric, length
+from otdist.core.metric import Metric, MetricCost, length
 from otdist.core.point_cost import PointCost
 
 _UNIT = 2.0**-53
@@ -44,7 +43,13 @@ class _Minkowski(Metric):
         widths = both.amax(0) - both.amin(0)
         return float(widths.sum() if self.order == 1 else widths.max())
 
-    def cost(self, x: Tensor, y: Tensor, p: float, error: float) -> tuple[Cost, float]:
+    def of_negative_type(self, d: int) -> float:
+        """On the line the Euclidean norm; the largest of two coordinates is a turned sum."""
+        return 2.0 if d == 1 else 1.0 if d == 2 or self.order == 1 else 0.0
+
+    def cost(
+        self, x: Tensor, y: Tensor, p: float, error: float
+    ) -> tuple[PointCost | MetricCost, float]:
         """On one coordinate the Euclidean cost, for which there is a closed form."""
         return (PointCost(x, y, p), 1.0) if x.shape[1] == 1 else super().cost(x, y, p, error)
 
@@ -138,6 +143,10 @@ class Mahalanobis(Metric):
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
         """See `Metric`."""
         return length((x - y).square().sum(1))
+
+    def of_negative_type(self, d: int) -> float:
+        """A Euclidean distance."""
+        return 2.0
 
     def largest(self, x: Tensor, y: Tensor) -> float:
         """The diagonal of the box around all mapped points."""

@@ -91,6 +91,10 @@ class Periodic(Metric):
             )
         )
 
+    def of_negative_type(self, d: int) -> float:
+        """The circle is; no power is on a cylinder or a torus (Venet 2019)."""
+        return 1.0 if d == 1 else 0.0
+
     def error(self, x: Tensor, y: Tensor) -> float:
         """Rounding of wrapped coordinates and of their differences."""
         both = torch.cat([x, y]).double().abs().amax(0).tolist()

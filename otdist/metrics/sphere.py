@@ -19,6 +19,8 @@ from otdist.core.point_cost import PointCost
 
 _UNIT = 2.0**-53
 _OPPOSITE = 3.9  # squared chords above are of nearly opposite points, whose angle needs their sum
+_NEAR = 1e-4  # and below, of points so near that their angle needs their difference
+_STEEP = 51.0  # slope of the angle in the squared chord between the two, at most
 
 
 def _units(points: Tensor, name: str, metric: str) -> Tensor:
@@ -62,6 +64,10 @@ class Cosine(Metric):
         """Opposite vectors."""
         return 2.0
 
+    def of_negative_type(self, d: int) -> float:
+        """Half a squared Euclidean distance."""
+        return 1.0
+
     def slack(self, x: Tensor, y: Tensor) -> float:
         """See `Metric`."""
         return 2 * PointCost(x, y, 2).slack
@@ -90,7 +96,7 @@ class Angular(Metric):
     def block(self, x: Tensor, y: Tensor) -> Tensor:
         """See `Metric`."""
         squared = PointCost(x, y, 2).rows(0, len(x)).clamp_(max=4)
-        i, j = (squared > _OPPOSITE).nonzero(as_tuple=True)
+        i, j = ((squared > _OPPOSITE) | (squared < _NEAR)).nonzero(as_tuple=True)
         angles = squared.sqrt_().div_(2).asin_().mul_(2)
         if len(i):
             angles[i, j] = self.pairs(x[i], y[j])
@@ -105,8 +111,12 @@ class Angular(Metric):
         return math.pi
 
     def slack(self, x: Tensor, y: Tensor) -> float:
-        """The angle of an error of the squared chord, largest where points meet."""
-        return 1.1 * PointCost(x, y, 2).slack ** 0.5
+        """An error of the squared chord, where it is neither small nor large."""
+        return _STEEP * PointCost(x, y, 2).slack
+
+    def of_negative_type(self, d: int) -> float:
+        """Great circles are, to no power above 1 (Istas 2012)."""
+        return 1.0
 
     def error(self, x: Tensor, y: Tensor) -> float:
         """Rounding of the directions of both points."""
