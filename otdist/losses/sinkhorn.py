@@ -169,5 +169,5 @@ class SinkhornLoss(nn.Module):
     def extra_repr(self) -> str:
         """The options, as `print` shows a module."""
         eps = "1% of the mean cost" if self.eps is None else f"{self.eps:g}"
-        metric = shown(self.metric)
-        return f"p={self.p:g}, {metric}eps={eps}, debias={self.debias}, reduction={self.reduction!r}"
+        kind = f"p={self.p:g}, {shown(self.metric)}eps={eps}, debias={self.debias}"
+        return f"{kind}, reduction={self.reduction!r}"
