@@ -214,7 +214,8 @@ def sinkhorn_divergence(
 
     Raises:
         TypeError, ValueError: bad samples (see `wasserstein`), p outside [1, 2], eps not positive,
-            a metric for which S_eps can be negative. A marginal error that stays above tol is a ConvergenceWarning.
+            a metric for which S_eps can be negative. A marginal error that stays
+            above tol is a ConvergenceWarning.
 
     Gradients: x, y, a, b, first order, by the envelope theorem, to the order of `residual`.
     Cost: about 15 passes over the n·m pairs at the default eps. Reference: Feydy et al. (2019).
