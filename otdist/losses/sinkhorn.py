@@ -145,9 +145,7 @@ class SinkhornLoss(nn.Module):
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
         measures = pair(x, y, a, b, p=self.p, metric=self.metric)
         if self.debias:
-            check_negative_type(
-                self.metric, measures.x.points.shape[1], self.p, "a debiased loss"
-            )
+            check_negative_type(self.metric, measures.x.points.shape[1], self.p, "a debiased loss")
         task = of_pair(measures, self.p)
         with threads_for(task.numbers):
             value = divergence.objective(

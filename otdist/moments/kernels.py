@@ -269,9 +269,7 @@ def median_apart(points: Tensor, metric: Metric | None = None) -> float:
     return float(np.median(apart.cpu().numpy())) if len(apart) else 1.0
 
 
-def _mean(
-    kernel: Kernel, x: Tensor, y: Tensor, a: Tensor, b: Tensor, wide: int = 1
-) -> Tensor:
+def _mean(kernel: Kernel, x: Tensor, y: Tensor, a: Tensor, b: Tensor, wide: int = 1) -> Tensor:
     """Σ a_i b_j k(x_i, y_j), one block of rows at a time in the forward and the backward pass.
 
     Args:
