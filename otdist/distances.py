@@ -199,8 +199,8 @@ def sinkhorn_divergence(
         x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`.
         p: Exponent, 1 ≤ p ≤ 2: above, S_eps can be negative.
         eps: Entropic strength in cost units (units of x to the power p). None takes 1% of the mean
-            cost Σ a_i b_j c_ij, as a constant for gradients. Above a million times the largest
-            cost, where the value is that at infinity to six digits, it counts as that.
+            cost, as a constant for gradients. Above a million times the largest cost, where the
+            value is that at infinity to six digits, it counts as that.
         tol: Error to stop at: the L1 marginal error, mass counted by how far it may have to go, so
             that each of the three terms is at most tol times the mean cost from its optimum, and
             ordinarily the order of eps · tol². Up to 256 points they are solved to 1e-7.
@@ -214,8 +214,7 @@ def sinkhorn_divergence(
 
     Raises:
         TypeError, ValueError: bad samples (see `wasserstein`), p outside [1, 2], eps not positive,
-            a metric for which S_eps can be negative. A marginal error that stays
-            above tol is a ConvergenceWarning.
+            another metric. A marginal error that stays above tol is a ConvergenceWarning.
 
     Gradients: x, y, a, b, first order, by the envelope theorem, to the order of `residual`.
     Cost: about 15 passes over the n·m pairs at the default eps. Reference: Feydy et al. (2019).
@@ -245,24 +244,20 @@ def entropic_cost(
     and gradients it shares, removes that bias.
 
     Args:
-        x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`.
-        p: Exponent, ≥ 1.
+        x: Shape (n, d) or (n,); y, a, b and p likewise, as for `wasserstein`.
         eps: Entropic strength in cost units; None takes 1% of the mean cost.
-        tol: Error to stop at, as for `sinkhorn_divergence`.
-        max_iter: Steps allowed.
+        tol: Error to stop at, as for `sinkhorn_divergence`; max_iter: steps allowed.
         metric: Ground distance, any that `wasserstein` takes.
 
     Returns:
-        `cost` OT_eps, `distance` OT_eps^(1/p), and the potentials (f, g) of the plan
-        a_i b_j exp((f_i + g_j − c_ij)/eps).
+        `cost` OT_eps, `distance`, its root, f and g of the plan a_i b_j exp((f_i + g_j − c_ij)/eps).
 
     Cost: one of the three problems of `sinkhorn_divergence`. Reference: Cuturi (2013).
 
     >>> entropic_cost([[0.0], [1.0]], [[0.0], [1.0]], p=2, eps=10.0).cost > 0.4
     True
     """
-    p = checks.exponent(p)
-    rule = Rule(eps, tol, max_iter)
+    p, rule = checks.exponent(p), Rule(eps, tol, max_iter)
     both = pair(x, y, a, b, p=p, metric=metrics.named(metric))
     with threads_for(both.size**2):
         return answer(both, p, rule, debias=False)
@@ -272,8 +267,8 @@ def entropic_cost(
 def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     r"""W_2 between the Gaussians with the samples' means and covariances (Bures–Wasserstein).
 
-    W_2² = ‖m_x − m_y‖² + tr(A + B − 2 (A^{1/2} B A^{1/2})^{1/2}), with covariances A, B divided by
-    the weights' sum (n, not n − 1), singular or not; a lower bound of the samples' W_2.
+    W_2² = ‖m_x − m_y‖² + tr(A + B − 2 (A^{1/2} B A^{1/2})^{1/2}), covariances A, B over the weights'
+    sum (n, not n − 1), singular or not; a lower bound of the samples' W_2.
 
     Args:
         x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
@@ -295,9 +290,7 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
 def energy_distance(
     x: Any, y: Any, *, a: Any = None, b: Any = None, metric: Any = "euclidean"
 ) -> Number:
-    r"""The energy distance √(2 E d(x, y) − E d(x, x') − E d(y, y')), any dimension.
-
-    All pairs are counted (V-statistic); on the line it equals `scipy.stats.energy_distance`.
+    r"""The energy distance √(2 E d(x, y) − E d(x, x') − E d(y, y')) over all pairs, as in SciPy.
 
     Args:
         x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
@@ -306,8 +299,7 @@ def energy_distance(
             says so. "cosine" sees mean directions only, arcs not what agrees at opposite points.
 
     Returns:
-        The distance, in the square root of the units of x; 0 for equal measures, and for a square
-        below its own rounding, 2e-15 times the mean distance within the samples.
+        The root of units of x; 0 where the square is its rounding, 2e-15 of the mean distance.
 
     Gradients: x, y, a, b, first order; zero where the distance is zero.
     Cost: O((n + m)² d) time, O(n + m) memory. Reference: Székely and Rizzo (2013).
@@ -335,7 +327,7 @@ def mmd(
     Args:
         x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
         kernel: "gaussian", exp(−d(x, y)²/(2σ²)); "laplacian", exp(−d(x, y)/σ); or "polynomial",
-            (⟨x, y⟩/d + 1)³, which has no bandwidth, no metric, and depends on the origin.
+            (⟨x, y⟩/d + 1)³, which has no bandwidth or metric, and depends on the origin.
         bandwidth: σ in the units of x. None takes the median of positive distances in the pooled
             sample (of at most 1,000 points of each, evenly spaced), a constant for gradients.
         statistic: "V" counts all pairs and returns the distance. "U" leaves out each point against
