@@ -250,7 +250,7 @@ def entropic_cost(
         metric: Ground distance, any that `wasserstein` takes.
 
     Returns:
-        `cost` OT_eps, `distance`, its root, f and g of the plan a_i b_j exp((f_i + g_j − c_ij)/eps).
+        `cost` OT_eps, `distance`, its root, f, g of the plan a_i b_j exp((f_i + g_j − c_ij)/eps).
 
     Cost: one of the three problems of `sinkhorn_divergence`. Reference: Cuturi (2013).
 
@@ -267,7 +267,7 @@ def entropic_cost(
 def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     r"""W_2 between the Gaussians with the samples' means and covariances (Bures–Wasserstein).
 
-    W_2² = ‖m_x − m_y‖² + tr(A + B − 2 (A^{1/2} B A^{1/2})^{1/2}), covariances A, B over the weights'
+    W_2² = ‖m_x − m_y‖² + tr(A + B − 2 (A^{1/2} B A^{1/2})^{1/2}), A and B over the weights'
     sum (n, not n − 1), singular or not; a lower bound of the samples' W_2.
 
     Args:
