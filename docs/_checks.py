@@ -12,6 +12,7 @@ import re
 import types
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,6 +26,7 @@ ROOMS = (
     "otdist.evaluation.report",
     "otdist.inference",
     "otdist.io",
+    "otdist.keras",
     "otdist.losses",
     "otdist.metrics",
     "otdist.problems",
@@ -38,6 +40,8 @@ CODE = ("code", "script", "style")
 def public_names() -> Iterator[tuple[str, Any]]:
     """Every public function and class with its name, such as "otdist.io.read_samples"."""
     for room in ROOMS:
+        if room == "otdist.keras" and find_spec("keras") is None:
+            continue  # an extra: its names cannot be made without it
         module = importlib.import_module(room)
         for name in module.__all__:
             thing = getattr(module, name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from otdist.core.painters import PAINTERS
 
 if TYPE_CHECKING:
-    from otdist import losses, metrics, neural, problems, streaming, wgan
+    from otdist import keras, losses, metrics, neural, problems, streaming, wgan
     from otdist.all_pairs.matrix import PairwiseResult, pairwise
     from otdist.barycenters.barycenter import barycenter
     from otdist.barycenters.result import BarycenterResult
@@ -104,7 +104,7 @@ _WHERE = {
     "unbalanced_wasserstein": "otdist.unbalanced.functions",
     "wasserstein": "otdist.distances",
 }
-_ROOMS = ("losses", "metrics", "neural", "problems", "streaming", "wgan")
+_ROOMS = ("keras", "losses", "metrics", "neural", "problems", "streaming", "wgan")
 
 __all__ = [
     "BarycenterResult",
@@ -139,6 +139,7 @@ __all__ = [
     "gaussian_wasserstein",
     "grid",
     "histogram",
+    "keras",
     "losses",
     "max_sliced_wasserstein",
     "metrics",

@@ -36,6 +36,7 @@ ROOMS = [
     "critics",
     "neural",
     "wgan",
+    "keras",
     "io",
     "evaluation",
     "cli",
@@ -115,7 +116,7 @@ def test_only_the_command_line_imports_the_public_package(name):
     assert name.split(".")[0] == "cli" or public <= {"otdist.__version__"}
 
 
-LAZY = {"losses"}
+LAZY = {"keras", "losses"}
 """Public rooms whose `__init__` imports names when they are first used, beside otdist itself."""
 
 

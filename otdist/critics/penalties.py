@@ -19,7 +19,7 @@ References: Gulrajani et al. (2017), Petzka et al. (2018), Kodali et al. (2017),
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Literal
 
@@ -118,8 +118,7 @@ def penalty(
         torch.autocast(real.device.type, enabled=False),
     ):
         at = _points(real, fake, mode, rand).requires_grad_()
-        own = next(critic.parameters(), at) if isinstance(critic, nn.Module) else at
-        scores = critic(at.to(own.dtype))
+        scores = critic(at.to(_dtype(critic, at.dtype)))
         check_scores(scores, len(at))
         total = scores.reshape(len(at), -1).mean(1).sum()
         slope = None
@@ -152,14 +151,31 @@ def check_unmixed(critic: Any) -> None:
 
     The gradients of the sum of normalised scores cancel: the penalty would be a constant.
     """
-    for layer in (layer for module in _modules(critic) for layer in module.modules()):
+    for layer in (layer for module in _modules(critic) for layer in _layers(module)):
         keras = any(kind.__name__ == "BatchNormalization" for kind in type(layer).__mro__)
         batch = isinstance(layer, _BatchNorm) and (layer.training or layer.running_mean is None)
-        if batch or (keras and layer.training):
+        if batch or (keras and layer.training and getattr(layer, "trainable", True)):
             raise ValueError(
                 "a critic with batch normalisation in training mode has no gradient of its own per "
                 f"sample ({type(layer).__name__}): leave it out, use nn.GroupNorm, or call eval()"
             )
+
+
+def _dtype(critic: Any, other: torch.dtype) -> torch.dtype:
+    """The dtype of a module's weights; Keras keeps integers among them."""
+    weights = critic.parameters() if isinstance(critic, nn.Module) else ()
+    return next((w.dtype for w in weights if w.is_floating_point()), other)
+
+
+def _layers(module: nn.Module) -> Iterator[nn.Module]:
+    """All layers of a module; Keras keeps its own in lists that torch does not see."""
+    yield from module.modules()
+    for layer in getattr(module, "layers", None) or () if _of_keras(module) else ():
+        yield from _layers(layer)
+
+
+def _of_keras(module: nn.Module) -> bool:
+    return any(kind.__module__.startswith("keras.") for kind in type(module).__mro__)
 
 
 def _modules(critic: Any) -> list[nn.Module]:

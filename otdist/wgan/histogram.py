@@ -89,10 +89,10 @@ class WassersteinDivergence(nn.Module):
 
     def _normalised(self, mass: Tensor, name: str) -> Tensor:
         mass = mass.to(torch.promote_types(mass.dtype, torch.float32))
-        if not bool((mass >= 0).all()):
+        if not mass.is_meta and not bool((mass >= 0).all()):
             raise ValueError(f"{name} must hold non-negative masses")
         total = mass.sum(-1, keepdim=True)
-        if not bool(((total > self.smooth_eps) & total.isfinite()).all()):
+        if not mass.is_meta and not bool(((total > self.smooth_eps) & total.isfinite()).all()):
             raise ValueError(
                 f"{name} must hold finite histograms of mass above {self.smooth_eps}: "
                 f"the least is {float(total.detach().min()):g}"

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from otdist.core import checks
-from otdist.core.arrays import as_tensor
 from otdist.critics.penalties import Mode, check_penalty, check_scores, compute_gradient_penalty
 from otdist.wgan import functional
 from otdist.wgan.histogram import Reduction, check_name, check_reduction
+from otdist.wgan.labels import as_scores, labelled_loss, real_labels
 
 
 def gradient_penalty(
@@ -85,26 +85,14 @@ class WassersteinLoss(nn.Module):
 
     def forward(self, y_true: Tensor | Sequence[float], y_pred: Tensor) -> Tensor:
         """The loss of scores y_pred (n, …) with labels y_true: one per sample or one per score."""
-        scores = as_tensor(y_pred, "y_pred")
-        if scores.dim() == 0 or scores.numel() == 0:
-            raise ValueError(
-                "y_pred must hold scores with the batch as its first axis: got shape "
-                f"{tuple(scores.shape)}"
-            )
-        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        real = _labels(y_true, scores)
+        scores = as_scores(y_pred)
+        real = real_labels(y_true, scores)
         if not self.for_critic and bool(real.all()):
             warnings.warn(
                 "the generator's loss sees no generated sample: label generated samples 0",
                 stacklevel=2,
             )
-        on_real, on_fake = (-1.0, 1.0) if self.for_critic else (0.0, -1.0)
-        terms = scores * torch.where(real, on_real, on_fake).to(scores.dtype)
-        if self.reduction in ("none", None):
-            return terms
-        if self.reduction == "sum":
-            return terms.sum()
-        return (terms / torch.where(real, real.sum(), (~real).sum())).sum()
+        return labelled_loss(scores, real, self.for_critic, self.reduction)
 
     def extra_repr(self) -> str:
         """What `repr` shows between the brackets."""
@@ -269,21 +257,3 @@ def create_wgan_gp_losses(
         for for_critic in (True, False)
     )
     return critic, generator
-
-
-def _labels(y_true: Tensor | Sequence[float], scores: Tensor) -> Tensor:
-    """Boolean labels in the shape of the scores: True where real."""
-    labels = as_tensor(y_true, "y_true").to(scores.device)
-    if labels.shape != scores.shape:
-        if labels.numel() != len(scores):
-            raise ValueError(
-                "y_true must hold one label per sample, or one per score of shape "
-                f"{tuple(scores.shape)}: got shape {tuple(labels.shape)}"
-            )
-        labels = labels.reshape(-1, *[1] * (scores.dim() - 1)).expand(scores.shape)
-    real = labels == 1
-    known = real | (labels == 0)
-    if not bool(known.all()):
-        wrong = labels[~known].flatten()[0].item()
-        raise ValueError(f"labels must be 1 (real) or 0 (generated): found {wrong}")
-    return real
