@@ -75,11 +75,11 @@ class ReportOptions(FileOptions):
 
 
 def show_report(report: Report) -> None:
-    """Tables for a person, aligned text for a pipe."""
+    """The verdict and tables for a person, aligned text for a pipe."""
     if _common.stdout().isatty():
         from rich.console import Console
 
-        Console(file=_common.stdout()).print(*report.tables())
+        report.print_to(Console(file=_common.stdout()))
     else:
         _common.say(str(report))
 

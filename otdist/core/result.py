@@ -24,6 +24,7 @@ from torch import Tensor
 
 from otdist.core import draws, telling
 from otdist.core.arrays import Kind
+from otdist.core.number import AsNumber
 
 Number = float | Tensor
 Array = np.ndarray | Tensor
@@ -148,7 +149,7 @@ class Arcs:
         return scipy.sparse.coo_array((self.mass.detach().numpy(), where), shape=self.shape)
 
 
-class _Answer:
+class _Answer(AsNumber):
     """A number that pickles without its graph; lazy values that were computed travel."""
 
     distance: Any

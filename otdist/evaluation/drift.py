@@ -141,6 +141,7 @@ def drift(
         evidence=evidence,
         windows={} if window is None else windows,
         notes=(*notes, *plan.unreachable(pairs, correction)),
+        corrected=True,
     )
 
 

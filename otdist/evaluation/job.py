@@ -114,6 +114,7 @@ class Job:
                     at_floor=at_floor[key].mean,
                     floor_size=size if halves else 0,
                     pvalue=None if test is None else test.pvalue,
+                    labellings=0 if test is None else len(test.null),
                     test=test,
                     size=int(min(cap or math.inf, max(len(self.real), len(fake)))),
                     seconds=seconds,

@@ -20,7 +20,7 @@ RNG = np.random.default_rng(0)
 def report():
     real = RNG.normal(size=(40, 3))
     fakes = {"far <b>": RNG.normal(size=(30, 3)) + 2, "near": RNG.normal(size=(30, 3))}
-    return otdist.evaluate(real, fakes, metrics=["w1", "energy", "precision"], n_permutations=9)
+    return otdist.evaluate(real, fakes, metrics=["w1", "energy", "precision"], n_permutations=99)
 
 
 def test_ranking_uses_the_direction_of_each_metric():
@@ -116,9 +116,11 @@ def test_page_adapts_to_the_scheme_of_the_screen(report):
 def test_ranking_in_one_table(report):
     first = report.to_dict()["ranking"]
     headings, rows = of_ranking(report.samples, report.ranking)
-    assert headings == ["metric", *first] == ["metric", "near", "far <b>"]
+    assert headings == ["metric", "floor", *first] == ["metric", "floor", "near", "far <b>"]
     assert [row[0] for row in rows] == ["w1", "energy", "precision"]
-    assert all(row[1].endswith(" *") and not row[2].endswith(" *") for row in rows)
+    assert all("*" in row[2] and "*" not in row[3] for row in rows)
+    assert ["(p = " in cell for cell in rows[1]] == [False, False, True, True]
+    assert all("±" in row[1] for row in rows)
 
 
 @pytest.mark.parametrize("d", [1, 2, 4])
@@ -255,3 +257,57 @@ def test_an_interval_is_shown_with_its_target():
     assert "the interval covers the laws&#x27; MMD²" in page
     assert "no interval: no limit" in page
     assert json.loads(report.to_json())["samples"]["f"]["kid"]["target"] == "the laws' MMD²"
+
+
+def test_a_record_comes_back(report, tmp_path):
+    report.to_json(tmp_path / "report.json")
+    for source in (tmp_path / "report.json", report.to_json()):
+        again = Report.from_json(source)
+        assert again.to_dict() == report.to_dict()
+        assert again["w1"] == report["w1"]
+        assert again.verdict == report.verdict
+    with pytest.raises(ValueError, match="not a record of a report"):
+        Report.from_json('{"ranking": []}')
+    with pytest.raises(ValueError, match="not a record of a report"):
+        Report.from_json("{nothing")
+
+
+def test_figures_by_name(report):
+    scalars = report.scalars()
+    assert all(type(value) is float for value in scalars.values())
+    assert scalars["near/w1"] == report.samples["near"]["w1"].estimate == float(report["w1"])
+    assert scalars["far <b>/energy/pvalue"] == report.samples["far <b>"]["energy"].pvalue
+    assert scalars["near/w1/floor"] < scalars["far <b>/w1"]
+    one = otdist.evaluate(RNG.normal(size=(20, 2)), RNG.normal(size=(20, 2)), metrics=["w1"])
+    assert {"w1", "w1/lower", "w1/upper", "w1/floor"} <= set(one.scalars())
+    with pytest.raises(ValueError, match="key must be one of"):
+        report["w3"]
+
+
+def test_a_frame_has_a_row_for_each_figure(report):
+    pytest.importorskip("pandas")
+    table = report.to_frame()
+    assert list(table["sample"]) == ["near"] * 3 + ["far <b>"] * 3
+    assert list(table["metric"][:3]) == ["w1", "energy", "precision"]
+    assert table.loc[0, "estimate"] == float(report["w1"])
+
+
+def test_notebooks_show_the_verdict_and_the_tables(report):
+    text = report._repr_html_()
+    assert text.index("differs from real") < text.index("<table>")
+    assert "far &lt;b&gt;" in text
+    assert "<b>" not in text
+
+
+def test_the_verdict_comes_first_everywhere(report):
+    first, second = report.verdict.split("\n")
+    assert first.startswith("near: ")
+    assert second.startswith("far <b>: ")
+    assert str(report).startswith(first)
+    assert report.to_dict()["verdict"] == report.verdict
+    assert str(report).rstrip().endswith("not a test.")
+
+
+def test_a_result_without_an_estimate_is_no_number():
+    with pytest.raises(ValueError, match="kid has no estimate: too few rows"):
+        float(MetricResult("kid", "", None, note="too few rows"))

@@ -13,6 +13,7 @@ from otdist.core import record
 from otdist.drawing.style import svg
 from otdist.evaluation.report.result import MetricResult
 from otdist.evaluation.report.tables import WORDS, Cells
+from otdist.evaluation.report.verdict import RULE
 
 if TYPE_CHECKING:
     from otdist.evaluation.report.report import Report
@@ -26,7 +27,7 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem;
        color: var(--ink); background: var(--paper); }
 h1 { font-size: 1.6rem; margin-bottom: .3rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-p.lead { color: var(--soft); margin-top: 0; }
+p.lead { color: var(--soft); margin-top: 0; } p.verdict { font-size: 1.1rem; margin: .4rem 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
@@ -65,9 +66,11 @@ def page(
     title = escape(f"{', '.join(names)} against {report.reference}")
     lead = f"Compared: {report.features}, {report.dimension} columns. Seed {report.seed}. "
     body = [
-        f'<h1>{title}</h1>\n<p class="lead">{escape(lead)}{report.seconds:.1f} s.</p>',
+        f"<h1>{title}</h1>",
+        _verdict(report),
+        f'<p class="lead">{escape(lead)}{report.seconds:.1f} s.</p>',
         "".join(f"<p>{escape(note)}</p>" for note in report.notes),
-        _FLOOR if floors else "",
+        _FLOOR + f"<p>{escape(RULE)}</p>" if floors else "",
         *(f"<h2>{escape(words)}</h2>\n{_table(table)}" for words, table in tables),
         "<h2>Pictures</h2>" if pictures else "",
         *(
@@ -84,6 +87,17 @@ def page(
         + "\n".join(part for part in body if part)
         + "\n</body></html>\n"
     )
+
+
+def fragment(report: Report, tables: Sequence[tuple[str, Cells]]) -> str:
+    """The verdict and the tables alone, as a notebook shows them in a page of its own."""
+    parts = (f"<h4>{escape(words)}</h4>\n{_table(table)}" for words, table in tables)
+    return _verdict(report) + "\n".join(parts)
+
+
+def _verdict(report: Report) -> str:
+    """One line for each sentence."""
+    return "".join(f'<p class="verdict">{escape(line)}</p>' for line in report.verdict.split("\n"))
 
 
 def _table(table: Cells) -> str:

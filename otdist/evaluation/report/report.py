@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from otdist.core import checks, record
-from otdist.evaluation.report import page, pictures, tables
+from otdist.core.extras import require
+from otdist.evaluation.report import page, pictures, tables, verdict
 from otdist.evaluation.report.evidence import Evidence
 from otdist.evaluation.report.result import MetricResult
 
@@ -30,6 +32,7 @@ class Report:
         windows: Name of a sample → its first row and the one after its last, where the samples are
             windows of one series.
         notes: What a reader must know about the data as a whole.
+        corrected: Whether p-values are corrected for their number; then metrics are columns.
 
     >>> import otdist
     >>> report = otdist.evaluate([[0.0], [1.0], [2.0], [3.0]], [[1.0], [2.0]], metrics=["w1"])
@@ -47,6 +50,79 @@ class Report:
     evidence: Evidence | None = field(default=None, repr=False)
     windows: dict[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    corrected: bool = False
+
+    def __getitem__(self, key: str) -> MetricResult:
+        """The metric (or column) of that name, of the best sample: ``report["w1"]``."""
+        return self.metrics[checks.choice("key", key, self.metrics)]
+
+    @cached_property
+    def verdict(self) -> str:
+        """What the figures say together, a sentence for each sample, the best first.
+
+        Never more than the evidence shows; the rule is `verdict.RULE`, printed below the tables.
+        """
+        if self.corrected:
+            return "\n".join(verdict.of_columns(self.samples, self.reference))
+        return "\n".join(
+            verdict.of_sample(name, self.samples[name], self.ranking, self.reference)
+            for name in self.ranking
+        )
+
+    def scalars(self) -> dict[str, float]:
+        """Every figure that exists by a flat name, as loggers take them.
+
+        Names are ``metric``, ``metric/floor``, ``metric/pvalue`` and the like; with several samples
+        ``sample/metric`` and so on.
+        """
+        found: dict[str, float] = {}
+        for name, results in self.samples.items():
+            before = f"{name}/" if len(self.samples) > 1 else ""
+            for key, result in results.items():
+                for figure, value in result.figures().items():
+                    found[before + key + (f"/{figure}" if figure != "estimate" else "")] = value
+        return found
+
+    def to_frame(self) -> Any:
+        """A pandas data frame, one row for each sample and metric, in the order of the ranking.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        pandas = require("pandas", "tables")
+        return pandas.DataFrame(
+            [
+                {"sample": name, "metric": key, **result.to_dict()}
+                for name in self.ranking
+                for key, result in self.samples[name].items()
+            ]
+        ).drop(columns="name")
+
+    @classmethod
+    def from_json(cls, source: str | Path) -> Report:
+        """The report that `to_json` wrote, without its pictures' rows and tests.
+
+        Args:
+            source: The text, or the path of a file.
+
+        Raises:
+            ValueError: not a record of a report.
+        """
+        text = str(source)
+        if not text.lstrip().startswith("{"):
+            text = Path(source).read_text(encoding="utf-8")
+        try:
+            content = json.loads(text)
+            samples = {
+                name: {key: MetricResult.from_dict(found) for key, found in results.items()}
+                for name, results in content["samples"].items()
+            }
+            plain = ("sizes", "dimension", "features", "seed", "seconds", "reference", "corrected")
+            kept = {name: content[name] for name in plain}
+            windows = {name: (rows[0], rows[1]) for name, rows in content["windows"].items()}
+            return cls(samples, **kept, windows=windows, notes=tuple(content["notes"]))
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"not a record of a report: {error!r}") from None
 
     @property
     def metrics(self) -> dict[str, MetricResult]:
@@ -70,15 +146,22 @@ class Report:
 
     def __str__(self) -> str:
         from rich.console import Console
-        from rich.text import Text
 
         out = io.StringIO()
-        console = Console(file=out, width=120)
+        self.print_to(Console(file=out, width=120))
+        return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+    def print_to(self, console: Any) -> None:
+        """Print verdict, tables, notes and the rule of the verdict on a console of rich."""
+        from rich.text import Text
+
+        console.print(Text(self.verdict), Text(), sep="\n", soft_wrap=not console.is_terminal)
         for table in self.tables():
             console.print(table)
         for note in self.notes:
             console.print(Text(f"note: {note}"))
-        return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+        if not self.corrected:
+            console.print(Text(verdict.RULE))
 
     def tables(self) -> list[Any]:
         """Rich tables: the ranking where there are several samples, then one per sample."""
@@ -117,6 +200,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain types; figures that do not exist are None, with the reason beside them."""
         return {
+            "verdict": self.verdict,
             "ranking": self.ranking,
             "reference": self.reference,
             "sizes": self.sizes,
@@ -125,6 +209,7 @@ class Report:
             "seed": self.seed,
             "seconds": self.seconds,
             "notes": list(self.notes),
+            "corrected": self.corrected,
             "windows": {name: list(rows) for name, rows in self.windows.items()},
             "samples": {
                 name: {key: result.to_dict() for key, result in results.items()}
@@ -160,6 +245,9 @@ class Report:
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
+
+    def _repr_html_(self) -> str:
+        return page.fragment(self, self._tables())
 
     def kinds(self, shape: tuple[int, ...] | None = None) -> list[str]:
         """The pictures that `plot` can draw of this report, the default first."""

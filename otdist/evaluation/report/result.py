@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from otdist.core.number import AsNumber
 from otdist.inference.permutation import TestResult
 
 
 @dataclass(frozen=True)
-class MetricResult:
+class MetricResult(AsNumber):
     """One metric of one sample.
 
     Attributes:
@@ -31,6 +33,7 @@ class MetricResult:
         no_interval: Why there is no interval.
         effect: The estimate free of units, where it has such a form.
         pvalue: Of a permutation test, where one was asked for and is valid.
+        labellings: Random labellings behind the p-value.
         size: Most rows of a side that were used.
         converged: Whether every solver reached its tolerance.
         note: What else a reader must know.
@@ -58,11 +61,39 @@ class MetricResult:
     no_interval: str = ""
     effect: float | None = None
     pvalue: float | None = None
+    labellings: int = 0
     size: int = 0
     converged: bool = True
     note: str = ""
     seconds: float = 0.0
     test: TestResult | None = field(default=None, repr=False, compare=False)
+
+    def __float__(self) -> float:
+        """The estimate.
+
+        Raises:
+            ValueError: there is none; the message is the reason.
+        """
+        if self.estimate is None:
+            raise ValueError(f"{self.name} has no estimate: {self.note}")
+        return self.estimate
+
+    def figures(self) -> dict[str, float]:
+        """The figures that exist, by name; the interval as its ends."""
+        low, high = self.interval or (None, None)
+        names = ("estimate", "lower", "upper", "floor", "at_floor", "spread", "effect", "pvalue")
+        found = {name: getattr(self, name) for name in names}
+        found |= {"interval_lower": low, "interval_upper": high}
+        return {name: float(value) for name, value in found.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> MetricResult:
+        """The result that `to_dict` wrote; an infinite end of an interval is null in JSON."""
+        interval = content["interval"]
+        if interval is not None:
+            low, high = interval
+            interval = (low, math.inf if high is None else high)
+        return cls(**{**content, "interval": interval})
 
     def with_(self, **changes: Any) -> MetricResult:
         """The same result with some fields changed."""

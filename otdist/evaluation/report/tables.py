@@ -58,8 +58,10 @@ def of_sample(results: Mapping[str, MetricResult]) -> Cells:
 
 
 def of_ranking(samples: Mapping[str, Mapping[str, MetricResult]], ranking: Sequence[str]) -> Cells:
-    """One row a metric, one column a sample, the best first; a star marks the best of a row."""
-    rows = []
+    """One row a metric, one column a sample, the best first, with p where it was tested; the floor
+    where there is one. A star marks the best of a row.
+    """
+    rows, floors = [], []
     for key in samples[ranking[0]]:
         found = [samples[name][key] for name in ranking]
         values = [result.estimate for result in found if result.estimate is not None]
@@ -67,7 +69,13 @@ def of_ranking(samples: Mapping[str, Mapping[str, MetricResult]], ranking: Seque
         if len(set(values)) > 1:
             best = max(values) if found[0].higher_is_better else min(values)
         cells = [_estimate(r) + (" *" if r.estimate == best is not None else "") for r in found]
-        rows.append([key, *cells])
+        tested = ["" if r.pvalue is None else f" (p = {r.pvalue:.3g})" for r in found]
+        floors.append(CELLS["floor"](found[0]))
+        rows.append([key, *map("".join, zip(cells, tested, strict=True))])
+    if any(floor != "–" for floor in floors):
+        return ["metric", "floor", *ranking], [
+            [row[0], floor, *row[1:]] for row, floor in zip(rows, floors, strict=True)
+        ]
     return ["metric", *ranking], rows
 
 

@@ -1,0 +1,119 @@
+"""What a report's figures say together: one sentence for each sample, by rules that are stated.
+
+Evidence is taken in the order of its strength. A permutation test that rejects after correction for
+the number of tests shows a difference. A metric beyond the band of its floor only looks like one:
+the band is the spread over random halves, not a level. What neither is there for is not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from otdist.evaluation.corrections import corrected, growth
+from otdist.evaluation.report.result import MetricResult
+
+LEVEL = 0.05
+"""Corrected p-value up to which a difference counts as shown."""
+BAND = 2.0
+"""Half width of a floor's band, in standard deviations over random halves. Of fakes with the law of
+the reals, 0 to 5% of the figures of w1, sliced_w2, energy and coverage lay beyond it (40 + 30 and
+200 + 200 normal rows)."""
+RULE = (
+    f"Rule: a difference is shown where a permutation test has p ≤ {LEVEL:g} after Holm's "
+    f"correction for the number of tests; a metric is at its floor within {BAND:g} standard "
+    "deviations of the mean over random halves of the reference, which is a band and not a test."
+)
+_SHOWN = 5
+
+Results = Mapping[str, MetricResult]
+
+
+def of_sample(name: str, results: Results, ranking: Sequence[str], reference: str) -> str:
+    """What the metrics of one sample say."""
+    beyond, within = _against_floor(results)
+    p = {key: result.pvalue for key, result in results.items() if result.pvalue is not None}
+    after = dict(zip(p, corrected(list(p.values()), "holm"), strict=True)) if p else {}
+    shown = {key: value for key, value in after.items() if value <= LEVEL}
+    tested = f"after correction over {_number(len(p), 'test')}"
+    if shown:
+        verb = "tells" if len(shown) == 1 else "tell"
+        least = f"p = {min(shown.values()):.3g} {tested}"
+        parts = [f"differs from {reference}", f"{_listed(list(shown))} {verb} them apart ({least})"]
+    elif p and min(_reach(results[key], len(p)) for key in p) > LEVEL:
+        parts = ["not enough data to tell", f"no test can reach p ≤ {LEVEL:g} {tested}"]
+    elif p:
+        least = f"least p = {min(after.values()):.3g} {tested}"
+        parts = [f"not told apart from {reference}", f"no test rejects ({least})"]
+    elif beyond:
+        parts = [f"looks different from {reference}, which no test has confirmed"]
+    elif within:
+        parts = [f"looks like {reference} at this size"]
+    else:
+        parts = ["not enough data to tell"]
+    for keys, words in ((beyond, "beyond"), (within, "at")):
+        if keys:
+            floors = "its floor" if len(keys) == 1 else "their floors"
+            parts.append(f"{_listed(keys)} {words} {floors}")
+    if len(ranking) > 1:
+        parts.insert(1, _place(ranking.index(name), len(ranking)))
+    return f"{name}: {'; '.join(parts)}."
+
+
+def of_columns(samples: Mapping[str, Results], reference: str) -> list[str]:
+    """What the columns of tables say, whose p-values are corrected for their number already."""
+    windows = len(samples) > 1
+    found, least, tested = [], 1.0, 0
+    for name, results in samples.items():
+        p = {key: result.pvalue for key, result in results.items() if result.pvalue is not None}
+        moved = [key for key, value in p.items() if value <= LEVEL]
+        least, tested = min([least, *p.values()]), tested + bool(p)
+        if moved and windows:
+            found.append(f"{name} ({_listed(moved)})")
+        else:
+            found += moved
+    what = "window" if windows else "column"
+    number = len(samples) if windows else len(next(iter(samples.values())))
+    if not tested:
+        return [f"Not tested: {_number(number, what)}, distances only."]
+    if not found:
+        return [
+            f"No {what} of {number} is shown to differ from {reference} (least p = {least:.3g})."
+        ]
+    verb = "differs" if len(found) == 1 else "differ"
+    return [f"{_number(len(found), what)} of {number} {verb} from {reference}: {_listed(found)}."]
+
+
+def _against_floor(results: Results) -> tuple[list[str], list[str]]:
+    """Names of metrics on the wrong side of the band of their floor, and of the others."""
+    beyond, within = [], []
+    for key, result in results.items():
+        if result.at_floor is None or result.floor is None or result.floor_spread is None:
+            continue
+        sign = -1 if result.higher_is_better else 1
+        excess = sign * (result.at_floor - result.floor)
+        (beyond if excess > BAND * result.floor_spread else within).append(key)
+    return beyond, within
+
+
+def _reach(result: MetricResult, tests: int) -> float:
+    """The least p-value that its labellings can give, after correction."""
+    return growth(tests, "holm") / (result.labellings + 1)
+
+
+def _place(index: int, count: int) -> str:
+    if index == 0:
+        return f"closest of {count} by mean rank"
+    if index == count - 1:
+        return f"farthest of {count} by mean rank"
+    return f"place {index + 1} of {count} by mean rank"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as in a sentence, the first few where there are many."""
+    if len(names) > _SHOWN:
+        return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
