@@ -7,13 +7,13 @@ since a point of weight zero changes no distance and costs time.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from otdist.core import checks
 from otdist.core.arrays import enter
 from otdist.core.result import Array
 
@@ -55,9 +55,7 @@ def grid(image: Any, *, spacing: Any = 1.0, origin: Any = 0.0) -> tuple[Array, A
             f"image must have shape (H, W) or (D, H, W): got shape {tuple(masses.shape)}{hint}"
         )
     _refuse_channels(tuple(masses.shape))
-    steps = _per_axis("spacing", spacing, masses.ndim)
-    if min(steps) <= 0:
-        raise ValueError(f"spacing must be positive: got {spacing!r}")
+    steps = _per_axis("spacing", spacing, masses.ndim, above=0)
     starts = _per_axis("origin", origin, masses.ndim)
     index, weights = _with_mass(masses, "image", "pixel")
     unit, zero = (index.new_tensor(v, dtype=torch.float64) for v in (steps, starts))
@@ -138,13 +136,13 @@ def _centres(values: Any, name: str, bins: int) -> Tensor:
     return marks if len(marks) == bins else marks[:-1] / 2 + marks[1:] / 2
 
 
-def _per_axis(name: str, value: Any, axes: int) -> list[float]:
+def _per_axis(name: str, value: Any, axes: int, **bounds: float) -> tuple[float, ...]:
     """One finite number for each axis."""
-    _, tensors = enter(**{name: value})
-    numbers = tensors[name].detach().double()
-    if numbers.shape not in ((), (axes,)) or not all(map(math.isfinite, numbers.flatten())):
-        raise ValueError(f"{name} must be one finite number or {axes}, one per axis: got {value!r}")
-    return numbers.expand(axes).tolist()
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, list | tuple) or getattr(value, "ndim", 0):
+        return checks.numbers(name, value, axes, **bounds)
+    return (checks.number(name, value, **bounds),) * axes
 
 
 def _refuse_channels(shape: tuple[int, ...]) -> None:

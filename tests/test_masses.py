@@ -63,12 +63,15 @@ def test_bad_images_name_the_pixel(image, text):
     ("options", "text"),
     [
         ({"spacing": 0}, "spacing must be positive"),
-        ({"spacing": (1, 2, 3)}, "spacing must be one finite number or 2"),
-        ({"origin": float("inf")}, "origin must be one finite number"),
+        ({"spacing": (1, 2, 3)}, "spacing must be 2 numbers"),
+        ({"spacing": (1, 0)}, "each of spacing must be positive"),
+        ({"spacing": (1, "a")}, "each of spacing must be a number"),
+        ({"spacing": "wide"}, "spacing must be a number"),
+        ({"origin": float("inf")}, "origin must be finite"),
     ],
 )
 def test_bad_frames_are_named(options, text):
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises((ValueError, TypeError), match=text):
         grid([[1, 1]], **options)
 
 

@@ -100,9 +100,8 @@ class Bracket:
             return self
         value, precision = plain(distance), torch.finfo(distance.dtype)
         error = precision.eps * (abs(value) + precision.smallest_normal)
-        if not self.lower - error <= value <= self.upper + error < math.inf:
-            return self
-        return Bracket(min(self.lower, value), max(self.upper, value))
+        near = self.lower - error <= value <= self.upper + error < math.inf
+        return Bracket(min(self.lower, value), max(self.upper, value)) if near else self
 
     def __contains__(self, value: float) -> bool:
         return self.lower <= value <= self.upper
@@ -158,11 +157,8 @@ class _Answer(AsNumber):
         return plain(self.distance)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        for name, value in state.items():
-            if isinstance(value, Tensor):
-                state[name] = value.detach()
-        return state
+        state = self.__dict__.items()
+        return {name: v.detach() if isinstance(v, Tensor) else v for name, v in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

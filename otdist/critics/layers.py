@@ -285,16 +285,15 @@ class SpectralConv2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        sizes = (in_channels, out_channels, kernel_size, stride, padding)
-        if min(sizes[:4]) < 1 or padding < 0:
-            raise ValueError(
-                "in_channels, out_channels, kernel_size and stride must be at least 1, "
-                f"padding at least 0: got {', '.join(map(str, sizes))}"
-            )
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.raw = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.in_channels, self.out_channels, self.kernel_size, self.stride = checks.sizes(
+            in_channels=in_channels, out_channels=out_channels,
+            kernel_size=kernel_size, stride=stride,
+        )  # fmt: skip
+        self.padding = checks.whole("padding", padding, least=0)
+        shape = (self.out_channels, self.in_channels, self.kernel_size, self.kernel_size)
+        self.raw = nn.Parameter(torch.empty(shape))
+        learned = checks.flag("bias", bias)
+        self.bias = nn.Parameter(torch.zeros(self.out_channels)) if learned else None
         nn.init.orthogonal_(self.raw)
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from otdist.core import checks
 from otdist.core.extras import require
 from otdist.io.errors import DataError
 from otdist.io.formats import is_numeric, read_npy, table_points, without_index
@@ -119,8 +120,7 @@ def dask_samples(paths: str | Path | Sequence[str | Path], *, rows: int | None =
 
 def _cut(path: str | Path, rows: int | None) -> list[_Block]:
     """The blocks of one file, none of them read."""
-    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
-        raise ValueError(f"rows must be a positive integer: got {rows!r}")
+    rows = checks.optional(checks.whole, "rows", rows)
     name, file = str(path), Path(path)
     kind = file.suffix.lower()
     if kind in (".npy", ".parquet") and not file.is_file():

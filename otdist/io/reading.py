@@ -50,13 +50,14 @@ class Reading:
     def __post_init__(self) -> None:
         checks.optional(checks.choice, "decimal", self.decimal, allowed=(".", ","))
         checks.optional(checks.flag, "header", self.header)
-        if self.sep is not None and (not isinstance(self.sep, str) or len(self.sep) != 1):
-            raise ValueError(f"sep must be one character: got {self.sep!r}")
+        if self.sep is not None and len(checks.instance("sep", self.sep, str, "one character")) != 1:
+            raise ValueError(f"sep must be one character: got {checks.shown(self.sep)}")
+        known = "one that Python knows, such as 'latin-1'"
         try:
-            "".encode(self.encoding)
-        except (LookupError, TypeError):
+            "".encode(checks.instance("encoding", self.encoding, str, known))
+        except (LookupError, ValueError):
             raise ValueError(
-                f"encoding must be one that Python knows, such as 'latin-1': got {self.encoding!r}"
+                f"encoding must be {known}: got {checks.shown(self.encoding)}"
             ) from None
         for name, kind in (("missing", (str, Real)), ("columns", str), ("exclude", str),
                            ("categories", str)):  # fmt: skip

@@ -96,7 +96,7 @@ def line_cost(x: Grid, y: Grid, p: float) -> LineCost:
     return LineCost(
         value,
         max(lower - slack - 64 * UNIT * value, 0.0),
-        max(upper, value) + slack + 64 * UNIT * upper,
+        upper + slack + 64 * UNIT * upper,
         scale,
     )
 

@@ -83,10 +83,9 @@ def line_result(x: Grid, y: Grid, p: float, started: float) -> OTResult:
     """The result for two sketches with points; `started` is when the work on them began."""
     cost = line_cost(x, y, p)
     proved = bracket(cost.lower, cost.upper, p, cost.scale)
-    value = min(max(cost.value, cost.lower), cost.upper)
     return finish(
         Units(p, cost.scale, NUMPY),
-        torch.tensor(value, dtype=torch.float64),
+        torch.tensor(cost.value, dtype=torch.float64),
         proved,
         solver="line, in blocks",
         message=described(x, y),

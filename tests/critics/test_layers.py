@@ -277,3 +277,19 @@ def test_pairs_keep_the_norm_of_the_gradient_at_ties():
     assert sorted_.tolist() == [[2.0, 2.0, 3.0, 1.0]]
     (slope,) = torch.autograd.grad(sorted_ @ torch.tensor([5.0, 7.0, 1.0, 4.0]), x)
     assert slope.tolist() == [[5.0, 7.0, 4.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "text"),
+    [
+        ((0, 1, 3), {}, "in_channels must be at least 1: got 0"),
+        ((1, 1.5, 3), {}, r"out_channels must be an integer, at least 1: got 1\.5"),
+        ((1, 1, "3"), {}, "kernel_size must be an integer"),
+        ((1, 1, 3), {"stride": 0}, "stride must be at least 1: got 0"),
+        ((1, 1, 3), {"padding": -1}, "padding must be at least 0: got -1"),
+        ((1, 1, 3), {"bias": "yes"}, "bias must be True or False"),
+    ],
+)
+def test_a_convolution_names_the_option_that_is_wrong(sizes, options, text):
+    with pytest.raises((ValueError, TypeError), match=text):
+        layers.SpectralConv2d(*sizes, **options)

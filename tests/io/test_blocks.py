@@ -61,5 +61,9 @@ def test_errors_name_the_file(tmp_path):
         dask_samples([tmp_path / "x.npy", tmp_path / "y.npy"])
     with pytest.raises(DataError, match="at least one file"):
         dask_samples([])
-    with pytest.raises(ValueError, match="rows must be a positive integer"):
+    with pytest.raises(ValueError, match="rows must be at least 1"):
         next(blocks(tmp_path / "x.npy", rows=0))
+    with pytest.raises(ValueError, match=r"rows must be an integer, at least 1: got 2\.5"):
+        next(blocks(tmp_path / "x.npy", rows=2.5))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="rows must be an integer, at least 1: got True"):
+        next(blocks(tmp_path / "x.npy", rows=True))
