@@ -50,8 +50,9 @@ class Reading:
     def __post_init__(self) -> None:
         checks.optional(checks.choice, "decimal", self.decimal, allowed=(".", ","))
         checks.optional(checks.flag, "header", self.header)
-        if self.sep is not None and len(checks.instance("sep", self.sep, str, "one character")) != 1:
-            raise ValueError(f"sep must be one character: got {checks.shown(self.sep)}")
+        sep = ";" if self.sep is None else checks.instance("sep", self.sep, str, "one character")
+        if len(sep) != 1:
+            raise ValueError(f"sep must be one character: got {checks.shown(sep)}")
         known = "one that Python knows, such as 'latin-1'"
         try:
             "".encode(checks.instance("encoding", self.encoding, str, known))

@@ -239,7 +239,7 @@ def test_what_was_decided_about_a_text_file_is_told_and_can_be_stated(tmp_path):
         ("t.csv", {"decimal": ";"}, "decimal must be one of"),
         ("t.csv", {"sep": ", "}, "sep must be one character"),
         ("t.csv", {"sep": 1}, "sep must be one character: got 1"),
-        ("t.csv", {"encoding": 8}, "encoding must be one that Python knows, such as 'latin-1': got 8"),
+        ("t.csv", {"encoding": 8}, "encoding must be one that Python knows"),
         ("t.csv", {"encoding": "a\0b"}, "encoding must be one that Python knows"),
         ("t.csv", {"header": "yes"}, "header must be True or False"),
         ("t.csv", {"encoding": "latin-99"}, "encoding must be one that Python knows"),
