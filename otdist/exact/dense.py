@@ -43,6 +43,9 @@ _TIGHT = 1e-12  # share of the cost that what is missing may be charged
 _PROGRESS = 1e-9  # relative, of an end of the bracket
 _ROUNDED = 2.0**-46  # mass that the rounding of weights may move across the samples
 _NORMAL = 2.0**-1022  # the least number that carries all its digits
+_SUBNORMAL = 2.0**-1070  # a few of the least number that there is
+_FAINT = 2.0**-480  # distances whose squares lose digits
+_CHUNK = 2**16  # pairs whose differences are held at a time
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,7 @@ def _in_smaller_units(problem: _Problem, best: Evidence) -> Evidence:
     new plan is better, or no plan is.
     """
     cost, p = problem.cost, problem.cost.p
-    if isinstance(cost, PointCost):
-        distances = cdist(cost.x.numpy(), cost.y.numpy())
-    else:
-        distances = cost.dense().numpy()
+    distances = _distances(cost) if isinstance(cost, PointCost) else cost.dense().numpy()
     for step in range(_CHANGES):
         used = distances[best.rows, best.cols]
         unit = float((used * best.mass ** (1 / p)).max())  # W_p up to the root of the arcs
@@ -145,7 +145,8 @@ def _in_smaller_units(problem: _Problem, best: Evidence) -> Evidence:
             values = np.minimum(distances / unit, cap ** (1 / p)) ** p
             flow = problem.solve(values)
             paid = (distances[flow.rows, flow.cols] / unit) ** p
-            found = problem.prove(values, flow, paid, unit, float((distances.max() / unit) ** p))
+            largest = float((distances.max() / unit) ** p)
+            found = problem.prove(values, flow, paid, unit, largest, least=_SUBNORMAL)
         new = found.bracket
         ends = between(max(old.lower, new.lower), min(old.upper, new.upper))
         kept = found if new.upper <= old.upper else best
@@ -153,6 +154,20 @@ def _in_smaller_units(problem: _Problem, best: Evidence) -> Evidence:
         if ends.upper > (1 - _PROGRESS) * old.upper and ends.lower < (1 + _PROGRESS) * old.lower:
             break
     return _restated(best, distances[best.rows, best.cols], p)
+
+
+def _distances(cost: PointCost) -> np.ndarray:
+    """Distances of all pairs, (n, m); those whose squares would vanish in units of their own."""
+    x, y = cost.x.numpy(), cost.y.numpy()
+    distances = cdist(x, y)
+    rows, cols = np.nonzero(distances < _FAINT)
+    for start in range(0, len(rows), _CHUNK):
+        i, j = rows[start : start + _CHUNK], cols[start : start + _CHUNK]
+        gaps = np.abs(x[i] - y[j])
+        unit = gaps.max(1)
+        unit[unit == 0] = 1.0
+        distances[i, j] = np.linalg.norm(gaps / unit[:, None], axis=1) * unit
+    return distances
 
 
 def _restated(found: Evidence, used: np.ndarray, p: float) -> Evidence:
@@ -184,7 +199,7 @@ class _Problem:
 
     def prove(
         self, values: np.ndarray, flow: Flow, paid: np.ndarray, unit: float, largest: float,
-        error: float = 0.0,
+        error: float = 0.0, least: float = math.sqrt(_NORMAL),
     ) -> Evidence:  # fmt: skip
         """The bracket that a plan and a potential of the targets prove.
 
@@ -195,6 +210,7 @@ class _Problem:
             unit: t.
             largest: At least every true cost.
             error: As said.
+            least: Differences of coordinates below this may be missing from distances.
         """
         a, b, cost = self.a, self.b, self.cost
         f = np.minimum.reduce(values - flow.g, 1)
@@ -203,7 +219,7 @@ class _Problem:
         units = (math.log2(len(a) + len(b)) + 12) * UNIT
         lost = 0.0
         if isinstance(cost, PointCost):
-            lost = max(_NORMAL, (math.sqrt(cost.dimension * _NORMAL) / unit) ** cost.p)
+            lost = max(_NORMAL, (math.sqrt(cost.dimension) * least / unit) ** cost.p)
         elif isinstance(cost, MetricCost):
             lost = cost.underflow
         mass_error = 4 * UNIT + abs(float(np.add.reduce(a) - np.add.reduce(b)))

@@ -205,3 +205,25 @@ def test_the_proof_does_not_trust_the_solver(monkeypatch):
         result = otdist.wasserstein(x, y, a=a, b=b)
     assert not result.converged
     assert result.lower <= value <= result.upper
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2, 3])
+def test_distances_whose_squares_vanish_beside_the_size_of_the_samples(p):
+    """Coordinates span the range of float64: a square of 1e-400 is lost, the distance is not."""
+    result = otdist.wasserstein([[1e200, 0.0], [0.0, 1e-200]], [[1e200, 0.0], [0.0, 2e-200]], p=p)
+    assert result.converged
+    assert result.lower <= 1e-200 * 0.5 ** (1 / p) * (1 + 1e-12)
+    assert result.upper >= 1e-200 * 0.5 ** (1 / p) * (1 - 1e-12)
+    assert result.gap <= 1e-12 * result.lower
+    thin = otdist.wasserstein(
+        [[1.0, 0, 0], [0, 1e-200, 1e-200]], [[1.0, 0, 0], [0, 2e-200, 3e-200]], p=p
+    )
+    assert math.isclose(thin.distance, math.sqrt(5) * 1e-200 * 0.5 ** (1 / p), rel_tol=1e-12)
+
+
+def test_a_distance_below_the_normal_numbers_is_left_open():
+    x, y = [[1e300, 0.0], [0.0, 1e-320]], [[1e300, 0.0], [0.0, 2e-320]]
+    with pytest.warns(otdist.ConvergenceWarning, match="span more than the digits of float64"):
+        result = otdist.wasserstein(x, y)
+    assert not result.converged
+    assert result.lower <= 5e-321 <= result.upper
