@@ -21,7 +21,7 @@ from otdist.cli._common import (
     usage,
 )
 from otdist.core.progress import progress
-from otdist.io import Samples, align, read_samples
+from otdist.io import Samples, align, read_grid, read_histogram, read_samples
 
 
 class Solver(enum.StrEnum):
@@ -73,6 +73,10 @@ class Distance(FileOptions):
     a: Annotated[str, Argument(metavar="A", help="Samples: .npy .npz:key .csv .pt …, or a folder")]
     b: Annotated[str, Argument(metavar="B", help="Samples of the same dimension.")]
     p: Annotated[float, Option("--p", help="Exponent, at least 1.")] = 1.0
+    grid: Annotated[bool, Option("--grid", help="Files are images: pixels are masses.")] = False
+    histogram: Annotated[
+        bool, Option("--histogram", help="Files have two columns: centres of bins, and counts.")
+    ] = False
     weights_a: Annotated[str | None, Option(help="File of A's weights, one a row.")] = None
     weights_b: Annotated[str | None, Option(help="File of B's weights, one a row.")] = None
     solver: Annotated[Solver, Option(help="How to compute.")] = Solver.exact
@@ -106,8 +110,7 @@ class Distance(FileOptions):
         _common.check_target("--plot", self.plot, _common.PICTURES)
         _common.check_target("--output", self.output)
         with errors_without_traceback():
-            x, y = align(*self.read(read_samples, (self.a, self.b)))
-            a, b = read_weights_of(x, y, self.weights_a, self.weights_b)
+            x, y, a, b = self._inputs()
             _common.say_notes([*x.notes, *y.notes], self.quiet)
             answer = self._solve(x, y, options, {"a": a, "b": b, "p": self.p})
             content = self._record(answer, x, y)
@@ -116,6 +119,15 @@ class Distance(FileOptions):
         title = f"{Path(self.a).name} → {Path(self.b).name}"
         self.publish(content, lambda: show(title, _rows(content)))
         self._leave(content)
+
+    def _inputs(self) -> tuple[Samples, Samples, Any, Any]:
+        """Both files as points with weights, None for equal ones."""
+        if self.grid or self.histogram:
+            reader = read_grid if self.grid else read_histogram
+            (x, a), (y, b) = self.read(reader, (self.a, self.b))
+            return *align(x, y), a, b
+        x, y = align(*self.read(read_samples, (self.a, self.b)))
+        return x, y, *read_weights_of(x, y, self.weights_a, self.weights_b)
 
     def _solver_options(self) -> dict[str, Any]:
         """The options of the solver that were given.
@@ -135,6 +147,10 @@ class Distance(FileOptions):
         for name in given.keys() & {"mass", "reach"}:
             if not 0 < given[name] < math.inf:
                 raise usage(f"--{name}", f"must be positive and finite: got {given[name]:g}")
+        if self.grid and self.histogram:
+            raise usage("--histogram", "does not apply with --grid: a file is one or the other")
+        if (self.grid or self.histogram) and (self.weights_a or self.weights_b):
+            raise usage("--weights-a", "does not apply where files hold masses")
         if "mass" in given and "reach" in given:
             raise usage("--reach", "does not apply with --mass: either says how much may stay")
         if self.solver is Solver.neural:

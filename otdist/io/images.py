@@ -70,6 +70,11 @@ def read_folder(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     return out, notes
 
 
+def read_image(reader: Any, file: Path) -> np.ndarray:
+    """The pixels of one file, as stored; `reader` is PIL.Image."""
+    return _pixels(reader, file)[0]
+
+
 def _size(pixels: np.ndarray) -> str:
     return f"{pixels.shape[1]} × {pixels.shape[0]}"
 

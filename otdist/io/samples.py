@@ -108,7 +108,7 @@ def read_samples(path: str | Path, **stated: Any) -> Samples:
             raise ValueError(
                 f"{option} applies to tables with gaps and categories: see read_columns"
             )
-    array, columns, notes = _read(name, reading)
+    array, columns, notes = read_raw(name, reading)
     if array.dtype.kind not in "fiub":
         raise DataError(f"{name}: samples must be numbers, found an array of dtype {array.dtype}")
     if array.ndim == 0:
@@ -215,8 +215,8 @@ def align(x: Samples, y: Samples) -> tuple[Samples, Samples]:
     return x, y
 
 
-def _read(name: str, reading: Reading) -> Raw:
-    """Find the reader by the name's ending."""
+def read_raw(name: str, reading: Reading) -> Raw:
+    """The array of a file as it is stored, by the reader of the name's ending; columns; notes."""
     path, key = Path(name), None
     for suffix in _KEYED:
         stem, found, rest = name.rpartition(f"{suffix}:")

@@ -333,3 +333,25 @@ def test_a_metric_is_chosen_by_name(tmp_path):
     assert json.loads(found.stdout)["distance"] == 7
     assert run("distance", *files, "--metric", "manhattan").returncode == 2
     assert run("distance", *files, "--metric", "cosine", "--solver", "sliced").returncode == 2
+
+
+def test_images_and_histograms_are_masses(tmp_path):
+    image = np.zeros((8, 9))
+    image[1:3, 2:5] = [[1, 2, 1], [3, 1, 1]]
+    np.save(tmp_path / "a.npy", image)
+    np.save(tmp_path / "b.npy", np.roll(image, (3, 4), (0, 1)))
+    a, b = tmp_path / "a.npy", tmp_path / "b.npy"
+    found = json.loads(call("distance", a, b, "--grid", "--p", 2, "--json", "-q").stdout)
+    assert found["distance"] == pytest.approx(5.0)
+    assert [source["n"] for source in found["inputs"]] == [6, 6]
+    for name, centres in (("c.csv", (0, 1, 2)), ("d.csv", (1, 2, 3))):
+        rows = "".join(f"{c},{n}\n" for c, n in zip(centres, (5, 0, 9), strict=True))
+        (tmp_path / name).write_text("bin,count\n" + rows)
+    c, d = tmp_path / "c.csv", tmp_path / "d.csv"
+    found = json.loads(call("distance", c, d, "--histogram", "--json", "-q").stdout)
+    assert found["distance"] == pytest.approx(1.0)
+    assert "have mass" in call("distance", c, d, "--histogram").stderr
+    message = call("distance", a, b, "--grid", "--histogram", code=2).stderr
+    assert "does not apply with --grid" in message
+    call("distance", c, d, "--histogram", "--weights-a", c, code=2)
+    assert "b.csv" in call("distance", a, tmp_path / "b.csv", "--grid", code=3).stderr
