@@ -29,7 +29,7 @@ from otdist.io.reading import read_each
 
 SCHEMA_VERSION = 1
 PICTURES = (".png", ".svg", ".pdf", ".jpg")
-Read = TypeVar("Read", Samples, Table)
+Read = TypeVar("Read")
 _stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
 """What the running command says goes there."""
 
@@ -154,7 +154,7 @@ class FileOptions:
         """What is in the files.
 
         Args:
-            reader: `read_samples` or `read_columns`.
+            reader: `read_samples`, `read_columns` or another of `otdist.io`.
             paths: Of the files.
             **stated: Further options of the reader; None leaves them out.
 
