@@ -13,7 +13,6 @@ from otdist.io.errors import DataError, reading_file
 from otdist.io.images import ENDINGS, read_image
 from otdist.io.reading import Reading
 from otdist.io.samples import Samples, read_raw, read_samples
-from otdist.masses import grid, histogram
 
 Weighted = tuple[Samples, np.ndarray]
 """Points that have mass, and their weights (n,), of sum one."""
@@ -41,6 +40,8 @@ def read_grid(path: str | Path, **stated: Any) -> Weighted:
     >>> samples.points.tolist(), weights.tolist()
     ([[0.0, 1.0], [1.0, 1.0]], [0.75, 0.25])
     """
+    from otdist.masses import grid  # and torch, which a file may fail without
+
     name = str(path)
     wrong = [option for option, value in stated.items() if value]
     if wrong:
@@ -73,6 +74,8 @@ def read_histogram(path: str | Path, **stated: Any) -> Weighted:
     >>> samples.points[:, 0].tolist(), weights.tolist()
     ([1.5, 1.7], [0.25, 0.75])
     """
+    from otdist.masses import histogram
+
     table = read_samples(path, **stated)
     if table.d != 2 or table.shape is not None:
         raise DataError(
