@@ -125,6 +125,8 @@ FUNCTIONS = [
              repeats=False),
     Function("partial_wasserstein", _plain(otdist.partial_wasserstein, mass=0.7, p=2)),
     Function("unbalanced_wasserstein", _plain(otdist.unbalanced_wasserstein, reach=1.0)),
+    Function("unbalanced_wasserstein, KL", _plain(otdist.unbalanced_wasserstein, reach=1.0,
+             penalty="kl"), blurred=0.02),
     Function("certify", _certified),
     Function("barycentric_map", _mapped, blurred=1e-5, repeats=False),
     Function("extend_potential", _extended, blurred=1e-5),

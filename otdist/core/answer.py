@@ -18,6 +18,9 @@ from otdist.core.metric import MetricCost
 from otdist.core.result import Arcs, Bracket, OTResult
 from otdist.core.task import Task, Units
 
+Slopes = Callable[[Tensor, Tensor], list[Tensor]]
+"""Derivatives in the weights of both sides, from f and g."""
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -52,20 +55,20 @@ def answer(
     begin: float,
     converged: bool = True,
     iterations: int = 0,
-    level: float | None = None,
+    slopes: Slopes | None = None,
     mass: float = 1.0,
     details: dict[str, Any] | None = None,
 ) -> OTResult:
     """The result of a task with a sparse plan, with the envelope gradient if one is asked for.
 
     Weights of sum one have the potentials less their means for derivatives; masses of any sum have
-    the potentials less `level`. For `mass` and `details` see `finish`.
+    what `slopes` makes of the potentials. For `mass` and `details` see `finish`.
     """
     cost, kept = proof.cost, task
     if task.needs_gradient:
         kept = task.detached()
         value = torch.tensor(cost, dtype=torch.float64, device=task.a.device)
-        cost = attach(value, _inputs(task), partial(_gradients, kept, proof, level))
+        cost = attach(value, _inputs(task), partial(_gradients, kept, proof, slopes))
     return finish(
         task,
         cost,
@@ -142,10 +145,10 @@ def _inputs(task: Task) -> list[Tensor]:
     return [task.matrix, task.a, task.b]
 
 
-def _gradients(task: Task, proof: Proof, level: float | None) -> Sequence[Tensor]:
+def _gradients(task: Task, proof: Proof, slopes: Slopes | None) -> Sequence[Tensor]:
     """The envelope theorem: the plan for the cost, centred potentials for the weights."""
     arcs, f, g = proof.evidence()
-    weights = [f - task.a @ f, g - task.b @ g] if level is None else [f - level, g - level]
+    weights = slopes(f, g) if slopes else [f - task.a @ f, g - task.b @ g]
     if task.pair is not None:
         if isinstance(task.cost, MetricCost):
             return [*task.cost.pull(arcs), *weights]

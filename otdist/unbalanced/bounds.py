@@ -129,3 +129,60 @@ def _paid(
         b - torch.zeros_like(b).index_add_(0, arcs.cols, arcs.mass),
     )
     return value, slack + cost.error * sent, stays
+
+
+def translated(
+    f: Tensor, g: Tensor, logs: tuple[Tensor, Tensor], rho: float
+) -> tuple[Tensor, Tensor]:
+    """(f + t, g − t) with the t of the largest dual value under Kullback–Leibler penalties.
+
+    It makes the sums of a e^(−f/ρ) and b e^(−g/ρ) equal; `logs` are those of a and b.
+    """
+    sums = [torch.logsumexp(log - h / rho, 0) for log, h in zip(logs, (f, g), strict=True)]
+    t = (sums[0] - sums[1]) * (rho / 2)
+    return f + t, g - t
+
+
+def divergent_value(h: Tensor, mass: Tensor, log: Tensor, rho: float) -> Tensor:
+    """Terms w ρ (1 − e^(−h/ρ)) of the dual, with their digits for any ρ; `log` is that of w."""
+    near = h > -rho
+    small = mass * torch.expm1(-torch.where(near, h, 0.0) / rho)
+    return torch.where(near, small, (log - h / rho).exp() - mass) * -rho
+
+
+def divergent_dual(cost: Cost, a: Tensor, b: Tensor, rho: float, g: Tensor) -> Dual:
+    """A lower bound on the least cost with penalties ρ KL, from any potential of the targets.
+
+    The arguments are those of `partial_dual`.
+    """
+    cost, logs = cost.to(torch.float64), (a.log(), b.log())
+    f, g = transforms(cost, torch.where(b > 0, g.double(), -torch.inf))
+    f, g = translated(f, g, logs, rho)
+    terms = [divergent_value(h, w, v, rho) for h, w, v in zip((f, g), (a, b), logs, strict=True)]
+    value = float(terms[0].sum() + terms[1].sum())
+    # A potential that is off by δ moves the value by δ times the mass that is left there.
+    left = [(v - h / rho).exp() for h, v in zip((f, g), logs, strict=True)]
+    size = float(sum(q @ h.abs() for q, h in zip(left, (f, g), strict=True)))
+    size += float(sum(t.abs().sum() for t in terms))
+    moved = float(left[0].sum())
+    slack = rounding_units(cost) * UNIT * 3 * size + (cost.underflow + cost.error) * moved
+    return Dual(value - slack, f, g, rho)
+
+
+def divergent_primal(
+    cost: Cost, a: Tensor, b: Tensor, rho: float, arcs: Arcs
+) -> tuple[float, float]:
+    """Objective of a plan with penalties ρ KL of its marginals, and an upper bound on the least.
+
+    Any plan proves a bound, whatever its marginals.
+    """
+    value, slack, stays = _paid(cost, a, b, arcs)
+    total, size = value, value
+    for w, rest in zip((a, b), stays, strict=True):
+        reached = w - rest
+        off = -rest / w.clamp(min=1e-300)
+        term = torch.where(w > 0, reached * torch.log1p(off.clamp(min=-1.0)) + rest, 0.0)
+        term = torch.where(reached > 0, term, w)
+        total += rho * float(term.sum())
+        size += rho * float((term.abs() + rest.abs()).sum())
+    return total, total + slack + rounding_units(cost) * UNIT * 2 * size

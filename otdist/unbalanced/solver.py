@@ -16,12 +16,13 @@ from torch import Tensor
 
 from otdist.core.answer import Proof, answer
 from otdist.core.certificate import UNIT, bracket
-from otdist.core.point_cost import PointCost
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, Bracket, OTResult, warn_caller
 from otdist.core.task import Task
-from otdist.exact import column_generation, dense, matrix, network_simplex
-from otdist.exact.exact import MATRIX_PAIRS, Exact
+from otdist.exact import dense
+from otdist.exact.column_generation import Limits
+from otdist.exact.exact import Exact
+from otdist.unbalanced import balanced
 from otdist.unbalanced.bounds import Dual, partial_dual, partial_primal, priced_dual, priced_primal
 from otdist.unbalanced.node import NodeCost
 
@@ -114,13 +115,17 @@ def _solve(
     )
     i, j = ((w > 0).nonzero()[:, 0] for w in (a, b))
     cost, a, b = cost.sub(i, j), a[i], b[j]
-    network_simplex.load()
     a, b = a / a.sum(), b / b.sum()
-    if len(a) * len(b) <= MATRIX_PAIRS:
-        arcs, g = _on_matrix(task, cost, a, b, closed if between is None else None)
-        optimal, message, rounds = True, "exact: optimal plan and dual agree", 0
-    else:
-        arcs, g, optimal, message, rounds = _by_columns(task, cost, a, b, solver, rtol)
+    cap = None if between is None else _BEYOND * max(cost.prices)
+    limit = solver.max_seconds
+    with progress("exact transport", quiet=not solver.progress) as say:
+        limits = Limits(
+            rtol=math.expm1(min(task.p * math.log1p(rtol), 700.0)),
+            deadline=math.inf if limit is None else time.perf_counter() + limit,
+            report=say,
+        )
+        found = balanced.solve(cost, a, b, limits, points=task.cost, cap=cap)
+    arcs, g = found.arcs, found.g
     n, m = task.cost.shape
     rows, cols = i[arcs.rows], j[arcs.cols]
     real = (rows < n) & (cols < m)
@@ -128,36 +133,7 @@ def _solve(
     whole = g.new_zeros(m + 1)
     whole[j] = g
     sent = Arcs(rows[real], cols[real], arcs.mass[real] * total, (n, m))
-    return _Found(sent, whole[:m] - whole[m], optimal, message, rounds)
-
-
-def _on_matrix(
-    task: Task, cost: NodeCost, a: Tensor, b: Tensor, closed: float | None
-) -> tuple[Arcs, Tensor]:
-    values = cost.dense().cpu().numpy()
-    if closed is None:  # priced
-        values = values.clip(max=_BEYOND * max(cost.prices))
-    size = float(values.max()) or 1.0
-    flat = isinstance(task.cost, PointCost) and task.cost.dimension <= 2 and task.p < 2
-    flow = matrix.solve(values / size, a.cpu().numpy(), b.cpu().numpy(), uniform=False, flat=flat)
-    rows, cols, mass, g = (
-        torch.from_numpy(part).to(a.device) for part in (flow.rows, flow.cols, flow.mass, flow.g)
-    )
-    return Arcs(rows, cols, mass, cost.shape), g * size
-
-
-def _by_columns(
-    task: Task, cost: NodeCost, a: Tensor, b: Tensor, solver: Exact, rtol: float
-) -> tuple[Arcs, Tensor, bool, str, int]:
-    limit = solver.max_seconds
-    with progress("exact transport", quiet=not solver.progress) as say:
-        limits = column_generation.Limits(
-            rtol=math.expm1(min(task.p * math.log1p(rtol), 700.0)),
-            deadline=math.inf if limit is None else time.perf_counter() + limit,
-            report=say,
-        )
-        found = column_generation.solve(cost, a, b, limits)
-    return found.arcs, found.g, found.optimal, found.message, found.rounds
+    return _Found(sent, whole[:m] - whole[m], found.optimal, found.message, found.rounds)
 
 
 def _per_mass(ends: Bracket, p: float) -> Bracket:
@@ -189,6 +165,7 @@ def _result(
     details = {"price": task.in_cost_units(dual.price)}
     if mass is not None:
         details["mass"] = mass
+    level = 0.0 if mass is None else dual.price
     return answer(
         task,
         Proof(value, ends, partial(tuple, (found.arcs, dual.f, dual.g))),
@@ -197,7 +174,7 @@ def _result(
         begin=begin,
         converged=closed,
         iterations=found.rounds,
-        level=0.0 if mass is None else dual.price,
+        slopes=lambda f, g: [f - level, g - level],
         mass=1.0 if mass is None else mass,
         details=details,
     )

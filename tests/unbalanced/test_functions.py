@@ -167,7 +167,7 @@ def test_without_a_matrix_as_with_one(monkeypatch):
         for function, given in options:
             whole = function(x, y, p=p, **given)
             with monkeypatch.context() as patch:
-                patch.setattr("otdist.unbalanced.solver.MATRIX_PAIRS", 0)
+                patch.setattr("otdist.unbalanced.balanced.MATRIX_PAIRS", 0)
                 found = function(x, y, p=p, **given)
                 assert found.iterations > 0
                 assert found.cost == pytest.approx(whole.cost, rel=1e-9)

@@ -1,0 +1,53 @@
+"""Balanced transport as the problems of this room use it: evidence, on a matrix or without one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from otdist.core.point_cost import Cost, PointCost
+from otdist.core.result import Arcs
+from otdist.exact import column_generation, matrix, network_simplex
+from otdist.exact.column_generation import Limits, Outcome
+from otdist.exact.exact import MATRIX_PAIRS
+
+
+def solve(
+    cost: Cost,
+    a: Tensor,
+    b: Tensor,
+    limits: Limits,
+    *,
+    points: Cost | None = None,
+    cap: float | None = None,
+    start: Tensor | None = None,
+) -> Outcome:
+    """A plan and a potential of the targets, optimal unless the limits say otherwise.
+
+    Args:
+        cost: Shape (n, m), float64.
+        a: Weights of the sources, shape (n,), positive, of sum one.
+        b: Weights of the targets, shape (m,), likewise.
+        limits: When column generation stops.
+        points: The costs between points, where `cost` has a node more.
+        cap: Costs that are never paid, which a matrix cuts off there; None keeps all.
+        start: A potential of the targets near an optimal one, shape (m,).
+    """
+    network_simplex.load()
+    if len(a) * len(b) > MATRIX_PAIRS:
+        return column_generation.solve(cost, a, b, limits, start)
+    values = cost.dense().cpu().numpy()
+    if cap is not None:
+        values = values.clip(max=cap)
+    size = float(values.max()) or 1.0
+    plain = cost if points is None else points
+    flat = isinstance(plain, PointCost) and plain.dimension <= 2 and plain.p < 2
+    near = None if start is None else start.cpu().numpy() / size
+    flow = matrix.solve(
+        values / size, a.cpu().numpy(), b.cpu().numpy(), uniform=False, flat=flat, start=near
+    )
+    rows, cols, mass, g = (
+        torch.from_numpy(part).to(a.device) for part in (flow.rows, flow.cols, flow.mass, flow.g)
+    )
+    message = "exact: optimal plan and dual agree"
+    return Outcome(Arcs(rows, cols, mass, cost.shape), g * size, 0, True, message)
