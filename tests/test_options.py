@@ -147,7 +147,8 @@ LEFT_OUT = {
     "wgan.TrainingDiverged", "streaming.merged", "streaming.Accumulator", "neural.Comparison",
     "streaming.KIDEstimate", "problems.Mixture", "problems.Problem", "problems.bures",
     "problems.catalogue", "io.DataError", "io.Samples", "io.Table", "io.align", "io.read_columns",
-    "io.read_samples", "io.read_weights", "io.read_grid", "io.blocks", "io.dask_samples",
+    "io.read_samples", "io.read_weights", "io.blocks", "io.dask_samples", "io.read_grid",
+    "io.read_histogram",
 }  # fmt: skip
 
 
