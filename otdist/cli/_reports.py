@@ -45,33 +45,47 @@ class ReportOptions(FileOptions):
             report.plot(kind, shape=shape).savefig(self.plot, dpi=150)
 
     def gates(self, names: Sequence[str], *, alone: bool, also: Sequence[str] = ()) -> Gates:
-        """The limits of `--fail-above`.
+        """The limits of `--fail-above`, as `limits` reads them."""
+        return limits("--fail-above", self.fail_above, names, alone=alone, also=also)
 
-        Args:
-            names: Of the metrics that may be named.
-            alone: Whether a VALUE without a METRIC is a limit for all of them.
-            also: Names that may exist.
 
-        Raises:
-            BadParameter: an unknown metric, or no number.
-        """
-        gates: Gates = {}
-        for gate in self.fail_above or []:
-            name, equals, limit = gate.rpartition("=")
-            if equals and name not in (*names, *also):
-                known = ", ".join(names)
-                raise usage("--fail-above", f"{name!r} is not among the metrics here: {known}")
-            forms = "METRIC=VALUE or VALUE" if alone else "METRIC=VALUE"
-            try:
-                value = float(limit)
-            except ValueError:
-                raise usage("--fail-above", f"must be {forms}: got {gate!r}") from None
-            if not (equals or alone):
-                raise usage("--fail-above", f"must be {forms}: got {gate!r}")
-            if math.isnan(value):
-                raise usage("--fail-above", "must be a number: nothing is above NaN")
-            gates[name if equals else None] = value
-        return gates
+def limits(
+    option: str,
+    given: Sequence[str] | None,
+    names: Sequence[str],
+    *,
+    alone: bool = False,
+    also: Sequence[str] = (),
+) -> Gates:
+    """The limits of an option that takes METRIC=VALUE.
+
+    Args:
+        option: Its name.
+        given: What it was given.
+        names: Of the metrics that may be named.
+        alone: Whether a VALUE without a METRIC is a limit for all of them.
+        also: Names that may exist.
+
+    Raises:
+        BadParameter: an unknown metric, or no number.
+    """
+    gates: Gates = {}
+    for gate in given or []:
+        name, equals, limit = gate.rpartition("=")
+        if equals and name not in (*names, *also):
+            known = ", ".join(names)
+            raise usage(option, f"{name!r} is not among the metrics here: {known}")
+        forms = "METRIC=VALUE or VALUE" if alone else "METRIC=VALUE"
+        try:
+            value = float(limit)
+        except ValueError:
+            raise usage(option, f"must be {forms}: got {gate!r}") from None
+        if not (equals or alone):
+            raise usage(option, f"must be {forms}: got {gate!r}")
+        if math.isnan(value):
+            raise usage(option, "must be a number: nothing is above NaN")
+        gates[name if equals else None] = value
+    return gates
 
 
 def show_report(report: Report) -> None:
@@ -84,17 +98,24 @@ def show_report(report: Report) -> None:
         _common.say(str(report))
 
 
+def above(result: MetricResult) -> bool:
+    """Whether a figure above its limit is the wrong one: always."""
+    return True
+
+
 def leave(
     results: Iterable[tuple[str, MetricResult]],
     gates: Gates,
     figure: Callable[[MetricResult], float | None],
+    upwards: Callable[[MetricResult], bool] = above,
 ) -> None:
     """The exit code: not converged comes before a gate, as such a figure decides nothing.
 
     Args:
         results: Name of a sample, and a result of it.
-        gates: As `ReportOptions.gates` returns them.
+        gates: As `limits` returns them.
         figure: What is compared with the limit.
+        upwards: Whether the figure must not be above the limit; else it must not be below.
     """
     results = list(results)
     for name, result in results:
@@ -107,6 +128,7 @@ def leave(
         value = figure(result)
         if value is None:
             raise fail(f"{result.name} of {name}: {result.note}", ExitCode.BAD_DATA)
-        if value > limit:
-            what = f"{result.name} of {name} = {value:.6g} is above {limit:g}"
+        if value > limit if upwards(result) else value < limit:
+            side = "above" if upwards(result) else "below"
+            what = f"{result.name} of {name} = {value:.6g} is {side} {limit:g}"
             raise fail(what, ExitCode.GATE_FAILED)

@@ -65,6 +65,26 @@ def test_gates(files, limit, code):
         assert "w1 of far" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "gate, code, words",
+    [
+        (["--fail-below", "coverage=0.5"], 1, "coverage of far = 0.12 is below 0.5"),
+        (["--fail-below", "coverage=-1"], 0, ""),
+        (["--fail-worse", "w1=2"], 1, "w1 of far"),
+        (["--fail-worse", "coverage=0.5"], 1, "is below 0.5"),
+        (["--fail-worse", "w1=99", "--fail-worse", "coverage=0"], 0, ""),
+        (["--fail-above-floor", "3"], 1, "above its floor"),
+        (["--fail-above-floor", "1e6", "--metrics", "w1"], 0, ""),
+        (["--alpha", "0.05"], 1, "of far has p = 0.01 after correction"),
+        (["--alpha", "1e-4"], 0, "raise --n-permutations"),
+    ],
+)
+def test_gates_know_directions_floors_and_tests(files, gate, code, words):
+    metrics = () if "--metrics" in gate else ("--metrics", "w1,energy,coverage")
+    result = call("evaluate", *files, *metrics, "--n-permutations", "99", *gate, code=code)
+    assert words in " ".join(result.stderr.split())
+
+
 def test_features_from_a_module_of_the_current_directory(files, tmp_path, monkeypatch):
     (tmp_path / "own_features.py").write_text("def first(x):\n    return x[:, :1]\n")
     monkeypatch.chdir(tmp_path)
@@ -106,6 +126,11 @@ def test_not_converged_comes_before_the_gate(files, monkeypatch):
         (["--fail-above", "fidelity=1"], "not among the metrics"),
         (["--metrics", "w1", "--fail-above", "w2=1"], "not among the metrics"),
         (["--fail-above", "w1=nan"], "nothing is above NaN"),
+        (["--fail-below", "w1"], "must be METRIC=VALUE"),
+        (["--fail-worse", "nothing=1"], "not among the metrics"),
+        (["--fail-above-floor", "0.5"], "--fail-above-floor"),
+        (["--alpha", "0.05"], "--n-permutations"),
+        (["--alpha", "2"], "must be above 0 and below 1"),
         (["--html", "page.pdf"], "must end in one of"),
         (["--output", "nowhere/x.json"], "no directory"),
         (["--max-samples", "0"], "--max-samples"),

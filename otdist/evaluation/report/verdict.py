@@ -31,8 +31,7 @@ Results = Mapping[str, MetricResult]
 def of_sample(name: str, results: Results, ranking: Sequence[str], reference: str) -> str:
     """What the metrics of one sample say."""
     beyond, within = _against_floor(results)
-    p = {key: result.pvalue for key, result in results.items() if result.pvalue is not None}
-    after = dict(zip(p, corrected(list(p.values()), "holm"), strict=True)) if p else {}
+    after = p = after_correction(results)
     shown = {key: value for key, value in after.items() if value <= LEVEL}
     tested = f"after correction over {_number(len(p), 'test')}"
     if shown:
@@ -57,6 +56,12 @@ def of_sample(name: str, results: Results, ranking: Sequence[str], reference: st
     if len(ranking) > 1:
         parts.insert(1, _place(ranking.index(name), len(ranking)))
     return f"{name}: {'; '.join(parts)}."
+
+
+def after_correction(results: Results) -> dict[str, float]:
+    """The p-values of the metrics that were tested, corrected by Holm for their number."""
+    p = {key: result.pvalue for key, result in results.items() if result.pvalue is not None}
+    return dict(zip(p, corrected(list(p.values()), "holm"), strict=True)) if p else {}
 
 
 def of_columns(samples: Mapping[str, Results], reference: str) -> list[str]:
