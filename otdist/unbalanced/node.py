@@ -12,10 +12,12 @@ additional source. Two prices say which problem that is:
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
-from otdist.core.point_cost import Cost
+from otdist.core.cost import LOG2E, Cost, Exponents
 
 
 class NodeCost(Cost):
@@ -85,11 +87,43 @@ class NodeCost(Cost):
     def rows(self, lo: int, hi: int) -> Tensor:
         """Costs of sources lo … hi − 1, shape (hi − lo, m)."""
         leave, arrive, between = self.prices
-        block, at_x = self.base.rows(lo, hi), self.at_x[lo:hi]
-        block[:, self.at_y] = leave
-        block[at_x] = arrive
-        block[at_x[:, None] & self.at_y] = between
+        block = self.base.rows(lo, hi)
+        block.index_fill_(1, self._columns, leave)
+        for row in self._rows_within(lo, hi):
+            block[row - lo] = arrive
+            block[row - lo, self._columns] = between
         return block
+
+    def exponents(self, h: Tensor, eps: float) -> Exponents:
+        """Those of exp((h_j − c_ij)/eps), as fast as between points."""
+        inner, unit = self.base.exponents(h, eps), LOG2E / eps
+        leave, arrive, between = (price * unit for price in self.prices)
+        scaled = h.to(self.dtype) * unit
+        held = scaled[self._columns]
+
+        def write(part: slice, out: Tensor) -> Tensor:
+            out = inner.write(part, out)
+            offset = inner.offset[part]
+            out.index_copy_(1, self._columns, held - leave + offset[:, None])
+            for row in self._rows_within(part.start, part.stop):
+                out[row - part.start] = scaled - arrive + inner.offset[row]
+                out[row - part.start, self._columns] = held - between + inner.offset[row]
+            return out
+
+        return Exponents(write, inner.offset)
+
+    @cached_property
+    def _columns(self) -> Tensor:
+        """Where targets are the node."""
+        return self.at_y.nonzero()[:, 0]
+
+    @cached_property
+    def _rows(self) -> list[int]:
+        """Where sources are the node, in order."""
+        return self.at_x.nonzero()[:, 0].tolist()
+
+    def _rows_within(self, lo: int, hi: int) -> list[int]:
+        return [row for row in self._rows if lo <= row < hi]
 
     def pairs(self, i: Tensor, j: Tensor) -> Tensor:
         """Costs c[i_k, j_k], shape (k,)."""
