@@ -144,6 +144,8 @@ NO_OPTIONS = {
 LEFT_OUT = {
     "wgan.critic_loss", "wgan.generator_loss", "wgan.cramer_critic_loss", "wgan.plot_log",
     "wgan.cramer_generator_loss", "wgan.hinge_critic_loss", "wgan.plot_samples",
+    "wgan.relativistic_critic_loss", "wgan.relativistic_generator_loss", "wgan.train_wgan_gp",
+    "wgan.TensorBoardLogger", "wgan.WandbLogger",
     "wgan.TrainingDiverged", "streaming.merged", "streaming.Accumulator", "neural.Comparison",
     "streaming.KIDEstimate", "problems.Mixture", "problems.Problem", "problems.bures",
     "problems.catalogue", "io.DataError", "io.Samples", "io.Table", "io.align", "io.read_columns",

@@ -14,9 +14,12 @@ from otdist.wgan.functional import (
     critic_loss,
     generator_loss,
     hinge_critic_loss,
+    relativistic_critic_loss,
+    relativistic_generator_loss,
 )
 from otdist.wgan.heldout import Evaluation
 from otdist.wgan.histogram import WassersteinDivergence
+from otdist.wgan.loggers import TensorBoardLogger, WandbLogger
 from otdist.wgan.losses import (
     WassersteinGANLoss,
     WassersteinGradientPenaltyLoss,
@@ -26,6 +29,7 @@ from otdist.wgan.losses import (
     gradient_penalty,
 )
 from otdist.wgan.plots import plot_log, plot_samples
+from otdist.wgan.recipes import train_wgan_gp
 from otdist.wgan.run import Callback, TrainingDiverged
 from otdist.wgan.trainer import WGANTrainer
 
@@ -35,10 +39,12 @@ __all__ = [
     "MLPCritic",
     "MLPGenerator",
     "SNWGANCritic",
+    "TensorBoardLogger",
     "TrainingDiverged",
     "WGANCritic",
     "WGANGenerator",
     "WGANTrainer",
+    "WandbLogger",
     "WassersteinDivergence",
     "WassersteinGANLoss",
     "WassersteinGradientPenaltyLoss",
@@ -55,4 +61,7 @@ __all__ = [
     "hinge_critic_loss",
     "plot_log",
     "plot_samples",
+    "relativistic_critic_loss",
+    "relativistic_generator_loss",
+    "train_wgan_gp",
 ]

@@ -96,6 +96,8 @@ class MLPGenerator(_Network):
         shape: Shape of a sample, such as 784, (2,) or (1, 28, 28).
         hidden: Widths of the hidden layers.
         bounded: End in tanh, for data scaled to [−1, 1]; set False for tabular data.
+        norm: "batch": batch normalisation after each hidden layer, which generators of clipped
+            critics need; None: none.
 
     >>> import torch
     >>> MLPGenerator(8, (1, 4, 4), hidden=(16,))(torch.zeros(5, 8)).shape
@@ -109,11 +111,14 @@ class MLPGenerator(_Network):
         hidden: Sequence[int] = (128, 256, 512, 1024),
         *,
         bounded: bool = True,
+        norm: Literal["batch"] | None = None,
     ) -> None:
         shape, latent_dim = _shape(shape), checks.whole("latent_dim", latent_dim)
         sizes = (latent_dim, *checks.wholes("hidden", hidden), math.prod(shape))
         last = [nn.Tanh()] if checks.flag("bounded", bounded) else []
-        made = stacked(sizes, nn.Linear, _leaky)[:-1]
+        checks.optional(checks.choice, "norm", norm, allowed=("batch",))
+        made = stacked(sizes[:-1], nn.Linear if norm is None else _normalised, _leaky)
+        made = [*made, nn.Linear(*sizes[-2:])]
         super().__init__((latent_dim,), [*made, *last, nn.Unflatten(1, shape)])
 
 
@@ -195,6 +200,10 @@ class WGANGenerator(_Network):
             width = size
         modules += [nn.ConvTranspose2d(width, image_channels, 4, 2, 1), nn.Tanh()]
         super().__init__((latent_dim,), modules)
+
+
+def _normalised(before: int, after: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(before, after, bias=False), nn.BatchNorm1d(after))
 
 
 def _leaky() -> nn.Module:

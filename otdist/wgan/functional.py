@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import relu
+from torch.nn.functional import relu, softplus
 
 from otdist.critics.penalties import safe_norm
 
@@ -60,6 +60,48 @@ def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     tensor(0.5000)
     """
     return _mean(relu(1 - real), "real") + _mean(relu(1 + fake), "fake")
+
+
+def relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """E log(1 + exp(fake − real)) over pairs: each real score must exceed that of its pair.
+
+    Not an estimate of W_1. Add half the squared slope at real samples and at generated ones
+    (R1 + R2): `compute_gradient_penalty(critic, x, None, lambda_gp, mode="r1")` of each.
+
+    Args:
+        real: Scores of real samples, shape (n, …).
+        fake: Scores of as many generated samples; the order decides the pairs.
+
+    Returns:
+        0-d tensor, positive.
+
+    Gradients: real, fake.
+    Reference: Huang et al. (2025), The GAN is dead; long live the GAN! (R3GAN);
+        Jolicoeur-Martineau (2019).
+
+    >>> relativistic_critic_loss(torch.tensor([3.0, 1.0]), torch.tensor([3.0, 1.0]))
+    tensor(0.6931)
+    """
+    if isinstance(real, Tensor) and isinstance(fake, Tensor) and real.shape != fake.shape:
+        raise ValueError(
+            "real and fake are compared in pairs, so their shapes must be equal: "
+            f"got {tuple(real.shape)} and {tuple(fake.shape)}"
+        )
+    for name, scores in (("real", real), ("fake", fake)):
+        _mean(scores, name)
+    wide = torch.promote_types(real.dtype, torch.float32)
+    return softplus(fake.to(wide) - real.to(wide)).mean()
+
+
+def relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """E log(1 + exp(real − fake)): the loss of `relativistic_critic_loss` for the generator.
+
+    Unlike others it needs scores of real samples, too.
+
+    >>> relativistic_generator_loss(torch.tensor([3.0]), torch.tensor([3.0]))
+    tensor(0.6931)
+    """
+    return relativistic_critic_loss(fake, real)
 
 
 def cramer_critic_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -89,3 +89,14 @@ def test_errors(build, message):
 def test_every_public_name_resolves():
     for name in wgan.__all__:
         assert getattr(wgan, name) is not None
+
+
+def test_generators_normalise_over_the_batch_where_asked():
+    generator = wgan.MLPGenerator(4, (2, 3), hidden=(5, 6), norm="batch")
+    assert widths(generator) == [5, 6, 6]
+    norms = [layer for layer in generator.modules() if isinstance(layer, nn.BatchNorm1d)]
+    assert [layer.num_features for layer in norms] == [5, 6]
+    assert generator(torch.randn(7, 4)).shape == (7, 2, 3)
+    assert not torch.equal(norms[0].running_mean, torch.zeros(5))
+    with pytest.raises(ValueError, match="norm must be one of batch"):
+        wgan.MLPGenerator(4, 2, norm="layer")

@@ -297,3 +297,24 @@ def test_losses_pickle_and_keep_their_name(loss):
     again = pickle.loads(pickle.dumps(loss))
     assert again.name == loss.name
     assert repr(again) == repr(loss)
+
+
+def test_relativistic_losses_compare_pairs():
+    real, fake = scores_of((2,)), scores_of((2,)) + torch.linspace(-3, 3, 6)[:, None].double()
+    critic, generator = (
+        loss(real, fake)
+        for loss in (functional.relativistic_critic_loss, functional.relativistic_generator_loss)
+    )
+    gap = (real - fake).numpy()
+    assert float(critic) == pytest.approx(np.log1p(np.exp(-gap)).mean(), rel=1e-12)
+    assert float(generator) == pytest.approx(np.log1p(np.exp(gap)).mean(), rel=1e-12)
+    far = torch.tensor([1e4], requires_grad=True)
+    loss = functional.relativistic_critic_loss(torch.tensor([0.0]), far)
+    assert float(loss.detach()) == 1e4
+    assert torch.autograd.grad(loss, far)[0].item() == 1.0
+    with pytest.raises(ValueError, match=r"in pairs.*\(6, 2\) and \(5, 2\)"):
+        functional.relativistic_critic_loss(real, fake[:5])
+    with pytest.raises(TypeError, match="real must be a tensor of scores"):
+        functional.relativistic_critic_loss([1.0], fake)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="at least one score"):
+        functional.relativistic_critic_loss(torch.zeros(0), torch.zeros(0))
