@@ -118,7 +118,7 @@ class MLPGenerator(_Network):
         last = [nn.Tanh()] if checks.flag("bounded", bounded) else []
         checks.optional(checks.choice, "norm", norm, allowed=("batch",))
         made = stacked(sizes[:-1], nn.Linear if norm is None else _normalised, _leaky)
-        made = [*made, nn.Linear(*sizes[-2:])]
+        made = [*made, nn.Linear(sizes[-2], sizes[-1])]
         super().__init__((latent_dim,), [*made, *last, nn.Unflatten(1, shape)])
 
 
