@@ -38,14 +38,18 @@ def answer(pair: Pair, p: float, rule: Rule, *, debias: bool) -> DivergenceResul
     task = of_pair(pair, p)
     eps = scaled_eps(task, rule.eps)
     value = divergence.objective(pair, p, eps, tol=rule.tol, max_iter=rule.max_iter, debias=debias)
-    message = f"marginal error {value.error:.2g} after {value.iterations} steps"
+    cost, message = value.cost, f"marginal error {value.error:.2g} after {value.iterations} steps"
+    if 0 < value.noise and float(cost.detach()) <= value.noise:
+        cost = cost - cost.detach()
+        noise = float(task.in_cost_units(cost.detach().new_tensor(value.noise)))
+        message += f"; S_eps is below what rounding leaves of it, {noise:.1g}, and counts as 0"
     if not value.converged:
         message = not_converged(rule.max_iter, value.error, rule.tol)
         warn_caller(message)
     kind, units = task.kind, task.in_cost_units
     return DivergenceResult(
-        distance=kind.number(task.distance(value.cost)),
-        cost=kind.number(units(value.cost)),
+        distance=kind.number(task.distance(cost)),
+        cost=kind.number(units(cost)),
         p=p,
         eps=given_eps(task, rule.eps, eps),
         potentials=(kind.array(units(value.f)), kind.array(units(value.g))),

@@ -9,15 +9,15 @@ in a is f (Feydy et al. 2019). In S_eps the second term brings x in twice and is
     ∂S/∂x_i = Σ_j P^{xy}_ij ∇c(x_i, y_j) − Σ_j P^{xx}_ij ∇c(x_i, x_j),    ∂S/∂a = f^{xy} − f^{xx}.
 
 The values are dual values at potentials with a plan of mass one: below the optimum by at most tol
-times the mean cost Σ a_i b_j c_ij, and ordinarily by the order of eps·tol² (`rule` has both). Up to
-256 × 256 points they hold to rounding. Where eps exceeds the costs, tol is lowered in proportion
+times the mean cost Σ a_i b_j c_ij, and ordinarily by eps·tol² over the share of the error that a
+step removes (`rule` has both). Up to 256 × 256 points they hold to rounding. Where eps exceeds the costs, tol is lowered in proportion
 (`finer`), which takes a step or two. eps is a constant for gradients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,10 @@ from otdist.entropic.entropic import Dual
 from otdist.entropic.scaling import Kernel
 
 _FINEST = 1e-12  # marginal error
+_CLOSE = 1e-4  # distance of means, in mean distances, below which S_eps takes more digits
+_CLOSE_TOL = 1e-6
+_CLOSE_STEPS = 400  # that they are given
+_USEFUL = 0.05  # marginal error below which a potential is worth starting from
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Value:
 
     Attributes:
         cost: 0-d, float64, with a first-order graph.
+        noise: What rounding and the errors left of the problems may have made of the cost, where it
+            is a difference; else 0.
         f: Potential on x, shape (n,), float64: f^{xy}, minus f^{xx} where debiased.
         g: Potential on y, shape (m,).
         error: Largest error of the problems behind it, as `rule` has it.
@@ -56,6 +62,7 @@ class Value:
     error: float
     iterations: int
     converged: bool
+    noise: float = 0.0
 
 
 def objective(
@@ -84,6 +91,9 @@ def objective(
         return _value(cost, pair, f, g, [dual], gradients)
     within = between.between(x.points, x.points), between.between(y.points, y.points)
     tol = finer(tol, between.largest, eps)
+    close, asked = _close(between, a, b, scale), tol
+    if close:
+        tol = min(tol, _CLOSE_TOL)
     rule: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "scale": scale}
     if not _small(a, b):
         rule["kernel"] = Kernel()  # one after the other they share it
@@ -99,7 +109,14 @@ def objective(
         ],
         side_by_side=_small(a, b),
     )
-    dual = entropic.solve(between, a, b, eps, near=near, **rule)
+    if close and entropic.misses(between, a, b, eps, self_y.f) < _USEFUL:
+        rule["start"] = self_y.f
+    steps = min(max_iter, _CLOSE_STEPS) if close else max_iter
+    dual = entropic.solve(between, a, b, eps, near=near, **rule | {"max_iter": steps})
+    if dual.error > asked and steps < max_iter:
+        again = {"tol": asked, "max_iter": max_iter - steps, "start": dual.g}
+        dual = entropic.solve(between, a, b, eps, **rule | again)
+        dual = replace(dual, iterations=steps + dual.iterations)
     f, g = dual.f - self_x.f, dual.g - self_y.f
     cost = (a @ f + b @ g).clamp(min=0)  # below zero it is rounding or the residual: S ≥ 0
 
@@ -111,7 +128,30 @@ def objective(
 
     f_all = _everywhere(x, f, between, eps, (y, dual.g), (x, self_x.f))
     g_all = _everywhere(y, g, between, eps, (x, dual.f), (y, self_y.f))
-    return _value(cost, pair, f_all, g_all, [dual, self_x, self_y], gradients)
+    duals = [replace(one, converged=one.error <= asked) for one in (dual, self_x, self_y)]
+    value = _value(cost, pair, f_all, g_all, duals, gradients)
+    return replace(value, noise=_noise(scale, eps, a, b, duals))
+
+
+def _close(cost: Cost, a: Tensor, b: Tensor, scale: float) -> bool:
+    """Whether Euclidean means are so near that S_eps may be below what tol leaves of it."""
+    if not isinstance(cost, PointCost):
+        return False
+    apart = (a @ cost.x.double() - b @ cost.y.double()).norm()
+    return float(apart) ** cost.p <= _CLOSE**cost.p * scale
+
+
+def _noise(scale: float, eps: float, a: Tensor, b: Tensor, duals: list[Dual]) -> float:
+    """What rounding and errors may have made of S_eps.
+
+    Exponents of kernels round like the costs, potentials by their digits; a kernel of more points
+    is in float32 where the error allows, and moves potentials by eps times its digits.
+    """
+    unit = torch.finfo(torch.float64).eps
+    sizes = sum(float(a @ one.f.abs()) + float(b @ one.g.abs()) for one in duals[:1])
+    sizes += 2 * float(a @ duals[1].f.abs()) + 2 * float(b @ duals[2].f.abs())
+    left = sum(one.error**2 for one in duals)
+    return 4 * unit * (sizes + scale) + eps * left
 
 
 def _everywhere(

@@ -39,7 +39,7 @@ from otdist.entropic.scaling import (
     extend,
 )
 
-__all__ = ["Dual", "approach", "coarse", "extend", "precise", "solve", "solve_symmetric"]
+__all__ = ["Dual", "approach", "coarse", "extend", "misses", "precise", "solve", "solve_symmetric"]
 
 STORED_BYTES = 2**28  # budget of a stored kernel
 _COARSE = 1024  # most points of the subsample on which eps is scaled down
@@ -49,7 +49,7 @@ _STAGE_TOL = 1e-3  # looser, clusters keep wrong masses, which the last stage ex
 _STAGE_STEPS = 200
 NO_MASS = 1e-30  # weights up to here are solved without and get their potentials by extension
 FLAT = 8.0  # times the largest cost: eps from which kernels are nearly one
-_PLAIN_STEPS = 100  # that a small problem is given before Newton's method
+PLAIN_STEPS = 100  # that a small problem is given before Newton's method
 _STORED_TOL = 1e-5  # below this error a stored kernel must be float64
 
 
@@ -136,15 +136,16 @@ def _small(
 ) -> Dual:
     """Potentials of a small problem, with Newton's method where steps do not finish.
 
-    A value is solved to `rule.FINE` while there are steps: there all its digits are right.
+    A value is solved to `rule.FINEST` while there are steps: then all its digits are right.
     """
-    cost, goal = cost.to(torch.float64), tol if reach is None else min(tol, rule.FINE)
-    first = min(max_iter, _PLAIN_STEPS)
-    dual = _at(cost, a, b, eps, g, kernel, tol=tol, max_iter=first, reach=reach)
-    for method in (newton.polish, newton.follow):
+    cost = cost.to(torch.float64)
+    finest = tol if reach is None else min(tol, rule.FINEST)
+    first = min(max_iter, PLAIN_STEPS)
+    dual = _at(cost, a, b, eps, g, kernel, tol=tol, max_iter=first, reach=reach, digits=finest)
+    for method, enough in ((newton.polish, finest), (newton.follow, max(finest, rule.FINE))):
         left = max_iter - dual.iterations
-        if left > 0 and not dual.error <= goal:
-            end = method(cost.dense(), a, b, eps, dual.g, tol=goal, max_iter=left, reach=reach)
+        if left > 0 and not dual.error <= enough:
+            end = method(cost.dense(), a, b, eps, dual.g, tol=finest, max_iter=left, reach=reach)
             steps = dual.iterations + end.iterations
             if not end.error >= dual.error:
                 dual = Dual(end.f, end.g, end.error, steps, False)
@@ -173,7 +174,7 @@ def solve_symmetric(
         return replace(dual, f=f, g=f)
     reach, goal = None if scale is None else rule.reach(cost, a, a, scale), tol
     if reach is not None and len(a) <= newton.LARGEST:
-        cost, goal = cost.to(torch.float64), min(tol, rule.FINE)
+        cost, goal = cost.to(torch.float64), min(tol, rule.FINEST)
     cost = precise(cost, eps, goal)
     phi = torch.zeros(cost.shape[0], dtype=torch.float64, device=cost.device)
     dtype = _stores(cost, eps, goal)
@@ -197,10 +198,11 @@ def _at(
     tol: float,
     max_iter: int,
     reach: Tensor | None = None,
+    digits: float | None = None,
 ) -> Dual:
-    """Potentials at one eps, from g."""
+    """Potentials at one eps, from g; in the precision that `digits` asks for, else tol."""
     phi = g / eps
-    dtype = _stores(cost, eps, tol)
+    dtype = _stores(cost, eps, digits or tol)
     step: Step
     if dtype is None:
         step = Softmins(cost, a, b, eps, reach)
@@ -216,6 +218,12 @@ def approach(cost: Cost, a: Tensor, b: Tensor, eps: float, tol: float) -> Tensor
     if float(torch.minimum(a.min(), b.min())) <= NO_MASS:
         return None
     return coarse(precise(cost, eps, tol), a, b, eps)
+
+
+def misses(cost: Cost, a: Tensor, b: Tensor, eps: float, g: Tensor) -> float:
+    """The L1 marginal error of a potential g, shape (m,): one step's work."""
+    step = Softmins(precise(cost, eps, 1e-3), a, b, eps)
+    return step(g / eps)[1]
 
 
 def coarse(cost: Cost, a: Tensor, b: Tensor, eps: float) -> Tensor:

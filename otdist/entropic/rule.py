@@ -15,7 +15,8 @@ because a soft-min lies between the least value and the mean, and values of the 
 below zero. (In the lower bound f*_i ≤ c̄_i by the same reasoning.) The error is the largest of
 
 * Σ |r_j|,
-* the root of Σ |r_j (T(φ) − φ)_j|: below tol the value moves by the order of eps·tol² in a step;
+* the root of Σ |r_j (T(φ) − φ)_j|: below tol a step moves the value by the order of eps·tol²,
+  and all further steps by that over the share of the error that a step removes;
 * Σ |r_j| · 2 max(c̄_j, max_i (c̄_i − c_ij)) / scale: below tol the value is at most tol·scale from
   the optimum, as soon as g obeys the bounds, which every T_a(f) does from the second step on.
 
@@ -31,8 +32,12 @@ from torch import Tensor
 
 from otdist.core.point_cost import Cost
 
-FINE = 1e-7
-"""Error that small problems are solved to when steps are left: values then hold to rounding."""
+FINEST = 1e-11
+"""Error that small problems are polished to: its square, and what slow exchanges make of that, is
+below rounding."""
+
+FINE = 1e-9
+"""Error of small problems above which they are begun anew, from large eps."""
 
 
 def reach(cost: Cost, a: Tensor, b: Tensor, scale: float) -> Tensor:

@@ -16,8 +16,8 @@ from otdist.core.modes import full_precision
 from otdist.core.result import warn_caller
 from otdist.core.task import of_pair
 from otdist.core.threads import threads_for
-from otdist.entropic import divergence, entropic_batch
-from otdist.entropic.entropic import NO_MASS
+from otdist.entropic import divergence, entropic_batch, newton
+from otdist.entropic.entropic import NO_MASS, PLAIN_STEPS
 from otdist.entropic.sinkhorn import (
     check_eps,
     check_stop,
@@ -132,12 +132,19 @@ class SinkhornLoss(nn.Module):
             fits = fits and all(bool((w > NO_MASS).all()) for w in (a, b))
         if not fits:
             return []
-        objective = entropic_batch.Objective(self.p, self.eps, self.tol, self.max_iter, self.debias)
+        # Few points that do not converge soon are finished alone, where Newton's method can.
+        few = max(n, m) <= newton.LARGEST
+        limit = min(self.max_iter, PLAIN_STEPS) if few else self.max_iter
+        objective = entropic_batch.Objective(self.p, self.eps, self.tol, limit, self.debias)
         step = max(1, entropic_batch.ENTRIES // max(n, m) ** 2)
         values = []
         for lo in range(0, len(x), step):
             part = slice(lo, lo + step)
             value = objective.values(x[part], y[part], a[part], b[part])
+            if few and not value.converged:
+                pieces = zip(x[part], y[part], a[part], b[part], strict=True)
+                values.extend(self._one(*piece) for piece in pieces)
+                continue
             self._check(value)
             values.append(value.cost)
         return values

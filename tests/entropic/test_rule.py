@@ -74,3 +74,31 @@ def test_the_plain_error_is_the_mass_that_is_missing() -> None:
     assert rule.error(missing, move, None) == pytest.approx(0.2)
     assert rule.error(missing, move, torch.ones(2)) == pytest.approx(10**0.5)
     assert rule.error(missing, 0 * move, torch.tensor([1.0, 7.0])) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("n", [6, 50, 250, 400])
+def test_a_small_shift_costs_its_square(n: int) -> None:
+    """Moving a sample by h moves nothing else: S_eps = h² at p = 2, whatever eps."""
+    x = np.random.default_rng(0).normal(size=(n, 1))
+    for h in (1e-4, 1e-5, 1e-6):
+        assert sinkhorn_divergence(x, x + h, p=2).distance == pytest.approx(h, rel=0.05)
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2])
+@pytest.mark.parametrize("n", [50, 400])
+def test_what_is_below_rounding_is_zero_and_says_so(p: float, n: int) -> None:
+    x = np.random.default_rng(1).normal(size=(n, 2))
+    found = sinkhorn_divergence(x, x[::-1].copy(), p=p)
+    assert found.converged
+    assert found.cost == 0
+    assert "below what rounding leaves of it" in found.message
+    assert sinkhorn_divergence(x, x + 1e-8, p=2).distance in (0, pytest.approx(1.41e-8, rel=0.05))
+
+
+def test_a_zero_below_rounding_keeps_a_finite_gradient() -> None:
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    leaf = x.flip(0).requires_grad_()
+    sinkhorn_divergence(leaf, x, p=2).distance.backward()
+    assert leaf.grad is not None
+    assert bool(leaf.grad.isfinite().all())
+    assert float(leaf.grad.abs().max()) < 1e-6
