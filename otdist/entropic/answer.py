@@ -39,7 +39,7 @@ def answer(pair: Pair, p: float, rule: Rule, *, debias: bool) -> DivergenceResul
     eps = scaled_eps(task, rule.eps)
     value = divergence.objective(pair, p, eps, tol=rule.tol, max_iter=rule.max_iter, debias=debias)
     cost, message = value.cost, f"marginal error {value.error:.2g} after {value.iterations} steps"
-    if 0 < value.noise and float(cost.detach()) <= value.noise:
+    if value.noise > 0 and float(cost.detach()) <= value.noise:
         cost = cost - cost.detach()
         noise = float(task.in_cost_units(cost.detach().new_tensor(value.noise)))
         message += f"; S_eps is below what rounding leaves of it, {noise:.1g}, and counts as 0"

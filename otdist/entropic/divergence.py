@@ -10,8 +10,9 @@ in a is f (Feydy et al. 2019). In S_eps the second term brings x in twice and is
 
 The values are dual values at potentials with a plan of mass one: below the optimum by at most tol
 times the mean cost Σ a_i b_j c_ij, and ordinarily by eps·tol² over the share of the error that a
-step removes (`rule` has both). Up to 256 × 256 points they hold to rounding. Where eps exceeds the costs, tol is lowered in proportion
-(`finer`), which takes a step or two. eps is a constant for gradients.
+step removes (`rule` has both). Up to 256 × 256 points they hold to rounding. Where eps exceeds the
+costs, tol is lowered in proportion (`finer`), which takes a step or two. eps is a constant for
+gradients.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def objective(
     return replace(value, noise=_noise(scale, eps, a, b, duals))
 
 
-def _close(cost: Cost, a: Tensor, b: Tensor, scale: float) -> bool:
+def _close(cost: PointCost | MetricCost, a: Tensor, b: Tensor, scale: float) -> bool:
     """Whether Euclidean means are so near that S_eps may be below what tol leaves of it."""
     if not isinstance(cost, PointCost):
         return False
