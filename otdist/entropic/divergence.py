@@ -115,7 +115,7 @@ def objective(
     steps = min(max_iter, _CLOSE_STEPS) if close else max_iter
     dual = entropic.solve(between, a, b, eps, near=near, **rule | {"max_iter": steps})
     if dual.error > asked and steps < max_iter:
-        again = {"tol": asked, "max_iter": max_iter - steps, "start": dual.g}
+        again: dict[str, Any] = {"tol": asked, "max_iter": max_iter - steps, "start": dual.g}
         dual = entropic.solve(between, a, b, eps, **rule | again)
         dual = replace(dual, iterations=steps + dual.iterations)
     f, g = dual.f - self_x.f, dual.g - self_y.f
