@@ -112,11 +112,11 @@ def objective(
     )
     if close and entropic.misses(between, a, b, eps, self_y.f) < _USEFUL:
         rule["start"] = self_y.f
-    steps = min(max_iter, _CLOSE_STEPS) if close else max_iter
-    dual = entropic.solve(between, a, b, eps, near=near, **rule | {"max_iter": steps})
+    steps = rule["max_iter"] = min(max_iter, _CLOSE_STEPS) if close else max_iter
+    dual = entropic.solve(between, a, b, eps, near=near, **rule)
     if dual.error > asked and steps < max_iter:
-        again: dict[str, Any] = {"tol": asked, "max_iter": max_iter - steps, "start": dual.g}
-        dual = entropic.solve(between, a, b, eps, **rule | again)
+        rule.update(tol=asked, max_iter=max_iter - steps, start=dual.g)
+        dual = entropic.solve(between, a, b, eps, **rule)
         dual = replace(dual, iterations=steps + dual.iterations)
     f, g = dual.f - self_x.f, dual.g - self_y.f
     cost = (a @ f + b @ g).clamp(min=0)  # below zero it is rounding or the residual: S ≥ 0
