@@ -17,7 +17,9 @@ def test_the_page_shows_the_rows_that_were_kept():
 def test_intervals_cover_in_a_small_simulation(statistic):
     case = next(case for case in coverage.cases() if case.statistic == statistic)
     row = coverage.cover(case, 60, 50, 40)
-    assert row["given"] >= 38
+    # Of 160 such trials of slices 5 saw no difference, and 7 left more than 30% of the variance to
+    # one row; 142 of the 148 intervals that were given covered.
+    assert row["given"] >= 33  # 2.5 standard errors below 92.5%
     assert row["covered"] >= 0.8 * row["given"]  # 5.8 standard errors below 95%
 
 

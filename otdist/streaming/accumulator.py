@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from otdist.core import checks, measure
+from otdist.core import checks, frames, measure
 from otdist.core.arrays import as_tensor
 
 T = TypeVar("T", bound="Accumulator")
@@ -43,13 +44,16 @@ class Accumulator(ABC):
 
     x: Any
     y: Any
+    _columns: list[Any] | None = None
+    """Names of the coordinates, from the first data frame."""
 
     def update(self, x: Any = None, y: Any = None, *, a: Any = None, b: Any = None) -> Self:
         """Take in a batch of either sample, or of both, and return the accumulator.
 
         Args:
             x: Points of the first sample, shape (n, d), or (n,) on the line; numpy, torch or lists.
-                An empty batch changes nothing.
+                An empty batch changes nothing. Columns of data frames are found by the names that
+                the first one has.
             y: Points of the second sample, likewise; the sizes need not agree.
             a: Weights of the points in `x`, shape (n,), non-negative, of any sum: they are divided
                 by their total over all batches at the end. 1 each when None.
@@ -57,10 +61,12 @@ class Accumulator(ABC):
 
         Raises:
             ValueError: points or weights not finite, of wrong shape or dimension, or requiring a
-                gradient; weights negative, or without points.
+                gradient; weights negative, or without points; data frames of other columns.
             TypeError: not numbers, a dask array.
         """
+        x, y, columns = self._aligned(x, y)
         checked = [_checked(x, a, "x", "a"), _checked(y, b, "y", "b")]
+        self._columns = columns
         for name, batch in zip("xy", checked, strict=True):
             if batch is not None:
                 setattr(self, name, self._absorb(getattr(self, name), name, *batch))
@@ -94,7 +100,13 @@ class Accumulator(ABC):
             raise ValueError(
                 f"other must have the same settings, {self._settings()}: got {other._settings()}"
             )
+        if None not in (self._columns, other._columns) and self._columns != other._columns:
+            raise ValueError(
+                f"other must have the same columns in the same order, {self._columns}: "
+                f"got {other._columns}"
+            )
         self._join(other)
+        self._columns = self._columns or other._columns
         return self
 
     def reduce(self, process_group: dist.ProcessGroup | None = None) -> Self:
@@ -117,6 +129,17 @@ class Accumulator(ABC):
         parts: list[Any] = [None] * dist.get_world_size(process_group)
         dist.all_gather_object(parts, self, group=process_group)
         return merged(parts)
+
+    def _aligned(self, x: Any, y: Any) -> tuple[Any, Any, list[Any] | None]:
+        """The batch with the columns of data frames in the order of the first, and their names."""
+        batch = {"x": x, "y": y}
+        if all(frames.column_names(value) is None for value in batch.values()):
+            return x, y, self._columns
+        known = {} if self._columns is None else {"earlier batches": _Names(self._columns)}
+        places = frames.common_places({**known, **batch})
+        for name in places.keys() & batch:
+            batch[name] = frames.table(batch[name], places[name], name)
+        return batch["x"], batch["y"], frames.first_columns({**known, "x": x, "y": y})
 
     @abstractmethod
     def compute(self) -> Any:
@@ -149,6 +172,13 @@ class Accumulator(ABC):
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value}" for name, value in self._settings().items())
         return f"{type(self).__name__}({options}): {self.x.count:,} and {self.y.count:,} points"
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What stands for the data frames of earlier batches."""
+
+    columns: list[Any]
 
 
 def merged(parts: Iterable[T]) -> T:
@@ -203,5 +233,8 @@ def _batches(source: Any, rows: int) -> Iterator[Any]:
     if isinstance(source, (np.ndarray, Tensor)):
         for start in range(0, len(source), rows):
             yield source[start : start + rows]
+        return
+    if frames.column_names(source) is not None:
+        yield source
         return
     yield from source

@@ -200,3 +200,24 @@ def test_the_bracket_of_slices_at_a_high_power():
     bracket = Slices(1e6).update(x, y).compute().bracket
     longest = np.linalg.norm(x[:, None] - y[None], axis=2).max()
     assert bracket.lower <= longest <= bracket.upper
+
+
+@pytest.mark.parametrize("make", [Slices, Frechet, KID])
+def test_columns_of_data_frames_are_found_by_name_in_every_batch(make):
+    pandas = pytest.importorskip("pandas")
+    x, y = samples(300, 280, 3)
+    one, two = (pandas.DataFrame(z, columns=["u", "v", "w"]) for z in (x, y))
+    turned = ["w", "u", "v"]
+    mixed = make().update(one[:100], two[turned]).update(one[turned][100:200]).update(x[200:])
+    plain = make().update(x[:100], y).update(x[100:200]).update(x[200:])
+    whole = make().extend(one, two)
+    values = [repr(part.compute()).split(" directions")[0] for part in (mixed, plain)]
+    assert values[0] == values[1]
+    assert whole.x.count == len(x)
+    other = two.rename(columns={"w": "z"})
+    with pytest.raises(ValueError, match="x and y must have the same columns"):
+        make().update(one, other)
+    with pytest.raises(ValueError, match="earlier batches and y must have the same columns"):
+        make().update(one).update(y=other)
+    with pytest.raises(ValueError, match="the same columns in the same order"):
+        make().update(one).merge(make().update(y=two[turned]))
