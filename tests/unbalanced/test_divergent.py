@@ -50,11 +50,11 @@ def test_brackets_the_minimum(reach, p):
         x, y = rng.normal(size=(n, 2)), rng.normal(size=(m, 2))
         a, b = rng.uniform(0.1, 2, n), rng.uniform(0.1, 1, m)
         cost = np.linalg.norm(x[:, None] - y, axis=2) ** p
-        found = kl(x, y, a=a, b=b, reach=reach, p=p, rtol=5e-3)
+        found = kl(x, y, a=a, b=b, reach=reach, p=p, rtol=1e-3)
         truth = minimum(cost, a, b, reach**p)
         assert found.converged
         assert found.lower <= truth ** (1 / p)
-        assert found.upper <= found.lower * (1 + 5e-3)
+        assert found.upper <= found.lower * (1 + 1e-3)
         assert found.upper >= truth ** (1 / p) * (1 - 1e-6)  # the minimiser's own accuracy
         plan = found.plan.toarray()
         assert found.cost == pytest.approx(objective(plan, cost, a, b, reach**p), rel=1e-9)
@@ -91,7 +91,7 @@ def test_limits_and_order():
     assert kl(x, y, reach=1e5, p=2).distance == pytest.approx(
         wasserstein(x, y, p=2).distance, rel=1e-6
     )
-    found = [kl(x, y, reach=r) for r in np.geomspace(0.01, 100, 9)]
+    found = [kl(x, y, reach=r, rtol=1e-3) for r in np.geomspace(0.01, 100, 9)]
     for near, far in itertools.pairwise(found):
         assert near.lower <= far.upper  # the objective grows with its penalty
     # Destroying and creating everything is one plan.
