@@ -15,8 +15,9 @@ problem to solve, and that one's exact plan and potential bound the value from b
     4. sharpen    more scaling steps from there at half the eps, joined likewise; back to 2
 
 Steps 2 and 3 are those of Frank and Wolfe, fully corrective; without step 4 they need about five
-times as many rounds for one percent. After every step (f, g) becomes (f + t, g − t) with the best t in closed form; without it
-the steps take about ρ/eps rounds to find the mass that moves (Séjourné, Vialard, Peyré 2022).
+times as many rounds for one percent. After every step (f, g) becomes (f + t, g − t) with the best t
+in closed form; without it the steps take about ρ/eps rounds to find the mass that moves (Séjourné,
+Vialard, Peyré 2022).
 """
 
 from __future__ import annotations
