@@ -17,16 +17,16 @@ from torch import Tensor, nn
 import otdist
 from otdist.problems import Mixture, eight_gaussians
 
-TARGET = Mixture(eight_gaussians().centres, 0.1)
+TARGET = Mixture(3 * eight_gaussians().centres, 0.3)
 BATCH = 256
 
 
 def two_moons(n: int, rng: np.random.Generator) -> Tensor:
-    """Two half circles of radius 0.6 with noise, shape (n, 2)."""
+    """Two half circles of radius 1.8 with noise, shape (n, 2)."""
     angle, second = np.pi * rng.random(n), rng.random(n) < 0.5
     upper = np.stack([np.cos(angle) - 0.5, np.sin(angle) - 0.25], axis=1)
-    points = 0.6 * np.where(second[:, None], -upper, upper)
-    return torch.from_numpy(points + 0.05 * rng.normal(size=(n, 2))).float()
+    points = 1.8 * np.where(second[:, None], -upper, upper)
+    return torch.from_numpy(points + 0.1 * rng.normal(size=(n, 2))).float()
 
 
 def eight(n: int, rng: np.random.Generator) -> Tensor:
@@ -39,8 +39,9 @@ def train(optimal: bool, steps: int) -> tuple[nn.Sequential, float]:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     field = nn.Sequential(
-        nn.Linear(3, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 2)
-    )
+        nn.Linear(3, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(),
+        nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 2),
+    )  # fmt: skip
     optimizer = torch.optim.Adam(field.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     begin, coupling = time.perf_counter(), 0.0
@@ -100,7 +101,7 @@ def main(folder: Path, short: bool = False) -> None:
         axes.scatter(*start.T, s=2, color="#2f6db3", linewidths=0)
         axes.scatter(*path[-1].T, s=2, color="#d9662b", linewidths=0)
         axes.set_title(f"{name} couplings", fontsize=10)
-        axes.set(xticks=[], yticks=[], xlim=(-2, 2), ylim=(-2, 2))
+        axes.set(xticks=[], yticks=[], xlim=(-6, 6), ylim=(-6, 6))
         axes.set_aspect("equal")
     figure.savefig(folder / "flow-matching.png", dpi=110)
 

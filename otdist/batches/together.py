@@ -1,14 +1,12 @@
-"""One distance for every pair of a batch, small ones side by side on threads.
+"""One distance for every pair of a batch.
 
-A pair costs the same as in a call of its own, so that entries equal single calls bit by bit; what
-is saved is the caller's loop and, on several cores, half of the time and more: SciPy's assignment,
-the simplex and numpy's operations on a whole matrix of costs let other threads run.
+A pair is solved as in a call of its own, so that entries equal single calls bit by bit; samples on
+the line, where sorting many rows at once saves most of the time, have a way of their own (`line`).
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from functools import partial
 from typing import Any, TypeGuard
 
@@ -19,15 +17,11 @@ from torch import Tensor
 from otdist.batches import line
 from otdist.batches.entries import Entries, Entry, entries
 from otdist.batches.result import BatchResult, of_list
-from otdist.core.result import warn_caller
-from otdist.core.telling import Told, held_back
-from otdist.core.threads import SMALL, run, thread_count, threads_for
+from otdist.batches.side_by_side import place, side_by_side
+from otdist.core.threads import threads_for
 from otdist.discrepancy.base import Discrepancy
 from otdist.discrepancy.wasserstein import Wasserstein
 from otdist.exact.exact import Exact
-
-_SHARES = 4
-"""Parts for every thread: the last one is waited for."""
 
 
 def together(chosen: Discrepancy, samples: Entry, **call: Any) -> Any:
@@ -48,8 +42,13 @@ def together(chosen: Discrepancy, samples: Entry, **call: Any) -> Any:
         found = line.solve(batch, chosen.p, entry, begin)
         if found is not None:
             return found
-    found, told = _solved(chosen, batch, start, call)
-    _tell(told, batch.shape)
+    pairs = batch.cut()
+
+    def one(k: int) -> Any:
+        options = call if start is None else {**call, "start": start[k]}
+        return _one(chosen, pairs[k], place(k, batch.shape), options)
+
+    found = side_by_side(one, batch.shape, batch.pairs, batch.x.device)
     first = found[0]
     if isinstance(first, Tensor):
         return torch.stack(found).to(batch.kind.dtype).reshape(batch.shape)
@@ -70,38 +69,16 @@ def _is_line(chosen: Discrepancy, batch: Entries) -> TypeGuard[Wasserstein]:
 
 def _later(chosen: Discrepancy, batch: Entries, k: int) -> Any:
     """The single result of one entry, when it is asked for."""
-    return _one(chosen, batch.entry(k), _place(k, batch.shape), {})
+    return _one(chosen, batch.entry(k), place(k, batch.shape), {})
 
 
-def _solved(
-    chosen: Discrepancy, batch: Entries, starts: list[Any] | None, call: dict[str, Any]
-) -> tuple[list[Any], list[Told]]:
-    """The answer for every entry, and what each would have told the caller."""
-    pairs, graph = batch.cut(), torch.is_grad_enabled()
-    found: list[Any] = [None] * len(pairs)
-    told: list[Told] = [[] for _ in pairs]
-
-    def work(part: range) -> None:
-        with torch.set_grad_enabled(graph):  # threads do not have the caller's mode
-            for k in part:
-                options = call if starts is None else {**call, "start": starts[k]}
-                with held_back() as told[k]:
-                    found[k] = _one(chosen, pairs[k], _place(k, batch.shape), options)
-
-    side_by_side = batch.pairs <= SMALL and batch.x.device.type == "cpu"
-    shares = _SHARES * thread_count() if side_by_side else 1
-    step = -(-len(pairs) // min(shares, len(pairs)))
-    run([partial(work, range(k, min(k + step, len(pairs)))) for k in range(0, len(pairs), step)])
-    return found, told
-
-
-def _one(chosen: Discrepancy, pair: Entry, place: str, call: dict[str, Any]) -> Any:
+def _one(chosen: Discrepancy, pair: Entry, where: str, call: dict[str, Any]) -> Any:
     try:
         both = chosen.frame(*pair)
         with threads_for(chosen.numbers(both)):
             return chosen.answer(both, **call)
     except (ValueError, TypeError, MemoryError) as error:
-        raise type(error)(f"entry {place}: {error}") from error
+        raise type(error)(f"entry {where}: {error}") from error
 
 
 def _starts(start: Any, batch: Entries) -> list[Any] | None:
@@ -114,18 +91,3 @@ def _starts(start: Any, batch: Entries) -> list[Any] | None:
             f"start must be the result of a batch of shape {batch.shape}, as x and y are: got {got}"
         )
     return [start[place] for place in np.ndindex(batch.shape)]
-
-
-def _place(k: int, shape: tuple[int, ...]) -> str:
-    """Where an entry stands, as an index in words."""
-    return ", ".join(str(int(i)) for i in np.unravel_index(k, shape))
-
-
-def _tell(told: list[Told], shape: tuple[int, ...]) -> None:
-    """Warn of what entries had to say, once for each kind of warning."""
-    counts = Counter(kind for entry in told for kind in {category for _, category in entry})
-    for kind, count in counts.items():
-        k, message = next((k, m) for k, entry in enumerate(told) for m, c in entry if c is kind)
-        warn_caller(
-            f"{count} of {len(told)} entries, the first is [{_place(k, shape)}]: {message}", kind
-        )

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from otdist import metrics
+from otdist.batches.side_by_side import side_by_side
 from otdist.core import checks
 from otdist.core.absent import extended
 from otdist.core.measure import pair
@@ -85,8 +86,10 @@ class ExactLoss(nn.Module):
         """
         plain = self.metric is None
         batch = prepare(x, y, a, b, self.process_group, centre=plain, masses=self._partly)
-        values = [self._one(*entry) for entry in entries(batch)]
-        costs = torch.stack(values).view(batch.x.shape[:-2])
+        pairs, lead = entries(batch), tuple(batch.x.shape[:-2])
+        numbers = batch.x.shape[-2] * batch.y.shape[-2]
+        values = side_by_side(lambda k: self._one(*pairs[k]), lead, numbers, batch.x.device)
+        costs = torch.stack(values).view(lead)
         return reduce(costs, self.reduction)
 
     @property
