@@ -26,7 +26,7 @@ from otdist.core.progress import progress
 from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.exact import column_generation, dense, matrix, network_simplex
-from otdist.line import solver
+from otdist.line import circle, solver
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
 
 POINT_BYTES = 16_000
@@ -40,9 +40,9 @@ MATRIX_PAIRS = 1200 * 1200
 class Exact:
     """Exact optimal transport, proved by its dual.
 
-    Closed form on the line; otherwise a linear programme, on the full matrix of costs up to 1.44
-    million pairs (`matrix`), and by column generation without a matrix above. The options, `rtol`
-    and `start` speak to the latter: the others end within a fraction of a second, exact, and need
+    Closed form on the line and on the circle; otherwise a linear programme, on the full matrix of
+    costs up to 1.44 million pairs (`matrix`), and by column generation without a matrix above. The
+    options, `rtol` and `start` speak to the latter: the others end within a fraction of a second, exact, and need
     none of them.
 
     Attributes:
@@ -78,6 +78,9 @@ class Exact:
         begin = time.perf_counter()
         if task.pair is not None and task.cost.dimension == 1 and isinstance(task.cost, PointCost):
             return solver.solve(task, task.pair, begin)
+        length = circle.period(task)
+        if length is not None:
+            return circle.solve(task, length, begin)
         n, m = task.cost.shape
         g = None if start is None else task.potential(start)
         if n * m <= min(matrix.ALL_PAIRS, self._matrix_pairs):  # merging equal points does not pay

@@ -19,6 +19,9 @@ _UNIT = 2.0**-53
 class Periodic(Metric):
     """√Σ_k δ_k², where δ_k is the shorter way around for a coordinate that is periodic.
 
+    With one coordinate, the circle, exact transport has a closed form: the best cut makes a line of
+    it, in O((n + m) log(n + m)) for any p (Delon, Salomon and Sobolevski 2010).
+
     Attributes:
         period: Length of one turn, for all coordinates or one for each; None for a coordinate that
             is not periodic. Points are wrapped.
