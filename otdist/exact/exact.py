@@ -42,8 +42,8 @@ class Exact:
 
     Closed form on the line and on the circle; otherwise a linear programme, on the full matrix of
     costs up to 1.44 million pairs (`matrix`), and by column generation without a matrix above. The
-    options, `rtol` and `start` speak to the latter: the others end within a fraction of a second, exact, and need
-    none of them.
+    options, `rtol` and `start` speak to the latter: the others end within a fraction of a second,
+    exact, and need none of them.
 
     Attributes:
         max_seconds: Stop after this time with the best bracket so far, `converged=False` and a
