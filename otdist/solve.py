@@ -11,6 +11,7 @@ from otdist.core.absent import extended, stayed
 from otdist.core.modes import full_precision
 from otdist.core.result import OTResult
 from otdist.core.threads import threads_for
+from otdist.exact import forbidden
 from otdist.exact.exact import Exact
 from otdist.unbalanced.functions import mass_or_reach, partly
 
@@ -43,7 +44,9 @@ def transport(
     """Optimal transport for a given cost matrix, exact unless a solver says otherwise.
 
     Args:
-        cost: Shape (n, m), non-negative: the price of moving one unit from source i to target j.
+        cost: Shape (n, m), non-negative: the price of moving one unit from source i to target j;
+            +inf where none may move. Of a matrix of scipy.sparse the entries that are missing are
+            forbidden; those stored count, zeros too. Forbidden pairs are for the exact solver.
         a: Weights of the sources, shape (n,), of sum one; uniform when None.
         b: Weights of the targets, shape (m,), likewise.
         solver: None is exact; `Sinkhorn(eps=…)` approximates, with a bracket.
@@ -58,8 +61,8 @@ def transport(
         the distance is the cost of a unit of it.
 
     Raises:
-        ValueError: not a matrix, entries not finite or negative, bad weights; a solver that needs
-            points.
+        ValueError: not a matrix, entries NaN or negative, bad weights; a solver that needs points;
+            no plan on the allowed pairs, with a set of sources that cannot be served.
         TypeError: not numbers.
 
     Gradients: cost (the plan), a, b, first order.
@@ -71,6 +74,12 @@ def transport(
     """
     rtol = checks.number("rtol", rtol, least=0)
     mass, reach = mass_or_reach(mass, reach)
+    if forbidden.has_forbidden(cost):
+        given = (mass, reach, start, None if isinstance(solver, Exact) else solver)
+        for name, value in zip(("mass", "reach", "start", "solver"), given, strict=True):
+            if value is not None:
+                raise ValueError(f"{name} must be left out where cost forbids pairs")
+        return forbidden.solve(forbidden.Allowed.of(cost, a, b))
     if mass is not None or reach is not None:
         if start is not None:
             raise ValueError("start does not apply with mass or reach: leave it out")

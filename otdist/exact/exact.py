@@ -141,8 +141,9 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
     found = dense.solve(cost, mass_a, mass_b, uniform, task.scale, start)
     proof = Proof(found.cost, found.bracket, partial(_original, found, a, b, merged))
     message = "exact: optimal plan and dual agree"
-    # Equal weights are not rounded, and nothing of their plan is lost.
-    rounded = not uniform and dense.is_rounding(found.bracket.upper, cost, task.scale)
+    # Equal weights are not rounded, and nothing of their plan is lost; points of a metric may be.
+    inexact = not uniform or cost.error > 0
+    rounded = inexact and dense.is_rounding(found.bracket.upper, cost, task.scale)
     agree = found.closed or rounded
     if not agree:
         message = (
