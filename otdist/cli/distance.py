@@ -33,6 +33,13 @@ class Solver(enum.StrEnum):
     neural = "neural"
 
 
+class Penalty(enum.StrEnum):
+    """Of mass that is created or destroyed."""
+
+    tv = "tv"
+    kl = "kl"
+
+
 _BELONGS = {
     "eps": (Solver.sinkhorn,),
     "metric": (Solver.exact, Solver.sinkhorn),
@@ -40,6 +47,7 @@ _BELONGS = {
     "max": (Solver.sliced,),
     "mass": (Solver.exact,),
     "reach": (Solver.exact,),
+    "penalty": (Solver.exact,),
     "rtol": (Solver.exact,),
     "max_seconds": (Solver.exact,),
     "steps": (Solver.neural,),
@@ -87,6 +95,9 @@ class Distance(FileOptions):
     mass: Annotated[float | None, Option(help="Exact: move this share of the mass only.")] = None
     reach: Annotated[
         float | None, Option(help="Exact: mass may be created or destroyed, at reach^p a unit.")
+    ] = None
+    penalty: Annotated[
+        Penalty | None, Option(help="Of --reach: total variation (if none) or Kullback–Leibler.")
     ] = None
     eps: Annotated[float | None, Option(help="Sinkhorn: strength, in cost units.")] = None
     n_projections: Annotated[int | None, Option(min=1, help="Sliced: directions.")] = None
@@ -144,6 +155,8 @@ class Distance(FileOptions):
                 raise usage(option, f"belongs to --solver {whose}, not to {self.solver}")
         if "max" in given and "n_projections" in given:
             raise usage("--n-projections", "does not apply with --max, which climbs from its own")
+        if "penalty" in given and "reach" not in given:
+            raise usage("--penalty", "belongs to --reach")
         for name in given.keys() & {"mass", "reach"}:
             if not 0 < given[name] < math.inf:
                 raise usage(f"--{name}", f"must be positive and finite: got {given[name]:g}")
@@ -180,7 +193,7 @@ class Distance(FileOptions):
             return Answer(name, result, bracket.lower, bracket.upper, figures)
         if self.solver is Solver.neural:
             return self._critics(x, y, options, call)
-        apart = ("rtol", "metric", "mass", "reach")
+        apart = ("rtol", "metric", "mass", "reach", "penalty")
         accuracy = {name: options.pop(name) for name in apart if name in options}
         try:
             otdist.metrics.named(self.metric or "euclidean")
@@ -299,7 +312,8 @@ def _solver(content: dict[str, Any]) -> str:
 def _rows(content: dict[str, Any]) -> list[tuple[str, str]]:
     """The table: the number first, then what proves it, then how it was found."""
     quantity = content["quantity"]
-    proved = quantity if "price" in content else f"W_{content['p']:g}"
+    exact = content["solver"] in ("exact", "scaling")
+    proved = quantity if exact else f"W_{content['p']:g}"
     rows = [
         (quantity, f"{content['distance']:.10g}"),
         (f"{proved} certified within", f"[{content['lower']:.10g}, {content['upper']:.10g}]"),

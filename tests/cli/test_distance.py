@@ -134,6 +134,7 @@ def test_plot_is_written(tmp_path, d, suffix):
         (["--output", "nowhere/record.json"], "no directory"),
         (["--mass", "0.5", "--reach", "1"], "does not apply with --mass"),
         (["--solver", "sliced", "--mass", "0.5"], "belongs to --solver exact"),
+        (["--penalty", "kl"], "belongs to --reach"),
         (["--mass", "0"], "must be positive and finite"),
         (["--reach", "nan"], "must be positive and finite"),
         (["--frobnicate"], "frobnicate"),
@@ -212,6 +213,14 @@ def test_mass_that_stays(pair, option):
     assert content["price"] == expected.details["price"]
     text = call("distance", *pair, f"--{option}", "0.7", "--p", "2").stdout
     assert f"W_2 {'of mass' if option == 'mass' else 'with reach'} 0.7" in text
+
+
+def test_kullback_leibler(pair):
+    x, y = np.load(pair[0]), np.loadtxt(pair[1], delimiter=",")
+    content = told("distance", *pair, "--reach", "0.7", "--penalty", "kl")
+    expected = otdist.unbalanced_wasserstein(x, y, reach=0.7, penalty="kl")
+    assert content["distance"] == expected.distance
+    assert content["solver"] == "scaling"
 
 
 def test_a_mass_that_is_not_there(pair):
