@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from otdist.core.point_cost import Cost
+from otdist.core.point_cost import Cost, MatrixCost
 from otdist.entropic import anderson, newton, rule
 from otdist.entropic.scaling import (
     Kernel,
@@ -138,19 +138,24 @@ def _small(
 
     A value is solved to `rule.FINEST` while there are steps: then all its digits are right.
     """
-    cost = cost.to(torch.float64)
+    cost = _written(cost)
     finest = tol if reach is None else min(tol, rule.FINEST)
     first = min(max_iter, PLAIN_STEPS)
     dual = _at(cost, a, b, eps, g, kernel, tol=tol, max_iter=first, reach=reach, digits=finest)
     for method, enough in ((newton.polish, finest), (newton.follow, max(finest, rule.FINE))):
         left = max_iter - dual.iterations
         if left > 0 and not dual.error <= enough:
-            end = method(cost.dense(), a, b, eps, dual.g, tol=finest, max_iter=left, reach=reach)
+            end = method(cost.matrix, a, b, eps, dual.g, tol=finest, max_iter=left, reach=reach)
             steps = dual.iterations + end.iterations
             if not end.error >= dual.error:
                 dual = Dual(end.f, end.g, end.error, steps, False)
             dual = replace(dual, iterations=steps)
     return replace(dual, converged=dual.error <= tol)
+
+
+def _written(cost: Cost) -> MatrixCost:
+    """All costs in float64, by differences where those are cheap: near pairs keep their digits."""
+    return MatrixCost(cost.to(torch.float64).dense())
 
 
 def solve_symmetric(
@@ -174,7 +179,7 @@ def solve_symmetric(
         return replace(dual, f=f, g=f)
     reach, goal = None if scale is None else rule.reach(cost, a, a, scale), tol
     if reach is not None and len(a) <= newton.LARGEST:
-        cost, goal = cost.to(torch.float64), min(tol, rule.FINEST)
+        cost, goal = _written(cost), min(tol, rule.FINEST)
     cost = precise(cost, eps, goal)
     phi = torch.zeros(cost.shape[0], dtype=torch.float64, device=cost.device)
     dtype = _stores(cost, eps, goal)

@@ -181,7 +181,10 @@ class _Problem:
 
     def _direction(self, state: _State) -> Tensor:
         """Minus the inverse Hessian times the gradient, without what is only rounding."""
-        values, vectors = torch.linalg.eigh(self._hessian(state))
+        try:
+            values, vectors = torch.linalg.eigh(self._hessian(state))
+        except torch.linalg.LinAlgError:  # masses span more digits than the factor has
+            return torch.zeros_like(state.phi)
         along = vectors.mT @ (-state.missing / self.root)
         along = torch.where(along.abs() > _NOISE, along, 0.0)
         # A component whose curvature drowned in rounding moves as far as a step may.

@@ -1,9 +1,12 @@
 """Newton's method on small entropic problems: optimal to rounding where steps barely move."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
+from otdist.core.result import ConvergenceWarning
 from otdist.distances import entropic_cost, wasserstein
 from otdist.entropic import newton
 from otdist.entropic.sinkhorn import Sinkhorn
@@ -68,3 +71,30 @@ def test_mass_crosses_between_far_clusters(eps):
     found = entropic_cost(x, y, b=b, p=2, eps=eps)
     assert found.converged
     assert exact <= found.cost <= exact + 3 * found.eps  # KL to a ⊗ b is at most that entropy
+
+
+@pytest.mark.parametrize("p", [2, 20, 60])
+def test_masses_and_distances_of_all_sizes_end_soon(p):
+    """Right, or not converged and said: never an error from within."""
+    for seed in [*range(12), 192]:
+        rng = np.random.default_rng(seed)
+        n, m = rng.integers(1, 8, 2)
+        x = rng.normal(size=(n, 2)) * 10.0 ** rng.uniform(-12, 12, size=(n, 1))
+        y = rng.normal(size=(m, 2)) * 10.0 ** rng.uniform(-12, 12, size=(m, 1))
+        a, b = (10.0 ** rng.uniform(-25, 0, size) for size in (n, m))
+        a, b = a / a.sum(), b / b.sum()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = entropic_cost(x, y, a=a, b=b, p=p)
+            lower = wasserstein(x, y, a=a, b=b, p=p).lower
+        if found.converged:
+            assert found.distance >= lower * (1 - 1e-3), seed
+        else:
+            assert found.residual > 1e-3
+
+
+def test_near_pairs_keep_their_digits_beside_far_ones():
+    """One target: the plan is known, and so is the value."""
+    x, a = np.array([[1.8e5], [4.4e-2], [-28.0]]), np.array([1e-8, 1 - 1e-8 - 1e-17, 1e-17])
+    right = float(a @ x[:, 0] ** 2)
+    assert entropic_cost(x, [[0.0]], a=a, p=2).cost == pytest.approx(right, rel=1e-13)

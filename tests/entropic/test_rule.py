@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from otdist.core.point_cost import PointCost
-from otdist.distances import entropic_cost, sinkhorn_divergence
+from otdist.distances import entropic_cost, sinkhorn_divergence, wasserstein
 from otdist.entropic import entropic, newton, rule
+from otdist.entropic.sinkhorn import Sinkhorn
 from otdist.losses import SinkhornLoss
 
 X, Y, B = [[0.0], [1.0]], [[0.0], [1.0], [1000.0]], [0.5, 0.4999, 1e-4]
@@ -102,3 +103,34 @@ def test_a_zero_below_rounding_keeps_a_finite_gradient() -> None:
     assert leaf.grad is not None
     assert bool(leaf.grad.isfinite().all())
     assert float(leaf.grad.abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("eps", [5e6, 1e30])
+@pytest.mark.parametrize("entries", [1, 2])
+def test_float32_and_a_weight_of_zero_at_huge_strengths(eps: float, entries: int) -> None:
+    """There S_eps is the kernel distance, whose value is known; OT_eps is the mean cost."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(8, 2, generator=generator) for _ in range(2))
+    a = torch.full((8,), 1 / 7)
+    a[3], b = 0.0, torch.full((8,), 1 / 8)
+    across, left, right = (
+        float(u.double() @ torch.cdist(s.double(), t.double()).square() @ v.double())
+        for s, t, u, v in ((x, y, a, b), (x, x, a, a), (y, y, b, b))
+    )
+    for debias, limit in ((False, across), (True, across - left / 2 - right / 2)):
+        loss = SinkhornLoss(eps=eps, debias=debias)
+        both = (z.expand(entries, -1, -1) for z in (x, y))
+        assert loss(*both, a).item() == pytest.approx(limit, rel=1e-5)
+        function = sinkhorn_divergence if debias else entropic_cost
+        assert float(function(x, y, a=a, p=2, eps=eps).cost) == pytest.approx(limit, rel=1e-5)
+
+
+def test_a_strength_out_of_all_range_ends() -> None:
+    x, y = torch.randn(2, 8, 2, generator=torch.Generator().manual_seed(1))
+    found = wasserstein(10 * x, 10 * y, p=60, solver=Sinkhorn(eps=1e70))
+    assert found.converged
+    with pytest.raises(ValueError, match="eps must be within reach of the costs"):
+        wasserstein(1e3 * x, 1e3 * y, p=60, solver=Sinkhorn(eps=1e45))
+    flat = wasserstein(x, y, p=2, solver=Sinkhorn(eps=1e38))
+    again = wasserstein(x, y, p=2, start=flat)
+    assert float(again.distance) == pytest.approx(float(wasserstein(x, y, p=2).distance), rel=1e-6)
