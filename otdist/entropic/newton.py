@@ -183,7 +183,7 @@ class _Problem:
         """Minus the inverse Hessian times the gradient, without what is only rounding."""
         try:
             values, vectors = torch.linalg.eigh(self._hessian(state))
-        except torch.linalg.LinAlgError:  # masses span more digits than the factor has
+        except RuntimeError:  # not converged: masses span more digits than the factor has
             return torch.zeros_like(state.phi)
         along = vectors.mT @ (-state.missing / self.root)
         along = torch.where(along.abs() > _NOISE, along, 0.0)
