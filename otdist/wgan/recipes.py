@@ -13,7 +13,7 @@ from otdist.wgan.trainer import WGANTrainer
 _RUN = ("epochs", "steps", "out", "resume", "evaluation", "log_every", "checkpoint_every")
 _RUN += ("callbacks",)
 _TRAINER = ("latent_dim", "lambda_gp", "n_critic", "lr", "betas", "optimizers")
-_TRAINER += ("mode", "batch_size", "amp", "ema", "seed")
+_TRAINER += ("mode", "batch_size", "amp", "ema", "grad_clip", "schedulers", "seed")
 
 
 def train_wgan_gp(

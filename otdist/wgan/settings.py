@@ -31,6 +31,7 @@ class TrainerOptions(TypedDict, total=False):
     device: str | None
     amp: bool
     ema: float | None
+    grad_clip: float | None
     seed: int | None
 
 
@@ -50,6 +51,7 @@ class Settings:
     device: str | None = None
     amp: bool = False
     ema: float | None = None
+    grad_clip: float | None = None
     seed: int | None = 0
 
     def __post_init__(self) -> None:
@@ -67,6 +69,7 @@ class Settings:
             clip_value=checks.optional(checks.positive, "clip_value", self.clip_value),
             amp=checks.flag("amp", self.amp),
             ema=checks.optional(checks.share, "ema", self.ema),
+            grad_clip=checks.optional(checks.positive, "grad_clip", self.grad_clip),
             seed=checks.seed(self.seed),
         )
         if self.device is not None:
@@ -127,6 +130,13 @@ class Settings:
     def clips(self) -> bool:
         """Whether weights are clipped."""
         return not self.use_gp and self.clip_value is not None
+
+    @property
+    def words(self) -> str:
+        """The recipe in a few words."""
+        how = f"{self.mode} penalty {self.lambda_gp:g}" if self.use_gp else "no penalty"
+        how = f"weights within {self.clip_value:g}" if self.clips else how
+        return f"{how}, n_critic={self.n_critic}"
 
     @property
     def gap_means(self) -> str:

@@ -6,9 +6,8 @@ a run lives in files of its own: batches, log, checkpoints, evaluation against e
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from otdist.core import checks
 from otdist.critics import penalties
@@ -25,11 +25,13 @@ from otdist.critics.penalties import check_scores
 from otdist.critics.randomness import seeded
 from otdist.wgan import checkpoint, functional
 from otdist.wgan.batches import Source, check_shapes, first, identity_of, source_of
+from otdist.wgan.descent import descend, follow, forward_pass
 from otdist.wgan.heldout import Evaluation
 from otdist.wgan.modes import evaluating, frozen
 from otdist.wgan.ranks import Ranks, bare
 from otdist.wgan.run import Callback, Run
 from otdist.wgan.runfolder import RunFolder
+from otdist.wgan.schedules import Schedule, schedulers_of
 from otdist.wgan.settings import BETAS, CLIP_VALUE, LAMBDA_GP, Make, Settings, TrainerOptions
 
 
@@ -55,11 +57,14 @@ class WGANTrainer:
         betas: Of Adam; (0, 0.9) when left out.
         clip_value: Largest absolute weight when clipping; 0.01 when left out.
         optimizers: Those of generator and critic, or functions that make them of parameters.
+        schedulers: Of their learning rates, or functions that make them of optimizers; they step
+            after every generator step, and are kept in checkpoints.
         **options: mode="gp", the kind of penalty, as in `compute_gradient_penalty`.
             batch_size=64, for data that the trainer samples itself, on each rank.
             device, by default where the generator is.
             amp=False, forward passes in bfloat16; the penalty stays in float32.
             ema=None, decay of an average of the generator's weights, which `sample` then uses.
+            grad_clip=None, the norm that gradients of each network are shortened to.
             seed=0, of noise and of the order of the data; None: fresh.
 
     Raises:
@@ -86,6 +91,7 @@ class WGANTrainer:
         betas: tuple[float, float] = BETAS,
         clip_value: float | None = CLIP_VALUE,
         optimizers: tuple[Optimizer | Make, Optimizer | Make] | None = None,
+        schedulers: tuple[LRScheduler | Schedule, LRScheduler | Schedule] | None = None,
         **options: Unpack[TrainerOptions],
     ) -> None:
         self.settings = Settings(
@@ -106,11 +112,26 @@ class WGANTrainer:
             self.average = copy.deepcopy(bare(self.generator)).eval().requires_grad_(False)
         made = self.settings.optimizers(optimizers, (self.generator, self.critic))
         self.generator_optimizer, self.critic_optimizer = made
+        self.schedulers = schedulers_of(schedulers, made)
         seed = self.settings.seed
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         self.random = torch.Generator(self.device).manual_seed(self.seed)
         self.step = self.drawn = 0
         self.data: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        names = (type(bare(network)).__name__ for network in (self.generator, self.critic))
+        return f"WGANTrainer({' against '.join(names)}, {self.settings.words}, step {self.step})"
+
+    @property
+    def gen_optimizer(self) -> Optimizer:
+        """The optimizer of the generator, by its name in guides."""
+        return self.generator_optimizer
+
+    @property
+    def critic_loss_fn(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The critic's loss of real and of generated scores, before any penalty."""
+        return functional.critic_loss
 
     def train(
         self,
@@ -205,16 +226,22 @@ class WGANTrainer:
         for batch in batches:
             values = self.train_critic_step(batch)
         values |= self.train_generator_step(len(batches[-1]))
+        for scheduler in self.schedulers.values():
+            scheduler.step()
         self.step += 1
         return values
 
-    def train_critic_step(self, real: Tensor) -> dict[str, Tensor]:
-        """One step of the critic on a batch of real samples (n, …) and as many generated ones."""
+    def train_critic_step(self, real: Tensor, fake: Tensor | None = None) -> dict[str, Tensor]:
+        """One step of the critic on real samples (n, …), against new samples or given ones."""
         check_shapes(data=real)
         real = real.to(self.device, self.dtype)
-        with self._forward():
-            with torch.no_grad():
-                fake = bare(self.generator)(self.noise(len(real)))
+        with forward_pass(self.device, self.settings.amp):
+            if fake is None:
+                with torch.no_grad():
+                    fake = bare(self.generator)(self.noise(len(real)))
+            else:
+                check_shapes(generated=fake)
+                fake = fake.detach().to(self.device, self.dtype)
             check_shapes(data=real, generated=fake)
             score_real, score_fake = self.critic(real), self.critic(fake)
         check_scores(score_real, len(real))
@@ -225,9 +252,7 @@ class WGANTrainer:
             penalty = penalties.penalty(self.critic, real, fake, weight, mode, self._uniform)
             loss = loss + penalty
             values["penalty"] = penalty.detach()
-        self.critic_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.critic_optimizer.step()
+        descend(loss, self.critic, self.critic_optimizer, self.settings.grad_clip)
         if self.settings.clips and self.settings.clip_value is not None:
             penalties.clamp(penalties.trainable(self.critic), self.settings.clip_value)
         values["score_real"] = -functional.generator_loss(score_real.detach())
@@ -237,13 +262,12 @@ class WGANTrainer:
     def train_generator_step(self, batch_size: int) -> dict[str, Tensor]:
         """One step of the generator on so many samples."""
         with frozen(self.critic):  # no gradients that nobody uses
-            with self._forward():
+            with forward_pass(self.device, self.settings.amp):
                 scores = bare(self.critic)(self.generator(self.noise(batch_size)))
             loss = functional.generator_loss(scores)
-            self.generator_optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.generator_optimizer.step()
-        self._average()
+            descend(loss, self.generator, self.generator_optimizer, self.settings.grad_clip)
+        if self.average is not None and self.settings.ema is not None:
+            follow(self.average, bare(self.generator), self.settings.ema, self.step)
         return {"generator_loss": loss.detach()}
 
     def noise(self, count: int) -> Tensor:
@@ -285,7 +309,7 @@ class WGANTrainer:
             "data": self.data,
             "seed": self.seed,
             **{name: part.state_dict() for name, part in parts.items()},
-            "optimizers": {k: type(v).__name__ for k, v in parts.items() if "optimizer" in k},
+            "optimizers": {k: type(v).__name__ for k, v in parts.items() if k.endswith("er")},
             "random": self.random.get_state(),
             "torch_random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self.device) if on_gpu else None,
@@ -316,35 +340,9 @@ class WGANTrainer:
             "average": self.average,
             "generator_optimizer": self.generator_optimizer,
             "critic_optimizer": self.critic_optimizer,
+            **self.schedulers,
         }
         return {name: part for name, part in parts.items() if part is not None}
 
-    @contextlib.contextmanager
-    def _forward(self) -> Iterator[None]:
-        """Forward passes of a step, in half precision where that was asked for."""
-        try:
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.amp):
-                yield
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise ValueError(
-                "batch normalisation takes no batch of one sample: leave out the last batch "
-                "(drop_last=True of a DataLoader) or choose another batch_size"
-            ) from None
-
     def _uniform(self, shape: tuple[int, ...], **how: Any) -> Tensor:
         return self.ranks.share(torch.rand, shape, generator=self.random, **how)
-
-    def _average(self) -> None:
-        """Move the averaged generator towards the present one; faster in the first steps."""
-        if self.average is None or self.settings.ema is None:
-            return
-        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            new = bare(self.generator).state_dict()
-            for key, value in self.average.state_dict().items():
-                if value.is_floating_point():
-                    value.lerp_(new[key], 1 - decay)
-                else:
-                    value.copy_(new[key])
