@@ -34,14 +34,13 @@ def schedulers_of(given: Any, optimizers: Sequence[Optimizer]) -> dict[str, LRSc
     found: dict[str, LRScheduler] = {}
     what = "a scheduler of torch, or a function that makes one"
     for name, one, optimizer in zip(("generator", "critic"), given, optimizers, strict=True):
-        if callable(one):
-            one = one(optimizer)
-        checks.instance("each of schedulers", one, LRScheduler, what)
-        if isinstance(one, ReduceLROnPlateau):
+        made: Any = one(optimizer) if callable(one) else one
+        checks.instance("each of schedulers", made, LRScheduler, what)
+        if isinstance(made, ReduceLROnPlateau):
             raise TypeError(
                 "each of schedulers must need no metric: step ReduceLROnPlateau in a Callback"
             )
-        if one.optimizer is not optimizer:
+        if made.optimizer is not optimizer:
             raise ValueError(f"the scheduler of the {name} must have the {name}'s optimizer")
-        found[f"{name}_scheduler"] = one
+        found[f"{name}_scheduler"] = made
     return found

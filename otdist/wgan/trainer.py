@@ -242,6 +242,7 @@ class WGANTrainer:
             else:
                 check_shapes(generated=fake)
                 fake = fake.detach().to(self.device, self.dtype)
+            assert fake is not None
             check_shapes(data=real, generated=fake)
             score_real, score_fake = self.critic(real), self.critic(fake)
         check_scores(score_real, len(real))
