@@ -65,12 +65,12 @@ def test_another_schedule_does_not_resume(tmp_path):
 
 def test_schedulers_that_cannot_be_used_are_refused():
     networks = wgan.MLPGenerator(2, 2, (8,)), wgan.MLPCritic(2, (8,))
-    optimizers = [Adam(network.parameters(), 0.1) for network in networks]
-    made = [ExponentialLR(optimizer, 0.5) for optimizer in optimizers]
-    trainer = wgan.WGANTrainer(*networks, 2, optimizers=tuple(optimizers), schedulers=tuple(made))
-    assert list(trainer.schedulers.values()) == made
+    optimizers = Adam(networks[0].parameters(), 0.1), Adam(networks[1].parameters(), 0.1)
+    made = ExponentialLR(optimizers[0], 0.5), ExponentialLR(optimizers[1], 0.5)
+    trainer = wgan.WGANTrainer(*networks, 2, optimizers=optimizers, schedulers=made)
+    assert tuple(trainer.schedulers.values()) == made
     with pytest.raises(ValueError, match="scheduler of the generator must have"):
-        wgan.WGANTrainer(*networks, 2, optimizers=tuple(optimizers), schedulers=(made[1], made[0]))
+        wgan.WGANTrainer(*networks, 2, optimizers=optimizers, schedulers=(made[1], made[0]))
     with pytest.raises(ValueError, match="schedulers must be two"):
         build(schedulers=KINDS["steps"])
     with pytest.raises(TypeError, match="each of schedulers must be a scheduler of torch"):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from otdist import wgan
+from otdist.wgan.descent import follow
 from otdist.wgan.trainer import WGANTrainer
 
 
@@ -529,7 +530,7 @@ def test_averaged_generator_follows_and_is_sampled():
     noise = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(trainer.sample(7), trainer.average(noise))
     for _ in range(200):
-        trainer._average()
+        follow(trainer.average, trainer.generator, 0.9, trainer.step)
     torch.testing.assert_close(averaged[key], present[key], rtol=1e-3, atol=1e-4)
 
 
