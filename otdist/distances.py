@@ -113,7 +113,7 @@ def sliced_wasserstein(
     r"""SW_p between two weighted samples: W_p^p averaged over directions, then the root.
 
     Args:
-        x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`. Of dask arrays the
+        x: Shape (n, d), (n,) or (..., n, d); y, a and b likewise, as for `wasserstein`. Of dask arrays the
             slices are sketched: `error` of the result bounds what that costs.
         p: Exponent, ≥ 1.
         n_projections: Number of directions; 256 when None. More directions lower `stderr`.
@@ -154,7 +154,7 @@ def max_sliced_wasserstein(
     """The largest sliced distance over all directions, by gradient ascent with restarts.
 
     Args:
-        x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`.
+        x: Shape (n, d), (n,) or (..., n, d); y, a and b likewise, as for `wasserstein`.
         p: Exponent, ≥ 1.
         n_starts: Climbs: from the difference of the means, from axes along which the second
             moments differ, from the best of 8 · n_starts random directions.
@@ -196,7 +196,7 @@ def sinkhorn_divergence(
     measures, not negative, and tends to W_p^p as eps falls and to a kernel distance as it grows.
 
     Args:
-        x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`.
+        x: Shape (n, d), (n,) or (..., n, d); y, a and b likewise, as for `wasserstein`.
         p: Exponent, 1 ≤ p ≤ 2: above, S_eps can be negative.
         eps: Entropic strength in cost units (units of x to the power p). None takes 1% of the mean
             cost, as a constant for gradients. Above a million times the largest cost, where the
@@ -273,10 +273,12 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
     sum (n, not n − 1), singular or not; a lower bound of the samples' W_2.
 
     Args:
-        x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
+        x: Shape (n, d), (n,) or (..., n, d), or a dask array; y, a and b likewise, as for
+            `wasserstein`.
 
     Returns:
-        The distance in the units of x. Errors are those of `wasserstein`.
+        The distance in the units of x, of shape (...) for leading dimensions. Errors are those of
+        `wasserstein`.
 
     Gradients: x, y, a, b, first order; with the pseudo-inverse of a root of A where A is singular,
         which drops the directions without variance. Zero where the distance is zero.
@@ -295,7 +297,8 @@ def energy_distance(
     r"""The energy distance √(2 E d(x, y) − E d(x, x') − E d(y, y')) over all pairs, as in SciPy.
 
     Args:
-        x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
+        x: Shape (n, d), (n,) or (..., n, d), or a dask array; y, a and b likewise, as for
+            `wasserstein`.
         metric: d, as for `wasserstein`; ValueError unless of negative type, as are the named ones
             ("chebyshev" up to d = 2), Mahalanobis, the circle, and functions whose `metrics.Custom`
             says so. "cosine" sees mean directions only, arcs not what agrees at opposite points.
@@ -327,7 +330,8 @@ def mmd(
     r"""The maximum mean discrepancy of a kernel k: √(E k(x, x') + E k(y, y') − 2 E k(x, y)).
 
     Args:
-        x: Shape (n, d) or (n,), or a dask array; y, a and b likewise, as for `wasserstein`.
+        x: Shape (n, d), (n,) or (..., n, d), or a dask array; y, a and b likewise, as for
+            `wasserstein`.
         kernel: "gaussian", exp(−d(x, y)²/(2σ²)); "laplacian", exp(−d(x, y)/σ); or "polynomial",
             (⟨x, y⟩/d + 1)³, which has no bandwidth or metric, and depends on the origin.
         bandwidth: σ in the units of x. None takes the median of positive distances in the pooled

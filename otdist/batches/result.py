@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.core import checks
 from otdist.core.arrays import Kind
 
 _ALIKE = ("p", "solver", "debiased", "maximal")
@@ -95,7 +96,7 @@ class BatchResult:
         size = len(self._all)
         seeds: Sequence[Any] = [None] * size
         if seed is not None:
-            seeds = [int(s) for s in np.random.default_rng(seed).integers(2**62, size=size)]
+            seeds = [int(s) for s in checks.generator(seed).integers(2**62, size=size)]
         drawn = [one.sample(k, s) for one, s in zip(self._all, seeds, strict=True)]
         return self._stack(drawn)
 

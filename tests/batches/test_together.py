@@ -137,6 +137,8 @@ def test_samples_of_plans():
     assert torch.equal(drawn[0], torch.from_numpy(i))
     with pytest.raises(ValueError, match="k must be"):
         result.sample(0)
+    with pytest.raises(ValueError, match="seed must be"):
+        result.sample(1, seed=-1)
 
 
 def test_an_entry_that_fails_is_named():
