@@ -63,8 +63,7 @@ def wasserstein(
             at once. A dask array on the line is streamed: exact up to 262,144 distinct values,
             beyond that between proved bounds.
         y: Points of the second sample, shape (m, d), (m,), or (..., m, d).
-        a: Weights of x, shape (n,) or (..., n), of sum one; uniform when None. Points of weight
-            zero do not count, so that padding makes batches of samples of different sizes.
+        a: Weights of x, shape (n,) or (..., n), of sum one; uniform when None. Zeros pad.
         b: Weights of y, shape (m,) or (..., m), likewise.
         p: Exponent, at least 1.
         solver: None is exact: the closed form for d = 1, `Exact` otherwise. `Sinkhorn(eps=…)` and
@@ -113,7 +112,7 @@ def sliced_wasserstein(
     r"""SW_p between two weighted samples: W_p^p averaged over directions, then the root.
 
     Args:
-        x: Shape (n, d), (n,) or (..., n, d); y, a and b likewise, as for `wasserstein`. Of dask arrays the
+        x: Shape (n, d), (n,) or (..., n, d); y, a, b as for `wasserstein`. Of dask arrays the
             slices are sketched: `error` of the result bounds what that costs.
         p: Exponent, ≥ 1.
         n_projections: Number of directions; 256 when None. More directions lower `stderr`.
@@ -273,12 +272,10 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
     sum (n, not n − 1), singular or not; a lower bound of the samples' W_2.
 
     Args:
-        x: Shape (n, d), (n,) or (..., n, d), or a dask array; y, a and b likewise, as for
-            `wasserstein`.
+        x: Shape (n, d), (n,) or (..., n, d), or a dask array; y, a, b as for `wasserstein`.
 
     Returns:
-        The distance in the units of x, of shape (...) for leading dimensions. Errors are those of
-        `wasserstein`.
+        The distance in the units of x. Errors are those of `wasserstein`.
 
     Gradients: x, y, a, b, first order; with the pseudo-inverse of a root of A where A is singular,
         which drops the directions without variance. Zero where the distance is zero.
@@ -297,8 +294,7 @@ def energy_distance(
     r"""The energy distance √(2 E d(x, y) − E d(x, x') − E d(y, y')) over all pairs, as in SciPy.
 
     Args:
-        x: Shape (n, d), (n,) or (..., n, d), or a dask array; y, a and b likewise, as for
-            `wasserstein`.
+        x: Shape (n, d), (n,) or (..., n, d), or a dask array; y, a, b as for `wasserstein`.
         metric: d, as for `wasserstein`; ValueError unless of negative type, as are the named ones
             ("chebyshev" up to d = 2), Mahalanobis, the circle, and functions whose `metrics.Custom`
             says so. "cosine" sees mean directions only, arcs not what agrees at opposite points.
@@ -330,8 +326,7 @@ def mmd(
     r"""The maximum mean discrepancy of a kernel k: √(E k(x, x') + E k(y, y') − 2 E k(x, y)).
 
     Args:
-        x: Shape (n, d), (n,) or (..., n, d), or a dask array; y, a and b likewise, as for
-            `wasserstein`.
+        x: Shape (n, d), (n,) or (..., n, d), or a dask array; y, a, b as for `wasserstein`.
         kernel: "gaussian", exp(−d(x, y)²/(2σ²)); "laplacian", exp(−d(x, y)/σ); or "polynomial",
             (⟨x, y⟩/d + 1)³, which has no bandwidth or metric, and depends on the origin.
         bandwidth: σ in the units of x. None takes the median of positive distances in the pooled
