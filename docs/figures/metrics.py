@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -23,7 +24,7 @@ from otdist import metrics, wasserstein  # noqa: E402
 SUPPLY, DEMAND = "#1f77b4", "#d62728"
 
 
-def cities(axis: plt.Axes) -> None:
+def cities(axis: Any) -> None:
     """Where a plan by great circles takes goods on a made-up map, across the date line."""
     rng = np.random.default_rng(4)
     ports = np.column_stack([rng.uniform(-50, 60, 9), rng.uniform(110, 178, 9)])
@@ -37,28 +38,31 @@ def cities(axis: plt.Axes) -> None:
     axis.set(title="haversine", xlabel="longitude", ylabel="latitude")
 
 
-def hours(axis: plt.Axes) -> None:
+def on_clock(times: np.ndarray, radius: float) -> np.ndarray:
+    """Points (n, 2) on the face of a clock of 24 hours."""
+    angle = times * np.pi / 12
+    return radius * np.column_stack([np.sin(angle), np.cos(angle)])
+
+
+def hours(axis: Any) -> None:
     """Which times meet around midnight."""
     rng = np.random.default_rng(1)
     x, y = rng.normal(22.5, 1.5, 14) % 24, rng.normal(3, 2, 14) % 24
     plan = wasserstein(x, y, metric=metrics.Periodic(24)).plan
-    at = [np.exp(1j * (np.pi / 2 - z * np.pi / 12)) for z in (x, y)]
+    inner, outer = on_clock(x, 1), on_clock(y, 1.15)
     for i, j in zip(*plan.coords, strict=True):
-        ends = np.array([at[0][i], 1.15 * at[1][j]])
-        axis.plot(ends.real, ends.imag, "0.6", lw=1)
-    axis.plot(at[0].real, at[0].imag, "o", color=SUPPLY)
-    axis.plot(1.15 * at[1].real, 1.15 * at[1].imag, "s", color=DEMAND)
+        axis.plot([inner[i, 0], outer[j, 0]], [inner[i, 1], outer[j, 1]], "0.6", lw=1)
+    axis.plot(*inner.T, "o", color=SUPPLY)
+    axis.plot(*outer.T, "s", color=DEMAND)
     for hour in (0, 6, 12, 18):
-        place = 0.8 * np.exp(1j * (np.pi / 2 - hour * np.pi / 12))
-        axis.text(place.real, place.imag, str(hour), ha="center", va="center")
-    turn = np.exp(2j * np.pi * np.linspace(0, 1, 200))
+        axis.text(*on_clock(np.array([hour]), 0.8)[0], str(hour), ha="center", va="center")
     for radius in (1, 1.15):
-        axis.plot((radius * turn).real, (radius * turn).imag, "0.85", lw=1, zorder=0)
+        axis.plot(*on_clock(np.linspace(0, 24, 200), radius).T, "0.85", lw=1, zorder=0)
     limits = (-1.3, 1.3)
     axis.set(aspect="equal", xticks=[], yticks=[], xlim=limits, ylim=limits, title="Periodic(24)")
 
 
-def directions(axis: plt.Axes) -> None:
+def directions(axis: Any) -> None:
     """Which vectors meet by their directions, whatever their lengths."""
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(2, 10, 2))
