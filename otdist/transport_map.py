@@ -30,7 +30,9 @@ from otdist.entropic.sinkhorn import scaled_eps
 
 @full_precision()
 def barycentric_map(result: OTResult, y: Any) -> Any:
-    """Where the plan sends each source on average.
+    """Where the plan sends each source on average, the mean of coordinates whatever the metric.
+
+    On a sphere or a circle it is not the point nearest to all: average unit vectors there.
 
     Args:
         result: A result with a plan, of shape (n, m).

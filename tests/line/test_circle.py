@@ -123,7 +123,7 @@ def test_gradients_in_the_weights_are_those_of_the_circle():
 
 def test_gradients_at_coinciding_and_opposite_points_are_finite():
     x = torch.tensor([0.1, 0.6], dtype=torch.float64, requires_grad=True)
-    for y in (x.detach().clone(), torch.tensor([0.6, 0.1]).double(), x.detach() + 0.5):
+    for y in (x.detach().clone(), torch.tensor([0.6, 0.1], dtype=torch.float64), x.detach() + 0.5):
         (slope,) = torch.autograd.grad(wasserstein(x, y, metric=metrics.Periodic(1)).distance, x)
         assert torch.isfinite(slope).all()
 
