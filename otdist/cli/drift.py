@@ -104,17 +104,21 @@ class Drift(ReportOptions):
     def _drift(self, old: Table, new: Table) -> Report:
         import otdist
 
-        return otdist.drift(
-            old.columns,
-            new.columns,
-            listed(self.columns),
-            correction=self.correction,
-            n_permutations=self.n_permutations,
-            block=self.block,
-            window=self.window,
-            step=self.step,
-            seed=self.seed,
-        )
+        try:
+            return otdist.drift(
+                old.columns,
+                new.columns,
+                listed(self.columns),
+                correction=self.correction,
+                n_permutations=self.n_permutations,
+                block=self.block,
+                window=self.window,
+                step=self.step,
+                seed=self.seed,
+            )
+        except ValueError as error:
+            files = f"reference: {self.reference}, current: {self.current}"
+            raise ValueError(f"{error} ({files})") from None
 
     def _moved(self, report: Any) -> None:
         """The gate of p-values."""

@@ -127,8 +127,11 @@ def as_tensor(value: Any, name: str) -> Tensor:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
-    except RuntimeError as error:  # a list of tensors with gradients: numpy has no graph
-        raise TypeError(f"{name} must be one tensor, as of torch.stack: {error}") from None
+    except RuntimeError:  # a list of tensors with gradients: numpy has no graph
+        raise TypeError(
+            f"{name} must be one tensor, as of torch.stack: got {_kind_name(value)} of tensors "
+            "that require a gradient"
+        ) from None
     if array.dtype.kind not in "fiub":
         raise TypeError(
             f"{name} must be an array of real numbers: got dtype {array.dtype} "

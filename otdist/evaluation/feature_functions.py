@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import os
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ class Features:
         if not isinstance(function, torch.nn.Module):
             size = self.batch_size or len(rows)
             starts = range(0, len(rows), max(1, size))
-            return np.concatenate([_one(function(rows[i : i + size]), name) for i in starts])
+            batches = (rows[i : i + size] for i in starts)
+            return np.concatenate([self._of_batch(function, batch, name) for batch in batches])
         size = self.batch_size or _BATCH
         tensor, kept = as_tensor(rows, name), _tokens(function, rows)
         tensor = tensor if kept is None else kept
@@ -108,8 +110,26 @@ class Features:
             parameter = next(function.parameters(), tensor)
             kind = parameter.dtype if kept is None else kept.dtype
             batches = (tensor[i : i + size] for i in range(0, len(tensor), size))
-            parts = [_one(function(b.to(parameter.device, kind)), name) for b in batches]
-        return np.concatenate(parts)
+            moved = (batch.to(parameter.device, kind) for batch in batches)
+            return np.concatenate([self._of_batch(function, batch, name) for batch in moved])
+
+    def _of_batch(self, function: Callable[[Any], Any], batch: Any, name: str) -> np.ndarray:
+        """Features of a batch; what goes wrong in a function found by its path is told with it.
+
+        Callers who pass the function itself see its own error.
+        """
+        if not isinstance(self.function, str):
+            return _one(function(batch), name)
+        try:
+            output = function(batch)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ValueError(f"features {self.function} failed on {name}: {_told(error)}") from error
+        try:
+            return _one(output, name)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{error} (from {self.function})") from None
 
     def _identity(self, function: Callable[[Any], Any]) -> list[bytes]:
         """What the answers depend on besides the rows."""
@@ -186,9 +206,24 @@ def imported(path: str) -> Callable[[Any], Any]:
     if not function:
         raise ValueError(f'features must be "raw", "pca-K" or "module:function": got {path!r}')
     try:
-        return getattr(import_module(module), function)
+        found = getattr(import_module(module), function)
+    except MemoryError:
+        raise
     except (ImportError, AttributeError) as error:
         raise ValueError(f"features {path!r} cannot be imported: {error}") from None
+    except Exception as error:  # whatever the module does when it is imported
+        raise ValueError(f"features {path!r} cannot be imported: {_told(error)}") from error
+    if isinstance(found, type) or not callable(found):
+        raise ValueError(f"features {path!r} must be a function: got {checks.shown(found)}")
+    return found
+
+
+def _told(error: Exception) -> str:
+    """An error of someone else's code in words, with the line that raised it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    words = f"{type(error).__name__}: {str(error) or 'no message'}"
+    file = Path(place.filename)
+    return f"{words} ({file.name}, line {place.lineno})" if file.is_file() else words
 
 
 @contextmanager

@@ -190,3 +190,18 @@ def test_shapes_are_compared_before_rows_are_flattened(chosen):
 def test_errors(function, options, error, words):
     with pytest.raises(error, match=words):
         features(function, **options)
+
+
+def test_lists_of_tensors_with_a_graph_are_named():
+    rows = [torch.ones(3, requires_grad=True) for _ in range(20)]
+    words = "real must be one tensor, as of torch.stack: got a list of tensors that require"
+    with pytest.raises(TypeError, match=words):
+        otdist.evaluate(rows, [row.detach() for row in rows])
+
+
+def test_a_module_that_cannot_be_imported_says_where(tmp_path, monkeypatch):
+    (tmp_path / "broken_features.py").write_text("scale = 1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = r"'broken_features:f' cannot be imported: ZeroDivisionError: .* line 1"
+    with pytest.raises(ValueError, match=words):
+        features("broken_features:f")
