@@ -125,7 +125,8 @@ class Features:
         except MemoryError:
             raise
         except Exception as error:
-            raise ValueError(f"features {self.function} failed on {name}: {_told(error)}") from error
+            told = f"features {self.function} failed on {name}: {_told(error)}"
+            raise ValueError(told) from error
         try:
             return _one(output, name)
         except (TypeError, ValueError) as error:
