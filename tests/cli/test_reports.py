@@ -381,21 +381,21 @@ def test_info():
 @pytest.mark.parametrize(
     "function, words",
     [
-        ("wrong", "failed on real: TypeError: no rows (own_features.py, line 2)"),
+        ("wrong", "failed on real: TypeError: no rows (failing_features.py, line 2)"),
         ("words", "features of real must be an array of real numbers"),
-        ("number", "features 'own_features:number' must be a function: got 3"),
+        ("number", "features 'failing_features:number' must be a function: got 3"),
     ],
 )
 def test_evaluate_names_the_module_whose_features_fail(
     files, tmp_path, monkeypatch, function, words
 ):
-    module = tmp_path / "own_features.py"
+    module = tmp_path / "failing_features.py"
     module.write_text(
         "def wrong(rows):\n    raise TypeError('no rows')\n"
         "def words(rows):\n    return [['a']] * len(rows)\nnumber = 3\n"
     )
     monkeypatch.chdir(tmp_path)
-    path = f"own_features:{function}"
+    path = f"failing_features:{function}"
     stderr = call("evaluate", *files, "--metrics", "w1", "--features", path, code=3).stderr
     assert words in " ".join(stderr.split())
     assert path in stderr
