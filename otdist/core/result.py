@@ -1,7 +1,6 @@
 """What the functions return: a number, its certified bracket, and how it was found.
 
-Results are frozen, pickle, and print as one line. What costs something beyond the number (plan,
-potentials, a sliced bracket) is computed when first asked for.
+Results are frozen, pickle, print as one line. Plans and potentials are computed when asked for.
 """
 
 from __future__ import annotations
