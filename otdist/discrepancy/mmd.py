@@ -14,8 +14,14 @@ from otdist.core.gradient import root
 from otdist.core.measure import Pair
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, only, pooled, refuse_blocks
 from otdist.discrepancy.kernel_means import Means, kernel_means, of_labellings
+from otdist.discrepancy.limit import NoIntervalError
 from otdist.discrepancy.rows import some_of
 from otdist.moments import kernels
+
+_COUNTING = 10
+"""Rows that must count in a polynomial kernel. On the line, of 120 simulations each, intervals of
+KID covered 95% and 93% of those given between normal laws at 300 and 1,000 rows, 82% between
+exponential laws at 1,000 (22 given; 57% of all before); between lognormal laws none is given."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ class Mmd(Discrepancy):
         if self.kernel != "polynomial" and self.bandwidth is None:
             raise ValueError("bandwidth must be given: it is part of what the interval is for")
         means: Means = (figure or self.value(pair, seed)).details
+        if self.kernel == "polynomial":
+            _refuse_few(means)
         at = "" if self.bandwidth is None else f", bandwidth {self.bandwidth:.4g}"
         return means.linear("MMD²", f"the population's MMD², {self.kernel} kernel{at}", p=2)
 
@@ -117,3 +125,20 @@ class Kid(Mmd):
     quick: ClassVar[bool] = False
     squared: ClassVar[bool] = False
     title: ClassVar[str] = "KID: unbiased MMD² of the kernel (xy/d + 1)³, all pairs"
+
+
+def _refuse_few(means: Means) -> None:
+    """Raise where few rows make up the values k(x, x) of a kernel that grows without bound.
+
+    (Σ k)²/Σ k² is the number of rows that count; the mean of the kernel is known no better.
+
+    Raises:
+        NoIntervalError: fewer than `_COUNTING` rows of a sample count.
+    """
+    for name, own in zip("xy", means.own, strict=True):
+        counting = float(own.sum()) ** 2 / float(np.square(own).sum())
+        if counting < _COUNTING:
+            raise NoIntervalError(
+                f"{counting:.0f} rows of {name} make up its kernel values, fewer than {_COUNTING}: "
+                "the tails are too heavy, or the rows too few, for a limit to be near"
+            )
