@@ -62,6 +62,11 @@ def exponential(rng: np.random.Generator, n: int, m: int) -> tuple[np.ndarray, n
     return rng.standard_exponential((n, 1)), 1.6 * rng.standard_exponential((m, 1))
 
 
+def lognormal(rng: np.random.Generator, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """Exponentials of N(0, 1) and of N(0.5, 1)."""
+    return np.exp(rng.standard_normal((n, 1))), np.exp(0.5 + rng.standard_normal((m, 1)))
+
+
 def atoms(rng: np.random.Generator, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
     """Two laws on the same four points of the plane."""
     x, y = (rng.choice(4, size, p=law) for size, law in zip((n, m), truth.WEIGHTS, strict=True))
@@ -102,6 +107,10 @@ def cases() -> list[Case]:
         Case("energy", words, plain, truth.energy(d, shift, spread)),
         Case("mmd", words, plain, truth.mmd(d, shift, spread, 2.0), {"bandwidth": 2.0}),
         Case("kid", words, plain, truth.kid(d, shift, spread), sizes=sizes),
+        Case("kid", "exponential, means 1 and 1.6", exponential, truth.exponential_kid(1.6),
+             sizes=sizes),
+        Case("kid", "lognormal, medians 1 and √e", lognormal, truth.lognormal_kid(0.5),
+             sizes=sizes),
         Case("frechet", words, plain, None, sizes=sizes),
         Case("frechet", "N(0, I), N(e₁, 1.5² I), d = 15", normal(15, shift, spread), None),
         Case("sliced", weak, near, truth.sliced_w2(d, 0.3, 1.0), sizes=sizes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import gamma, hyp1f1
@@ -60,6 +61,23 @@ def kid(d: int, shift: float, spread: float) -> float:
     """MMD² of the kernel (u/d + 1)³, by the first three moments of u = ⟨x, y⟩."""
     s2 = spread**2
     return _cubic(d, 0, 0, 1, 1) + _cubic(d, shift, shift, s2, s2) - 2 * _cubic(d, 0, shift, 1, s2)
+
+
+def exponential_kid(mean: float) -> float:
+    """Likewise, of exponential laws of mean 1 and another."""
+    moments = [math.factorial(k) for k in range(4)]
+    return _kid_on_the_line(moments, [m * mean**k for k, m in enumerate(moments)])
+
+
+def lognormal_kid(mean: float) -> float:
+    """Likewise, of the exponentials of N(0, 1) and N(mean, 1)."""
+    first, second = ([math.exp(k * mu + k**2 / 2) for k in range(4)] for mu in (0.0, mean))
+    return _kid_on_the_line(first, second)
+
+
+def _kid_on_the_line(x: Sequence[float], y: Sequence[float]) -> float:
+    """From the moments of order 0 to 3 of both laws: (x y + 1)³ is a sum of their products."""
+    return sum(math.comb(3, k) * (x[k] - y[k]) ** 2 for k in range(4))
 
 
 def _cubic(d: int, mean_x: float, mean_y: float, var_x: float, var_y: float) -> float:

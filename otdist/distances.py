@@ -1,7 +1,4 @@
-"""Every public distance between two samples, the only door to them.
-
-A function checks its options, for samples in memory and dask arrays alike, and hands over.
-"""
+"""The only door to distances of samples, in memory or in blocks: options are checked here, once."""
 
 from __future__ import annotations
 
@@ -245,7 +242,8 @@ def entropic_cost(
     and gradients it shares, removes that bias.
 
     Args:
-        x: Shape (n, d) or (n,); y, a, b and p likewise, as for `wasserstein`.
+        x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`.
+        p: Exponent, ≥ 1.
         eps: Entropic strength in cost units; None takes 1% of the mean cost.
         tol: Error to stop at, as for `sinkhorn_divergence`; max_iter: steps allowed.
         metric: Ground distance, any that `wasserstein` takes.

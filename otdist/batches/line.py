@@ -1,14 +1,13 @@
 r"""Many pairs on the line at once: sorted rows, matched quantiles, and what they prove.
 
 The monotone plan between uniform samples has masses that are counted in integers, so that nothing
-is in doubt but roundings: of a gap, its power and a sum along a row, (log₂ k + 40 + 3p) units in
-all, as in `line.solver`. No frame is needed, since a difference of two floats is off by one
-rounding of itself wherever they lie. Rows whose powers leave the safe range are solved one by one.
+is in doubt but roundings: of a gap, its power and a sum along a row, as in `line.solver`. No frame
+is needed, since a difference of two floats is off by one rounding of itself wherever they lie. Rows
+whose powers leave the safe range are solved one by one.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,10 +24,9 @@ from otdist.core.certificate import UNIT, brackets
 from otdist.core.gradient import root
 from otdist.core.threads import run
 from otdist.line import univariate
-from otdist.line.solver import CLOSED
+from otdist.line.solver import CLOSED, MESSAGE, rounding
 from otdist.line.walk import UniformWalk
 
-MESSAGE = "exact: sorted quantiles"
 _CHUNK = 1 << 16
 """Numbers of both samples at a time: they stay in the cache."""
 _SAFE = 2.0**900
@@ -65,12 +63,12 @@ def solve(batch: Entries, p: float, entry: Any, begin: float) -> BatchResult | N
         cost = cost + (value - value.detach())
     lower, upper = found.lower, found.upper
     distance = root(cost, p)
-    if batch.kind.torch and batch.kind.dtype != torch.float64:  # around the distance as shown
-        shown = distance.detach().to(batch.kind.dtype).double().numpy()
-        lower, upper = np.minimum(lower, shown), np.maximum(upper, shown)
     closed = (upper - lower <= CLOSED * lower) | (upper == 0)
     if not closed.all():
         return None
+    if batch.kind.torch and batch.kind.dtype != torch.float64:  # around the distance as shown
+        shown = distance.detach().to(batch.kind.dtype).double().numpy()
+        lower, upper = np.minimum(lower, shown), np.maximum(upper, shown)
     figures = {
         "distance": _shown(distance.reshape(shape), batch.kind),
         "cost": _shown(cost.reshape(shape), batch.kind),
@@ -117,7 +115,7 @@ def uniform(x: np.ndarray, y: np.ndarray, p: float) -> Values | None:
         run([partial(work, slice(k, k + step)) for k in range(0, size, step)])
         if not safe.all():
             return None
-        slack = (math.log2(n + m) + 40 + 3 * p) * UNIT * cost
+        slack = rounding(n + m, p) * cost
         lower, upper = brackets(cost - slack, cost + slack, p)
     return Values(cost, lower, np.minimum(upper, farthest * (1 + 4 * UNIT)))
 

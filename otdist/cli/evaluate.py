@@ -111,7 +111,7 @@ class Evaluate(ReportOptions):
         """Exit where a metric of a sample is significant after Holm's correction."""
         from otdist.evaluation.report.verdict import after_correction
 
-        least = 0.0
+        least = 0.0  # p-value that any metric can reach
         for name, results in report.samples.items():
             found = after_correction(results)
             if not found:
@@ -120,7 +120,7 @@ class Evaluate(ReportOptions):
                 if p <= alpha:
                     what = f"{key} of {name} has p = {p:.3g} after correction, at most {alpha:g}"
                     raise fail(what, ExitCode.GATE_FAILED)
-            least = len(found) / (self.n_permutations + 1)
+            least = max(least, len(found) / (self.n_permutations + 1))
         if least > alpha:
             note = f"no p-value can be below {least:.3g} here: raise --n-permutations"
             _common.say_notes([note], self.quiet)

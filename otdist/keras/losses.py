@@ -17,7 +17,7 @@ from otdist.critics.penalties import Mode, check_penalty
 from otdist.keras.backend import keras
 from otdist.keras.penalties import compute_gradient_penalty
 from otdist.wgan import histogram
-from otdist.wgan.labels import as_scores, labelled_loss, per_score, real_labels
+from otdist.wgan.labels import as_scores, labelled_loss, per_score, real_labels, refuse_penalty
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none")
 
@@ -250,11 +250,7 @@ def create_wgan_losses(lambda_gp: float = 10.0) -> tuple[WassersteinLoss, Wasser
     >>> critic.for_critic, generator.for_critic
     (True, False)
     """
-    if checks.number("lambda_gp", lambda_gp, least=0) != 10.0:
-        raise ValueError(
-            f"plain WGAN losses have no penalty, so lambda_gp={lambda_gp} would be ignored: "
-            "use create_wgan_gp_losses"
-        )
+    refuse_penalty(lambda_gp)
     return WassersteinLoss(), WassersteinLoss(for_critic=False)
 
 

@@ -38,6 +38,7 @@ _SAFE = 2.0**900
 """Sums of costs between this and its inverse have neither overflown nor lost terms that count."""
 CLOSED = 1e-6
 """Relative gap of a bracket that counts as closed."""
+MESSAGE = "exact: sorted quantiles"
 _AGREED = 1e-6
 """Relative difference of two evaluations of one cost, of float64 points divided by a unit."""
 
@@ -64,6 +65,11 @@ class Proved(NamedTuple):
         ends = self.cost - self.slack, self.cost + self.slack
         proved = bracket(*ends, p, self.unit * scale)
         return between(proved.lower, min(proved.upper, self.farthest * (1 + 4 * UNIT) * scale))
+
+
+def rounding(points: int, p: float) -> float:
+    """Relative slack of a sum of costs over so many points: its terms' own and the sum's."""
+    return (math.log2(points) + 40 + 3 * p) * UNIT
 
 
 def prove(found: Matching, p: float) -> Proved:
@@ -97,7 +103,7 @@ def _proved(found: Matching, p: float, unit: float) -> Proved:
 
     in_threads([partial(task, index) for index in range(len(parts))], len(found.x) + len(found.y))
     cost = float(sums.sum())
-    slack = (math.log2(len(found.x) + len(found.y)) + 40 + 3 * p) * UNIT * cost
+    slack = rounding(len(found.x) + len(found.y), p) * cost
     if doubt:
         lowest = float(least.min())
         doubt = max(doubt, -lowest)
@@ -146,7 +152,7 @@ def solve(task: Task, pair: Pair, begin: float) -> OTResult:
     proof = prove(found, p)
     proved = proof.bracket(p, task.scale)
     closed, agrees = proved.proves(CLOSED), _agrees(found, proof, p)
-    message = "exact: sorted quantiles"
+    message = MESSAGE
     if not closed:
         message = f"float64 leaves the distance open at p = {p:g}: the bracket is what was proved"
     if not agrees:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from otdist.core import checks
 from otdist.core.arrays import as_tensor
 
 
@@ -82,3 +83,16 @@ def labelled_loss(
     share = weights if reduction == "mean_with_sample_weight" else ones
     share = torch.where(real, (share * real).sum(), (share * ~real).sum())
     return (terms / share.masked_fill(share == 0, 1.0)).sum()
+
+
+def refuse_penalty(lambda_gp: Any) -> None:
+    """Raise where a weight of the penalty is given for losses that have none.
+
+    Raises:
+        TypeError, ValueError: any value but the default of the guides, 10.
+    """
+    if checks.number("lambda_gp", lambda_gp, least=0) != 10.0:
+        raise ValueError(
+            f"plain WGAN losses have no penalty, so lambda_gp={lambda_gp} would be ignored: "
+            "use create_wgan_gp_losses"
+        )

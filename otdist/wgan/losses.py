@@ -16,7 +16,7 @@ from otdist.core import checks
 from otdist.critics.penalties import Mode, check_penalty, check_scores, compute_gradient_penalty
 from otdist.wgan import functional
 from otdist.wgan.histogram import Reduction, check_name, check_reduction
-from otdist.wgan.labels import as_scores, labelled_loss, real_labels
+from otdist.wgan.labels import as_scores, labelled_loss, real_labels, refuse_penalty
 
 
 def gradient_penalty(
@@ -235,11 +235,7 @@ def create_wgan_losses(lambda_gp: float = 10.0) -> tuple[WassersteinLoss, Wasser
     >>> critic.for_critic, generator.for_critic
     (True, False)
     """
-    if checks.number("lambda_gp", lambda_gp, least=0) != 10.0:
-        raise ValueError(
-            f"plain WGAN losses have no penalty, so lambda_gp={lambda_gp} would be ignored: "
-            "use create_wgan_gp_losses"
-        )
+    refuse_penalty(lambda_gp)
     return WassersteinLoss(), WassersteinLoss(for_critic=False)
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import otdist
-from otdist.batches.line import uniform
+from otdist.batches.entries import entries
+from otdist.batches.line import solve, uniform
 
 wasserstein: Any = otdist.wasserstein
 
@@ -68,3 +69,20 @@ def test_evidence_comes_when_it_is_asked_for(as_tensor):
     np.testing.assert_allclose(dense.sum(1), 0.25)
     assert result.message[0] == "exact: sorted quantiles"
     assert float(result[1].distance) == float(result.distance[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_narrow_precisions_are_sorted_together_too(dtype):
+    """The rounding of a distance that is shown widens its bracket; it opens none."""
+    rng = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(6, 9, 1, generator=rng).to(dtype) for _ in range(2))
+    batch = entries(x, y, None, None)
+    found = solve(batch, 2.0, None, 0.0)
+    assert found is not None
+    result = wasserstein(x, y, p=2)
+    assert result.converged.all()
+    assert result.distance.dtype == dtype
+    shown = result.distance.double()
+    assert ((result.lower <= shown) & (shown <= result.upper)).all()
+    single = [wasserstein(x[k], y[k], p=2) for k in range(6)]
+    assert [float(d) for d in result.distance] == [float(s.distance) for s in single]

@@ -5,7 +5,7 @@ import pytest
 
 import otdist
 from otdist.evaluation.report import MetricResult
-from otdist.evaluation.report.verdict import of_columns, of_sample
+from otdist.evaluation.report.verdict import _against_floor, of_columns, of_sample
 
 RNG = np.random.default_rng(0)
 
@@ -89,3 +89,15 @@ def test_drift_names_its_columns():
     report = otdist.drift(old, {**old, "age": old["age"] + 3})
     assert "differs from reference: age" in report.verdict or "age and all" in report.verdict
     assert str(report).startswith(report.verdict)
+
+
+def test_few_figures_of_equal_laws_lie_beyond_their_floors():
+    """27 samples of one law: 0 to 5% of figures of each metric, so 30% would be a broken band."""
+    beyond = {"w1": 0, "sliced_w2": 0, "energy": 0, "coverage": 0}
+    for seed in range(27):
+        rng = np.random.default_rng(seed)
+        real, fake = rng.normal(size=(40, 3)), rng.normal(size=(30, 3))
+        report = otdist.evaluate(real, fake, metrics=list(beyond), confidence=None, progress=False)
+        for key in _against_floor(report.metrics)[0]:
+            beyond[key] += 1
+    assert max(beyond.values()) <= 8

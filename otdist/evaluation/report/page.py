@@ -70,8 +70,8 @@ def page(
         _verdict(report),
         f'<p class="lead">{escape(lead)}{report.seconds:.1f} s.</p>',
         "".join(f"<p>{escape(note)}</p>" for note in report.notes),
-        _FLOOR + f"<p>{escape(RULE)}</p>" if floors else "",
         *(f"<h2>{escape(words)}</h2>\n{_table(table)}" for words, table in tables),
+        _FLOOR + f"<p>{escape(RULE)}</p>" if floors else "",
         "<h2>Pictures</h2>" if pictures else "",
         *(
             f"<figure><figcaption>{escape(caption)}</figcaption>\n{svg(figure, caption)}</figure>"

@@ -11,7 +11,7 @@ from typing import Any
 
 from otdist.core import checks, record
 from otdist.core.extras import require
-from otdist.evaluation.report import page, pictures, tables, verdict
+from otdist.evaluation.report import page, pictures, tables, terminal, verdict
 from otdist.evaluation.report.evidence import Evidence
 from otdist.evaluation.report.result import MetricResult
 
@@ -156,31 +156,14 @@ class Report:
         from rich.text import Text
 
         console.print(Text(self.verdict), Text(), sep="\n", soft_wrap=not console.is_terminal)
-        for table in self.tables():
-            console.print(table)
+        for title, cells in self._tables():
+            console.print(Text(title, style="italic"))
+            for table in terminal.fitted(console, cells):
+                console.print(table)
         for note in self.notes:
             console.print(Text(f"note: {note}"))
         if not self.corrected:
             console.print(Text(verdict.RULE))
-
-    def tables(self) -> list[Any]:
-        """Rich tables: the ranking where there are several samples, then one per sample."""
-        from rich import box
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        made = []
-        for title, (headings, rows) in self._tables():
-            table = Table(box=box.SIMPLE_HEAD)
-            for heading in headings:
-                words = heading in tables.WORDS
-                justify = "left" if words else "right"
-                table.add_column(Text(heading), justify=justify, no_wrap=not words)
-            for row in rows:
-                table.add_row(*map(Text, row))  # not strings, in which [x] is markup
-            made.append(Group(Text(title, style="italic"), table))
-        return made
 
     def _tables(self) -> list[tuple[str, tables.Cells]]:
         """Titles and tables, as text."""
@@ -190,8 +173,10 @@ class Report:
             return [(title, tables.of_windows(self.samples))]
         found = []
         if len(self.samples) > 1:
+            cells = tables.of_ranking(self.samples, self.ranking)
             title = "ranking by mean rank, the best first; * the best of a row"
-            found.append((title, tables.of_ranking(self.samples, self.ranking)))
+            title += "; floors are of half the rows" if "floor" in cells[0] else ""
+            found.append((title, cells))
         for name in self.ranking:
             title = f"{name} ({self.sizes[name]:,}) against {against}"
             found.append((title, tables.of_sample(self.samples[name])))

@@ -16,8 +16,7 @@ LEVEL = 0.05
 """Corrected p-value up to which a difference counts as shown."""
 BAND = 2.0
 """Half width of a floor's band, in standard deviations over random halves. Of fakes with the law of
-the reals, 0 to 5% of the figures of w1, sliced_w2, energy and coverage lay beyond it (40 + 30 and
-200 + 200 normal rows)."""
+the reals, about one figure in thirty lies beyond it; a test counts them."""
 RULE = (
     f"Rule: a difference is shown where a permutation test has p ≤ {LEVEL:g} after Holm's "
     f"correction for the number of tests; a metric is at its floor within {BAND:g} standard "
@@ -31,16 +30,16 @@ Results = Mapping[str, MetricResult]
 def of_sample(name: str, results: Results, ranking: Sequence[str], reference: str) -> str:
     """What the metrics of one sample say."""
     beyond, within = _against_floor(results)
-    after = p = after_correction(results)
+    after = after_correction(results)
     shown = {key: value for key, value in after.items() if value <= LEVEL}
-    tested = f"after correction over {_number(len(p), 'test')}"
+    tested = f"after correction over {_number(len(after), 'test')}"
     if shown:
         verb = "tells" if len(shown) == 1 else "tell"
         least = f"p = {min(shown.values()):.3g} {tested}"
         parts = [f"differs from {reference}", f"{_listed(list(shown))} {verb} them apart ({least})"]
-    elif p and min(_reach(results[key], len(p)) for key in p) > LEVEL:
+    elif after and min(_reach(results[key], len(after)) for key in after) > LEVEL:
         parts = ["not enough data to tell", f"no test can reach p ≤ {LEVEL:g} {tested}"]
-    elif p:
+    elif after:
         least = f"least p = {min(after.values()):.3g} {tested}"
         parts = [f"not told apart from {reference}", f"no test rejects ({least})"]
     elif beyond:
