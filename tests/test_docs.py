@@ -34,7 +34,16 @@ BLOCK = re.compile(
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SECOND = ("generated", "ours", "theirs", "fake", "b", "february", "today")
 """Names of what is compared with the rest."""
-FILES = ("real.npy", "generated.npy", "ours.npy", "theirs.npy", "digits.npy", "real.csv", "a.csv")
+FILES = (
+    "real.npy",
+    "train.npy",
+    "generated.npy",
+    "ours.npy",
+    "theirs.npy",
+    "digits.npy",
+    "real.csv",
+    "a.csv",
+)
 FILES += ("b.csv", "reference.csv", "past.csv", "today.csv", "january.csv", "february.csv")
 FILES += ("january.parquet", "february.parquet", "photographs/", "generated/", "real/", "fake/")
 TIME = re.compile(r"\d+(\.\d+)?(e-?\d+)? (s|ms)\b")

@@ -29,6 +29,9 @@ class Evaluate(ReportOptions):
         str, Argument(metavar="REAL", help="Real samples: .npy .csv … or a folder of images.")
     ]
     fakes: Annotated[list[str], Argument(metavar="FAKE...", help="Samples to compare and rank.")]
+    train: Annotated[
+        str | None, Option(help="Rows that the generators were trained on, to flag copies of them.")
+    ] = None
     metrics: Annotated[str | None, Option(help="Names with commas between; all by default.")] = None
     features: Annotated[str, Option(help="raw, pca-K or module:function.")] = "raw"
     n_permutations: Annotated[int, Option(min=0, help="For p-values; 0 leaves them out.")] = 0
@@ -61,12 +64,13 @@ class Evaluate(ReportOptions):
             below = limits("--fail-below", self.fail_below, known)
             worse = limits("--fail-worse", self.fail_worse, known)
             self._check_alpha()
-            real, fakes = self._read()
+            real, fakes, train = self._read()
             shape = self._shape(real)
             with _here_importable():
-                report = self._evaluate(real, fakes, wanted)
+                report = self._evaluate(real, fakes, wanted, train)
             self.draw(report, shape=shape)
-        content = _common.record("evaluate", (real, *fakes.values()), **report.to_dict())
+        inputs = (real, *fakes.values(), *([train] if train else []))
+        content = _common.record("evaluate", inputs, **report.to_dict())
         self.publish(content, lambda: show_report(report))
         results = [(name, r) for name, found in report.samples.items() for r in found.values()]
         leave(results, gates, _estimate)
@@ -130,7 +134,7 @@ class Evaluate(ReportOptions):
 
         names = listed(self.metrics)
         try:
-            metrics.chosen(names)
+            metrics.chosen(names, self.train is not None)
         except ValueError as error:
             raise usage("--metrics", str(error)) from None
         return names
@@ -144,24 +148,33 @@ class Evaluate(ReportOptions):
             raise usage("--shape", f"{self.shape} does not fit rows of {real.d} numbers")
         return shape
 
-    def _read(self) -> tuple[Samples, dict[str, Samples]]:
-        """The real sample, and the fakes by the shortest names that differ."""
-        real, *others = self.read(read_samples, [self.real, *self.fakes])
+    def _read(self) -> tuple[Samples, dict[str, Samples], Samples | None]:
+        """The real sample, the fakes by the shortest names that differ, and the training rows."""
+        paths = [self.real, *self.fakes, *([] if self.train is None else [self.train])]
+        real, *others = self.read(read_samples, paths)
+        train = None if self.train is None else align(real, others.pop())[1]
         short = [Path(path).stem for path in self.fakes]
-        unique = len(set(short)) == len(short) and "real" not in short
+        unique = len(set(short)) == len(short) and not {"real", "train"} & set(short)
         names = short if unique else self.fakes
         if len(set(names)) < len(names):
             raise usage("FAKE", "a file is given twice")
         fakes = {name: align(real, x)[1] for name, x in zip(names, others, strict=True)}
         _common.say_notes([note for s in (real, *fakes.values()) for note in s.notes], self.quiet)
-        return real, fakes
+        return real, fakes, train
 
-    def _evaluate(self, real: Samples, fakes: dict[str, Samples], wanted: list[str] | None) -> Any:
+    def _evaluate(
+        self,
+        real: Samples,
+        fakes: dict[str, Samples],
+        wanted: list[str] | None,
+        train: Samples | None,
+    ) -> Any:
         import otdist
 
         return otdist.evaluate(
             real.points,
             {name: sample.points for name, sample in fakes.items()},
+            train=None if train is None else train.points,
             metrics=wanted,
             features=self.features,
             n_permutations=self.n_permutations,

@@ -8,6 +8,7 @@ from typing import Any
 
 from otdist.core import checks
 from otdist.discrepancy.base import Discrepancy
+from otdist.discrepancy.clipped import Clipped
 from otdist.discrepancy.energy import Energy
 from otdist.discrepancy.function import OfFunction
 from otdist.discrepancy.gaussian import Fid, Frechet, FrechetInfinity, Gaussian
@@ -16,6 +17,8 @@ from otdist.discrepancy.mmd import Kid, Mmd
 from otdist.discrepancy.neighbours import Classifier, PrecisionRecall
 from otdist.discrepancy.sinkhorn import Sinkhorn
 from otdist.discrepancy.sliced import Mind, Sliced
+from otdist.discrepancy.training import Authenticity, Copying
+from otdist.discrepancy.vendi import Vendi
 from otdist.discrepancy.wasserstein import Wasserstein
 
 DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
@@ -39,11 +42,19 @@ DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
     "recall": partial(PrecisionRecall, output="recall"),
     "density": partial(PrecisionRecall, output="density"),
     "coverage": partial(PrecisionRecall, output="coverage"),
+    "clipped_density": partial(Clipped, output="clipped_density"),
+    "clipped_coverage": partial(Clipped, output="clipped_coverage"),
+    "vendi": Vendi,
     "classifier": Classifier,
+    "authenticity": Authenticity,
+    "copying": Copying,
 }
-UNASKED = ("wasserstein", "sliced", "max_sliced", "gaussian", "mind", "fid")
-"""Names that a report leaves out unless it is asked: others show the same distances, up to a
-convention."""
+UNASKED = (
+    "wasserstein", "sliced", "max_sliced", "gaussian", "mind", "fid",
+    "clipped_density", "clipped_coverage", "vendi",
+)  # fmt: skip
+"""Names that a report leaves out unless it is asked: others show the same, up to a convention, or
+more of it."""
 
 
 def named(name: Any, given: dict[str, Any], door: str) -> Discrepancy:

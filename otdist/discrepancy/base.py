@@ -67,6 +67,7 @@ class Discrepancy(ABC):
         spread: Whether reports show how the value moves over halves of the rows.
         squared: Whether the limit is that of the p-th power of the value.
         in_threads: Whether labellings may be shared out among threads, one thread each.
+        needs_train: Whether it is a figure of training rows too, which `of_training` takes.
         no_limit: Why there is no interval; "" where there may be one.
         in_tests: Options that a test takes where the caller gives none.
         in_intervals: Options that an interval takes likewise.
@@ -80,6 +81,7 @@ class Discrepancy(ABC):
     spread: ClassVar[bool] = False
     squared: ClassVar[bool] = True
     in_threads: ClassVar[bool] = False
+    needs_train: ClassVar[bool] = False
     no_limit: ClassVar[str] = "no central limit theorem is known"
     in_tests: ClassVar[Options] = {}
     in_intervals: ClassVar[Options] = {}
@@ -129,6 +131,14 @@ class Discrepancy(ABC):
         a value, its floor and its interval speak of one functional, for that reason.
         """
         return self
+
+    def of_training(self, train: np.ndarray) -> Self:
+        """The same for training rows (k, d), which most have no use for."""
+        return self
+
+    def exchangeable(self, pair: Pair) -> tuple[Discrepancy, Pair]:
+        """The samples whose rows a test exchanges, and the value of theirs that it looks at."""
+        return self, pair
 
     @abstractmethod
     def value(self, pair: Pair, seed: int | None) -> Figure:
@@ -209,6 +219,11 @@ def refuse_blocks(metric: Metric | None) -> None:
 def pooled(pair: Pair) -> Tensor:
     """Both samples in scaled units, (N, d), float64."""
     return torch.cat([pair.x.points, pair.y.points]).detach().double()
+
+
+def in_units(sample: Measure, pair: Pair) -> Tensor:
+    """Its points in the caller's units, (n, d), float64."""
+    return sample.points.detach().double() * pair.scale + pair.centre.double()
 
 
 def even(points: Tensor) -> Measure:

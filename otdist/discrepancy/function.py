@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from otdist.core.measure import Pair
-from otdist.discrepancy.base import Discrepancy, Figure
+from otdist.discrepancy.base import Discrepancy, Figure, in_units
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,5 @@ class OfFunction(Discrepancy):
 
     def value(self, pair: Pair, seed: int | None) -> Figure:
         """What the function says of samples of the caller's kind."""
-        x, y = (
-            pair.kind.array(z.points.detach().double() * pair.scale + pair.centre.double())
-            for z in (pair.x, pair.y)
-        )
+        x, y = (pair.kind.array(in_units(z, pair)) for z in (pair.x, pair.y))
         return Figure(float(self.function(x, y)))

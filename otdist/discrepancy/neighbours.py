@@ -22,9 +22,9 @@ from otdist.core.measure import Pair
 from otdist.core.point_cost import PointCost
 from otdist.discrepancy.base import Discrepancy, Figure, only, pooled
 
-_INSIDE = 1 - 1e-12
-"""A point on the rim of a ball is outside: squared distances that should be equal to the radius
-differ from it by rounding."""
+_RIM = 1e-12
+"""Squared distances that should be equal to the radius differ from it by rounding: a point so near
+to the rim of a ball is on it."""
 _NEAR = 1e-12
 """Squared distance, in scaled units, up to which rows are compared for equality."""
 
@@ -45,16 +45,15 @@ def shares(pair: Pair, k: int = 5) -> dict[str, float]:
     """
     x, y = pair.x.points.detach(), pair.y.points.detach()
     k = min(k, len(x) - 1, len(y) - 1)
-    around_x, around_y = _radii(x, k), _radii(y, k)
+    around_x, around_y = radii(x, k), radii(y, k)
     hits = torch.zeros(len(y), dtype=torch.int64)
     recalled = torch.zeros(len(x), dtype=torch.bool)
     covered = torch.zeros(len(x), dtype=torch.bool)
     for part, c in PointCost(x, y, 2).blocks():
-        same = _same(x[part], y, c)
-        inside = (c < around_x[part, None]) | (same & (around_x[part, None] == 0))
-        hits += inside.sum(0)
-        covered[part] = inside.any(1)
-        recalled[part] = ((c < around_y) | (same & (around_y == 0))).any(1)
+        hit = inside(c, x[part], y, around_x[part, None])
+        hits += hit.sum(0)
+        covered[part] = hit.any(1)
+        recalled[part] = inside(c, x[part], y, around_y).any(1)
     return {
         "precision": float((hits > 0).double().mean()),
         "recall": float(recalled.double().mean()),
@@ -64,18 +63,23 @@ def shares(pair: Pair, k: int = 5) -> dict[str, float]:
     }
 
 
-def _same(x: Tensor, y: Tensor, c: Tensor) -> Tensor:
-    """Which rows of x and y are equal; their distance may be off 0 by rounding."""
-    i, j = (c <= _NEAR).nonzero(as_tuple=True)
-    same = torch.zeros_like(c, dtype=torch.bool)
-    same[i, j] = (x[i] == y[j]).all(1)
-    return same
+def inside(c: Tensor, x: Tensor, y: Tensor, squared: Tensor, *, rim: bool = False) -> Tensor:
+    """Which pairs at squared distances c (k, m) are within a ball; its rim is outside unless `rim`.
+
+    A ball of radius 0 holds equal rows, whose distance may be off 0 by rounding.
+    """
+    points = squared == 0
+    found = c < squared * (1 + _RIM if rim else 1 - _RIM)
+    if bool(points.any()):
+        i, j = ((c <= _NEAR) & points).nonzero(as_tuple=True)
+        found[i, j] = (x[i] == y[j]).all(1)
+    return found
 
 
-def _radii(points: Tensor, k: int) -> Tensor:
+def radii(points: Tensor, k: int) -> Tensor:
     """Squared distance to the k-th other point."""
     squared, _ = PointCost(points, points, 2).nearest(points.new_zeros(len(points)), k + 1)
-    return squared[:, k] * _INSIDE
+    return squared[:, k]
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,11 @@ class PrecisionRecall(Discrepancy):
     no_limit: ClassVar[str] = (
         "no central limit theorem is known: ± is the spread of 5 draws of half of the rows"
     )
+    titles: ClassVar[dict[str, str]] = TITLES
 
     def words(self, name: str) -> str:
         """What each output counts."""
-        return TITLES.get(name, self.title)
+        return self.titles.get(name, self.title)
 
     def value(self, pair: Pair, seed: int | None) -> Figure:
         """The output."""

@@ -33,6 +33,7 @@ def evaluate(
     real: Any,
     fake: Any,
     *,
+    train: Any = None,
     metrics: Sequence[str] | str | None = None,
     features: Any = None,
     n_permutations: int = 0,
@@ -48,15 +49,18 @@ def evaluate(
             rank are flattened, once their shapes have been compared.
         fake: Rows of the fake sample, or several by name, which are then ranked. Columns of data
             frames are matched by name.
+        train: Rows that the generators were trained on, where `real` holds others from the same
+            population: adds authenticity and copying, which flag fakes that repeat them.
         metrics: Names among w1, w2, sliced_w2, max_sliced_w2, sinkhorn, energy, mmd, frechet,
             frechet_infinity, kid, precision, recall, density, coverage, classifier; None for all of
             these. Also mind (3 d SW_2² over 1,000 directions), fid (Fréchet with covariances
-            divided by n − 1), wasserstein, sliced, max_sliced and gaussian.
+            divided by n − 1), clipped_density, clipped_coverage, vendi, wasserstein, sliced,
+            max_sliced and gaussian.
         features: What is compared: None or "raw", "pca-K" (of the pooled samples), a callable from
             rows to features, an nn.Module (in batches, in eval mode), "module:function", or
             `Features`, which sets batches, device and a cache on disk.
-        n_permutations: Permutations of a two-sample test for sliced_w2, energy, mmd and classifier;
-            0 leaves p-values out.
+        n_permutations: Permutations of a test for sliced_w2, energy, mmd, classifier and copying; 0
+            leaves p-values out.
         confidence: Level of the intervals, which say in words what they cover; metrics without a
             valid one say why. None leaves them out.
         max_samples: Most rows of each sample, drawn at random. None takes all, except for w1, w2,
@@ -82,21 +86,25 @@ def evaluate(
     (True, True)
     """
     started = time.perf_counter()
-    wanted = catalogue.chosen(metrics)
+    wanted = catalogue.chosen(metrics, train is not None)
     checks.flag("progress", progress)
     n_permutations = checks.whole("n_permutations", n_permutations, least=0)
     max_samples = checks.optional(checks.whole, "max_samples", max_samples)
     confidence = checks.optional(checks.share, "confidence", confidence)
     fakes = dict(fake) if isinstance(fake, Mapping) else {"fake": fake}
-    if not fakes or "real" in fakes:
-        raise ValueError('fake must hold at least one sample, none of them named "real"')
-    samples = points({"real": real, **fakes})
+    given = {"real": real} if train is None else {"real": real, "train": train}
+    if not fakes or set(given) & set(fakes):
+        names = " or ".join(f'"{name}"' for name in given)
+        raise ValueError(f"fake must hold at least one sample, none of them named {names}")
+    samples = points({**given, **fakes})
     notes = _pixels(samples)
     rows, words = extract(samples, features)
     rng = checks.generator(seed)
-    evidence = keep(rows, samples, "real", seed)
-    for name in fakes:
+    for name in [*given, *fakes][1:]:
+        _check_widths(name, rows)
         pair(rows["real"], rows[name])  # raises with a place before any work is done
+    learnt = rows.pop("train", None)
+    evidence = keep(rows, {name: samples[name] for name in rows}, "real", seed)
     rows = {name: value[canonical(value)] for name, value in rows.items()}
     rows = {name: _draw(value, max_samples, rng) for name, value in rows.items()}
     reference = rows.pop("real")
@@ -106,6 +114,7 @@ def evaluate(
     with shown("evaluating", quiet=not progress) as say:
         for chosen, names in wanted.items():
             say(", ".join(names))
+            chosen = chosen if learnt is None else chosen.of_training(learnt)
             for name, found in job.run(chosen, names).items():
                 results[name] |= found
     _explain_kid(results, reference)
@@ -114,6 +123,12 @@ def evaluate(
         results, sizes, reference.shape[1], words, seed, time.perf_counter() - started,
         evidence=evidence, notes=tuple(notes),
     )  # fmt: skip
+
+
+def _check_widths(name: str, rows: Mapping[str, np.ndarray]) -> None:
+    d, other = (rows[key].shape[1] for key in ("real", name))
+    if d != other:
+        raise ValueError(f"real and {name} must have the same dimension: got {d} and {other}")
 
 
 def _pixels(samples: Mapping[str, Any]) -> list[str]:

@@ -129,6 +129,7 @@ def test_of(chosen: Discrepancy, pair: Pair, count: int, seed: int | None) -> Te
         ValueError: the value is not finite for some labellings.
     """
     started = time.perf_counter()
+    chosen, pair = chosen.exchangeable(pair)
     chosen = chosen.fitted(pair)
     values = permuted(chosen, pair, count, seed)
     if not np.isfinite(values).all():

@@ -45,6 +45,17 @@ def test_evaluate_agrees_with_the_function_and_ranks(files):
     assert [side["n"] for side in content["inputs"]] == [50, 40, 40]
 
 
+def test_training_rows_flag_a_copycat(files, tmp_path):
+    np.save(tmp_path / "train.npy", NEAR + 0.01)
+    options = ("--train", tmp_path / "train.npy", "--metrics", "copying,w1", "--alpha", "0.01")
+    copied = call("evaluate", *files, *options, "--n-permutations", "199", "--json", code=1)
+    content = json.loads(copied.stdout)
+    assert [side["n"] for side in content["inputs"]] == [50, 40, 40, 40]
+    assert content["samples"]["near"]["copying"]["pvalue"] == 0.005
+    assert "copying of near has p = 0.005" in copied.stderr
+    assert "must hold training rows" in call("evaluate", *files, *options[2:4], code=2).stderr
+
+
 def test_evaluate_writes_table_record_page_and_picture(files, tmp_path):
     pytest.importorskip("matplotlib")
     targets = [tmp_path / name for name in ("record.json", "report.html", "samples.png")]

@@ -23,6 +23,8 @@ RULE = (
     "deviations of the mean over random halves of the reference, which is a band and not a test."
 )
 _SHOWN = 5
+_COPYING = "copying"
+"""The test that speaks of training rows, and not of a difference from the reference."""
 
 Results = Mapping[str, MetricResult]
 
@@ -31,6 +33,7 @@ def of_sample(name: str, results: Results, ranking: Sequence[str], reference: st
     """What the metrics of one sample say."""
     beyond, within = _against_floor(results)
     after = after_correction(results)
+    copying = after.pop(_COPYING, 1.0)
     shown = {key: value for key, value in after.items() if value <= LEVEL}
     tested = f"after correction over {_number(len(after), 'test')}"
     if shown:
@@ -48,6 +51,8 @@ def of_sample(name: str, results: Results, ranking: Sequence[str], reference: st
         parts = [f"looks like {reference} at this size"]
     else:
         parts = ["not enough data to tell"]
+    if copying <= LEVEL:
+        parts.append(f"repeats training rows ({_COPYING}, p = {copying:.3g})")
     for keys, words in ((beyond, "beyond"), (within, "at")):
         if keys:
             floors = "its floor" if len(keys) == 1 else "their floors"
