@@ -75,11 +75,12 @@ def transport(
     rtol = checks.number("rtol", rtol, least=0)
     mass, reach = mass_or_reach(mass, reach)
     if forbidden.has_forbidden(cost):
-        given = (mass, reach, start, None if isinstance(solver, Exact) else solver)
+        plain = isinstance(solver, Exact) and solver.max_seconds is None
+        given = (mass, reach, start, None if plain else solver)
         for name, value in zip(("mass", "reach", "start", "solver"), given, strict=True):
             if value is not None:
                 raise ValueError(f"{name} must be left out where cost forbids pairs")
-        return forbidden.solve(forbidden.Allowed.of(cost, a, b))
+        return forbidden.solve(forbidden.Allowed.of(cost, a, b), rtol)
     if mass is not None or reach is not None:
         if start is not None:
             raise ValueError("start does not apply with mass or reach: leave it out")

@@ -181,7 +181,7 @@ class Cost(ABC):
 
     def _settle(self, lo: int, candidates: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
         """Minimum of c − g over the candidates of each row, by direct differences."""
-        i, j = candidates.nonzero(as_tuple=True)
+        i, j = where(candidates)
         reduced = self.pairs(i + lo, j) - g[j]
         low = reduced.new_full((candidates.shape[0],), math.inf)
         low.scatter_reduce_(0, i, reduced, "amin")
@@ -306,6 +306,15 @@ def lowest(block: Tensor) -> tuple[Tensor, Tensor]:
         return values, at
     at = torch.from_numpy(block.numpy().argmin(1))
     return block.gather(1, at[:, None])[:, 0], at
+
+
+def where(hit: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column indices of the true entries; NumPy scans a mask on the CPU twice as fast."""
+    if hit.device.type != "cpu":
+        i, j = hit.nonzero(as_tuple=True)
+        return i, j
+    flat = torch.from_numpy(np.flatnonzero(hit.numpy()))
+    return flat // hit.shape[1], flat % hit.shape[1]
 
 
 def exp2_(exponents: Tensor, dtype: torch.dtype | None = None) -> Tensor:

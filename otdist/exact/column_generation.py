@@ -238,7 +238,7 @@ class _Run:
             self.s, self.t = np.maximum(self.s, least), np.maximum(self.t, least)
         m = self.pricer.shape[1]
         keys = torch.cat([i * m + j, i2 * m + j2]).cpu().numpy()
-        keys = np.setdiff1d(keys, self.rows * m + self.cols)  # each once
+        keys = _absent(keys, self.rows * m + self.cols)
         rows, cols = keys // m, keys % m
         index = torch.from_numpy(rows).to(g.device), torch.from_numpy(cols).to(g.device)
         self._lower(self.f, self.g)
@@ -303,6 +303,17 @@ class _Run:
             return Outcome(self.arcs, self._tensor(self.g), self.rounds, True, message)
         arcs = self.arcs if self.rounds else self._repaired()
         return Outcome(arcs, self._tensor(self.g_best), self.rounds, False, self.message)
+
+
+def _absent(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Each of `keys` that is not among `known`, once, ascending.
+
+    By sorting: np.setdiff1d takes 0.7 s for 10^5 keys of NumPy 2.4, which it hashes.
+    """
+    keys = np.sort(keys)
+    keys = keys[np.flatnonzero(np.diff(keys, prepend=-1))]
+    known = np.append(np.sort(known), -1)
+    return keys[known[known[:-1].searchsorted(keys)] != keys]
 
 
 def _order(cost: Cost) -> tuple[np.ndarray, np.ndarray]:

@@ -101,8 +101,10 @@ class Allowed:
         return Allowed(rows, cols, costs, mass_a, mass_b, kind)
 
 
-def solve(allowed: Allowed) -> OTResult:
+def solve(allowed: Allowed, rtol: float = 0.0) -> OTResult:
     """The optimal plan on the allowed pairs, proved by its dual.
+
+    It is exact for any `rtol`, which says what a bracket must prove to count as converged.
 
     Raises:
         ValueError: no plan exists; a set of sources that cannot be served is named.
@@ -144,7 +146,7 @@ def solve(allowed: Allowed) -> OTResult:
     return finish(
         scaled, cost if cost.requires_grad else value, ends, solver="exact",
         message="exact: optimal plan and dual agree", begin=begin,
-        converged=ends.proves(1e-6) or ends.upper <= UNSERVED * largest,
+        converged=ends.proves(max(rtol, 1e-6)) or ends.upper <= UNSERVED * largest,
         potentials=partial(scaled.potentials, *evidence), plan=partial(arcs.sparse, allowed.kind),
     )  # fmt: skip
 

@@ -21,10 +21,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.core.cost import where
 from otdist.core.point_cost import Cost, PointCost
 from otdist.core.threads import each
 
@@ -43,22 +43,24 @@ class Pricer:
     """
 
     def __init__(self, cost: Cost, dtype: torch.dtype = torch.float32) -> None:
-        self.cost, self.dtype, self.shape = cost, dtype, cost.shape
+        self.dtype, self.shape = dtype, cost.shape
         self.error = 4 * torch.finfo(dtype).eps * cost.largest
+        self._given, self.cost = cost, cost
         self._left: Tensor | None = None
         if isinstance(cost, PointCost):
             self._left, self._right = _lift(cost.x.to(dtype), cost.y.to(dtype))
         elif cost.dtype != dtype:
             self.cost = cost.to(dtype)
+            self.error = max(self.error, self.cost.rounding, 2 * self.cost.slack)
 
     def exact(self) -> Pricer:
         """The same passes in float64."""
-        return Pricer(self.cost.to(torch.float64), torch.float64)
+        return Pricer(self._given.to(torch.float64), torch.float64)
 
     @property
     def T(self) -> Pricer:
         """Passes over columns."""
-        return Pricer(self.cost.T, self.dtype)
+        return Pricer(self._given.T, self.dtype)
 
     def _sweep(self, work: Callable[[int, Tensor], _Part]) -> list[_Part]:
         """work(first row, block of costs) for all blocks, which it may overwrite, in order."""
@@ -166,9 +168,6 @@ def _thinned(block: Tensor, lo: int, k: int, stride: int) -> tuple[Tensor, Tenso
 
 
 def _where(hit: Tensor, lo: int) -> tuple[Tensor, Tensor]:
-    """Row and column indices of the true entries; NumPy scans a mask on the CPU twice as fast."""
-    if hit.device.type != "cpu":
-        i, j = hit.nonzero(as_tuple=True)
-        return i + lo, j
-    flat = torch.from_numpy(np.flatnonzero(hit.numpy()))
-    return flat // hit.shape[1] + lo, flat % hit.shape[1]
+    """Row and column indices of the true entries of a block that begins at row `lo`."""
+    i, j = where(hit)
+    return i + lo, j

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
+from otdist.core.cost import where
 from otdist.core.metric import Metric, length
 from otdist.core.point_cost import PointCost
 
@@ -95,9 +96,12 @@ class Angular(Metric):
 
     def block(self, x: Tensor, y: Tensor) -> Tensor:
         """See `Metric`."""
-        squared = PointCost(x, y, 2).rows(0, len(x)).clamp_(max=4)
-        i, j = ((squared > _OPPOSITE) | (squared < _NEAR)).nonzero(as_tuple=True)
-        angles = squared.sqrt_().div_(2).asin_().mul_(2)
+        single = x.dtype == torch.float32
+        power = 1 if single else 2  # float32 chords are right where points are near
+        chords = PointCost(x, y, power).rows(0, len(x)).clamp_(max=2**power)
+        apart = chords > (_OPPOSITE**0.5 if single else _OPPOSITE)
+        i, j = where(apart if single else apart | (chords < _NEAR))
+        angles = (chords if single else chords.sqrt_()).div_(2).asin_().mul_(2)
         if len(i):
             angles[i, j] = self.pairs(x[i], y[j])
         return angles
@@ -112,6 +116,8 @@ class Angular(Metric):
 
     def slack(self, x: Tensor, y: Tensor) -> float:
         """An error of the squared chord, where it is neither small nor large."""
+        if x.dtype == torch.float32:
+            return 4 * PointCost(x, y, 1).slack
         return _STEEP * PointCost(x, y, 2).slack
 
     def of_negative_type(self, d: int) -> float:

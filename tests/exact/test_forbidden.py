@@ -114,4 +114,15 @@ def test_bad_matrices_and_options_are_refused():
         transport(cost, solver=otdist.Sinkhorn(eps=0.1))
     with pytest.raises(ValueError, match="mass must be left out"):
         transport(cost, mass=0.5)
+    with pytest.raises(ValueError, match="solver must be left out"):
+        transport(cost, solver=otdist.Exact(max_seconds=1.0))
     assert transport(cost, solver=otdist.Exact()).cost == 1.0
+
+
+def test_any_accuracy_is_reached():
+    cost, a, b = problem(20, 15)
+    found = transport(cost, a=a, b=b, rtol=0.5)
+    assert found.converged
+    assert found.distance == transport(cost, a=a, b=b).distance
+    with pytest.raises(ValueError, match="rtol"):
+        transport(cost, a=a, b=b, rtol=-1)

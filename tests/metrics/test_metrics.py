@@ -96,6 +96,30 @@ def test_column_generation_agrees_with_the_matrix(metric):
     assert by_columns.lower <= by_matrix.distance <= by_columns.upper
 
 
+def test_column_generation_ends_at_the_optimum_where_many_plans_tie():
+    x, y = np.random.default_rng(0).normal(size=(2, 500, 3))
+    solver = otdist.Exact(_matrix_pairs=0)
+    found = wasserstein(x, 1.2 * y + 0.5, metric="cityblock", solver=solver)
+    assert found.message == "exact: no pair violates the dual"
+    assert found.gap <= 1e-11 * found.distance
+
+
+@pytest.mark.parametrize("d", [1, 3, 10, 70])
+@pytest.mark.parametrize("case", ["cityblock", "chebyshev", "angular", "cosine"])
+def test_blocks_in_either_precision_are_the_distances(case, d):
+    x, y = RNG.normal(size=(7, d)), RNG.normal(size=(5, d))
+    x[0], x[1] = y[0], -y[1] * (1 + 1e-7)
+    metric, matrix = CASES[case]
+    ground, costs = metrics.named(metric), matrix(x, y)
+    assert ground is not None
+    points = [ground.enter(torch.from_numpy(z), "x") for z in (x, y)]
+    for kind in (torch.float64, torch.float32):
+        a, b = (z.to(kind) for z in points)
+        error = ground.slack(a, b) + torch.finfo(kind).eps * 4 * (d + 4) * costs.max()
+        error += 3e-8 if case == "angular" else 0.0  # of the matrix, whose arccos loses digits
+        assert ground.block(a, b).double().numpy() == pytest.approx(costs, abs=error)
+
+
 def test_great_circles_in_kilometres():
     x = np.column_stack([RNG.uniform(-90, 90, 30), RNG.uniform(-180, 180, 30)])
     y = np.column_stack([RNG.uniform(-90, 90, 20), RNG.uniform(-180, 180, 20)])
