@@ -8,20 +8,16 @@ whose powers leave the safe range are solved one by one.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from otdist.batches.entries import Entries
-from otdist.batches.result import BatchResult
-from otdist.core.arrays import Kind
+from otdist.batches.result import BatchResult, of_values
 from otdist.core.certificate import UNIT, brackets
-from otdist.core.gradient import root
 from otdist.core.threads import run
 from otdist.line import univariate
 from otdist.line.solver import CLOSED, MESSAGE, rounding
@@ -57,35 +53,14 @@ def solve(batch: Entries, p: float, entry: Any, begin: float) -> BatchResult | N
     found = uniform(x, y, p)
     if found is None:
         return None
-    shape, cost = batch.shape, torch.from_numpy(found.cost)
+    cost = torch.from_numpy(found.cost)
     if batch.needs_gradient:
         value = univariate.cost(batch.x[..., 0].double(), batch.y[..., 0].double(), p)
         cost = cost + (value - value.detach())
     lower, upper = found.lower, found.upper
-    distance = root(cost, p)
-    closed = (upper - lower <= CLOSED * lower) | (upper == 0)
-    if not closed.all():
+    if not ((upper - lower <= CLOSED * lower) | (upper == 0)).all():
         return None
-    if batch.kind.torch and batch.kind.dtype != torch.float64:  # around the distance as shown
-        shown = distance.detach().to(batch.kind.dtype).double().numpy()
-        lower, upper = np.minimum(lower, shown), np.maximum(upper, shown)
-    figures = {
-        "distance": _shown(distance.reshape(shape), batch.kind),
-        "cost": _shown(cost.reshape(shape), batch.kind),
-        "lower": lower.reshape(shape),
-        "upper": upper.reshape(shape),
-        "converged": closed.reshape(shape),
-        "iterations": np.zeros(shape, dtype=np.int64),
-        "message": np.full(shape, MESSAGE),
-    }
-    if batch.kind.torch:
-        proved = ("lower", "upper", "converged", "iterations")
-        figures |= {name: torch.from_numpy(figures[name]) for name in proved}
-    return BatchResult(shape, time.perf_counter() - begin, batch.kind, entry, figures)
-
-
-def _shown(values: Tensor, kind: Kind) -> Any:
-    return values.to(kind.dtype) if kind.torch else values.numpy()
+    return of_values(batch, p, cost, lower, upper, MESSAGE, entry, begin)
 
 
 def uniform(x: np.ndarray, y: np.ndarray, p: float) -> Values | None:

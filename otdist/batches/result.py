@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -12,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.batches.entries import Entries
 from otdist.core import checks
 from otdist.core.arrays import Kind
+from otdist.core.gradient import root
 
 _ALIKE = ("p", "solver", "debiased", "maximal")
 """Fields that are the same for every entry, and stay as they are."""
@@ -172,6 +175,60 @@ def of_list(
         value = made.stacked(name)
         made._figures[name] = value.to(kind.dtype) if isinstance(value, Tensor) else value
     return made
+
+
+def of_values(
+    batch: Entries,
+    p: float,
+    cost: Tensor,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    message: str,
+    entry: Callable[[int], Any],
+    begin: float,
+    **more: Any,
+) -> BatchResult:
+    """A batch of proved results, as arrays of one number for every pair.
+
+    Args:
+        batch: The pairs.
+        p: Exponent.
+        cost: W_p^p, shape (B,), float64, with its graph.
+        lower: Of the brackets on W_p, closed, shape (B,).
+        upper: Likewise.
+        message: How all of them ended.
+        entry: Computes the single result of a pair when it is asked for.
+        begin: When the work began.
+        **more: Fields of all entries that are at hand.
+    """
+    shape, kind = batch.shape, batch.kind
+    if cost.requires_grad:
+        distance = root(cost, p)
+    else:  # bit by bit the numbers of single calls
+        distance = torch.tensor([c ** (1 / p) for c in cost.tolist()], dtype=torch.float64)
+    if kind.torch and kind.dtype != torch.float64:  # around the distance as shown
+        number = distance.detach().to(kind.dtype).double().numpy()
+        lower, upper = np.minimum(lower, number), np.maximum(upper, number)
+    proved = {
+        "lower": lower.reshape(shape),
+        "upper": upper.reshape(shape),
+        "converged": np.full(shape, True),
+        "iterations": np.zeros(shape, dtype=np.int64),
+    }
+    if kind.torch:
+        proved = {name: torch.from_numpy(values) for name, values in proved.items()}
+    figures = {
+        "distance": _shown(distance.reshape(shape), kind),
+        "cost": _shown(cost.reshape(shape), kind),
+        "message": np.full(shape, message),
+    }
+    return BatchResult(
+        shape, time.perf_counter() - begin, kind, entry, {**figures, **proved, **more}
+    )
+
+
+def _shown(values: Tensor, kind: Kind) -> Any:
+    return values.to(kind.dtype) if kind.torch else values.numpy()
 
 
 def _nth(entry: Callable[[int], Any], places: list[int], k: int) -> Any:

@@ -1,7 +1,8 @@
 """One distance for every pair of a batch.
 
-A pair is solved as in a call of its own, so that entries equal single calls bit by bit; samples on
-the line, where sorting many rows at once saves most of the time, have a way of their own (`line`).
+A pair is solved as in a call of its own, so that entries equal single calls bit by bit. Exact
+transport, where most of a small call is spent around the solver, has ways of its own: on the line
+(`line`), where many rows are sorted at once, and by matrices of costs (`dense`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.batches import line
+from otdist.batches import dense, line
 from otdist.batches.entries import Entries, Entry, entries
 from otdist.batches.result import BatchResult, of_list
 from otdist.batches.side_by_side import place, side_by_side
@@ -37,9 +38,10 @@ def together(chosen: Discrepancy, samples: Entry, **call: Any) -> Any:
     """
     begin, batch = time.perf_counter(), entries(*samples)
     start = _starts(call.pop("start", None), batch)
-    if start is None and _is_line(chosen, batch):
+    if start is None and is_exact(chosen):
         entry = partial(_later, chosen, line.kept(batch))
-        found = line.solve(batch, chosen.p, entry, begin)
+        solve = line.solve if batch.x.shape[-1] == 1 else dense.solve
+        found = solve(batch, chosen.p, entry, begin)
         if found is not None:
             return found
     pairs = batch.cut()
@@ -57,13 +59,12 @@ def together(chosen: Discrepancy, samples: Entry, **call: Any) -> Any:
     return of_list(found, batch.shape, batch.kind, time.perf_counter() - begin)
 
 
-def _is_line(chosen: Discrepancy, batch: Entries) -> TypeGuard[Wasserstein]:
-    """Whether all pairs have the closed form."""
+def is_exact(chosen: Discrepancy) -> TypeGuard[Wasserstein]:
+    """Whether all pairs are solved exactly, between points of Euclidean space."""
     return (
         isinstance(chosen, Wasserstein)
         and chosen.metric is None
-        and (chosen.solver is None or isinstance(chosen.solver, Exact))
-        and batch.x.shape[-1] == 1
+        and (chosen.solver is None or chosen.solver == Exact())
     )
 
 

@@ -98,7 +98,7 @@ def solve(
         start: A potential of the targets near an optimal one, shape (m,).
     """
     problem = _Problem(cost, a, b, uniform, scale)
-    values, error, unit = _costs(cost)
+    values, error, unit = costs(cost)
     flow = problem.solve(values, start if unit == 1 else None)
     paid = values[flow.rows, flow.cols]
     if error > 0:
@@ -109,19 +109,24 @@ def solve(
     return _in_smaller_units(problem, best)
 
 
-def _costs(cost: Cost) -> tuple[np.ndarray, float, float]:
+def costs(cost: Cost) -> tuple[np.ndarray, float, float]:
     """Costs, a bound on their error beyond the rounding of distances, and their unit."""
     if not isinstance(cost, PointCost):
         return cost.dense().numpy(), cost.slack, 1.0
     x, y, p = cost.x.numpy(), cost.y.numpy(), cost.p
     d = cost.dimension
-    if d > _DIRECT_DIMENSION and p <= _LOW_POWER and len(x) * len(y) * d > _DIRECT:
+    if not is_direct(len(x), len(y), d, p):
         return cost.dense().numpy(), cost.slack, 1.0
     if p == 2:
         return cdist(x, y, "sqeuclidean"), 0.0, 1.0
     distances = cdist(x, y)
     unit = 1.0 if p <= _LOW_POWER else float(distances.max()) or 1.0
     return (distances if p == 1 else (distances / unit) ** p), 0.0, unit
+
+
+def is_direct(n: int, m: int, d: int, p: float) -> bool:
+    """Whether costs between n and m points of d coordinates are found by differences."""
+    return d <= _DIRECT_DIMENSION or p > _LOW_POWER or n * m * d <= _DIRECT
 
 
 def _in_smaller_units(problem: _Problem, best: Evidence) -> Evidence:
@@ -226,12 +231,12 @@ class _Problem:
         slack = 3 * units * float(a @ size_f + b @ size_g) + error + lost
         slack += mass_error * float(np.maximum.reduce(size_f) + np.maximum.reduce(size_g))
         value = float(paid @ flow.mass)
-        missing = _missing(a, flow.rows, flow.mass) + _missing(b, flow.cols, flow.mass)
+        missed = missing(a, flow.rows, flow.mass) + missing(b, flow.cols, flow.mass)
         charge = units * value
-        if missing > 0:
-            along = missing * (largest + error)
+        if missed > 0:
+            along = missed * (largest + error)
             if along > _TIGHT * value:
-                along = min(along, self._rerouted(flow, paid, missing + 4 * units))
+                along = min(along, self._rerouted(flow, paid, missed + 4 * units))
             charge += along
         slack, charge = slack + cost.error, charge + cost.error
         if value * UNIT < lost and self._hidden(flow, paid < lost):
@@ -268,8 +273,8 @@ def is_rounding(upper: float, cost: Cost, scale: float) -> bool:
     return upper <= _ROUNDED**power * cost.largest ** (1 / cost.p) * scale
 
 
-def _missing(weights: np.ndarray, index: np.ndarray, mass: np.ndarray) -> float:
+def missing(weights: np.ndarray, index: np.ndarray, mass: np.ndarray) -> float:
     """By how much the plan misses the weights, with the rounding of its own sums."""
     n = len(weights)
-    missing = float(np.add.reduce(np.abs(np.bincount(index, mass, n) - weights)))
-    return missing if len(index) == n else missing + UNIT * float(np.bincount(index).max())
+    missed = float(np.add.reduce(np.abs(np.bincount(index, mass, n) - weights)))
+    return missed if len(index) == n else missed + UNIT * float(np.bincount(index).max())

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -130,7 +131,7 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
         mass_a, mass_b = merged[0].weights, merged[1].weights
     if cost.device.type != "cpu":
         cost, mass_a, mass_b = _on_cpu(cost), mass_a.cpu(), mass_b.cpu()
-    mass_a, mass_b = mass_a.numpy(), mass_b.numpy()
+    mass_a, mass_b = (np.ascontiguousarray(mass.numpy()) for mass in (mass_a, mass_b))
     pair = task.pair
     given = pair is None or not (pair.x.uniform and pair.y.uniform)
     uniform = matrix.is_assignment(mass_a, mass_b, given or merged is not None)
