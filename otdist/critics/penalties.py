@@ -10,10 +10,11 @@ proof: see `otdist.NeuralDual`.)
 | lp | max(0, ‖∇‖ − 1)² | the same; a gradient below one is no error |
 | dragan | (‖∇‖ − 1)² | real samples moved by up to half their standard deviation |
 | r1 | ½ ‖∇‖² | real samples |
+| r1+r2 | ½ ‖∇‖², its means added | real samples, and generated ones |
 | wgan-div | ‖∇‖⁶ | random points between paired real and fake samples; use lambda_gp = 2 |
 
 References: Gulrajani et al. (2017), Petzka et al. (2018), Kodali et al. (2017), Mescheder et al.
-    (2018), Wu et al. (2018).
+    (2018), Wu et al. (2018), Huang et al. (2025).
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from otdist.core import checks
 
-Mode = Literal["gp", "lp", "dragan", "r1", "wgan-div"]
+Mode = Literal["gp", "lp", "dragan", "r1", "r1+r2", "wgan-div"]
 
 _OF_NORM: dict[str, Callable[[Tensor], Tensor]] = {
     "gp": lambda norm: (norm - 1).square(),
     "lp": lambda norm: relu(norm - 1).square(),
     "dragan": lambda norm: (norm - 1).square(),
     "r1": lambda norm: norm.square() / 2,
+    "r1+r2": lambda norm: norm.square(),  # the mean over both samples is half the sum of two
     "wgan-div": lambda norm: norm.pow(6),
 }
 
@@ -73,7 +75,7 @@ def compute_gradient_penalty(
         fake_samples: The same shape; None in the modes r1 and dragan, which look at real samples
             only (and ignore it there).
         lambda_gp: Weight of the penalty.
-        mode: "gp", "lp", "dragan", "r1" or "wgan-div": see the table above.
+        mode: "gp", "lp", "dragan", "r1", "r1+r2" or "wgan-div": see the table above.
         generator: Random numbers on the device of the samples; torch's default without one.
 
     Returns:
@@ -163,6 +165,7 @@ def check_unmixed(critic: Any) -> None:
 
 def _dtype(critic: Any, other: torch.dtype) -> torch.dtype:
     """The dtype of a module's weights; Keras keeps integers among them."""
+    critic = getattr(critic, "func", critic)
     weights = critic.parameters() if isinstance(critic, nn.Module) else ()
     return next((w.dtype for w in weights if w.is_floating_point()), other)
 
@@ -256,5 +259,7 @@ def _points(real: Tensor, fake: Tensor | None, mode: str, rand: Callable[..., Te
             f"mode {mode!r} pairs real with fake samples, so their shapes must be equal: "
             f"got {tuple(real.shape)} and {None if fake is None else tuple(fake.shape)}"
         )
+    if mode == "r1+r2":
+        return torch.cat((real, fake.detach().to(real)))
     weight = rand((len(real), *[1] * (real.dim() - 1)), dtype=real.dtype, device=real.device)
     return torch.lerp(real, fake.detach().to(real), weight)

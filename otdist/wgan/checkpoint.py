@@ -11,7 +11,7 @@ from torch import Tensor
 
 from otdist.critics.stored import tensors_in
 
-FORMAT = "otdist.WGANTrainer/2"
+FORMAT = "otdist.WGANTrainer/3"
 
 
 def save(state: dict[str, Any], path: Path) -> None:
@@ -45,13 +45,13 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def check_same(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Raise unless a state fits a trainer: settings, data, optimizers, and shapes of networks.
+    """Raise unless a state fits a trainer: settings, data, losses, optimizers, shapes of networks.
 
     Args:
         mine: State of the trainer.
         theirs: State that it is to take over. Data are compared where both are known.
     """
-    for part in ("settings", "data", "optimizers", "generator", "critic"):
+    for part in ("settings", "data", "losses", "optimizers", "generator", "critic"):
         now, then = (_plain(state[part]) for state in (mine, theirs))
         if part == "data" and not (now and then):
             continue

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 _PANELS = (
     ("distances to held-out data", ("w1", "w1_floor", "sliced", "sliced_floor", "w1_lower")),
-    ("critic's gap", ("gap", "gap_held_out")),
-    ("losses", ("critic_loss", "generator_loss", "penalty")),
-    ("mean scores", ("score_real", "score_fake")),
+    ("critic's gap", ("gap", "gap_held_out", "wasserstein")),
+    ("losses", ("critic_loss", "generator_loss", "penalty", "gp")),
+    ("mean scores", ("score_real", "score_fake", "d_real", "d_fake")),
 )
 
 
@@ -30,7 +30,8 @@ def plot_log(records: Sequence[dict[str, Any]], *, gap_means: str = "") -> Figur
     """The log of a run as curves over steps.
 
     Args:
-        records: As `WGANTrainer.train` returns them.
+        records: As `WGANTrainer.train` returns them, or the dictionaries of `WassersteinGANLoss`,
+            one for each step; without an entry "step" they are counted.
         gap_means: What the gap is worth, `settings.gap_means`; the title of its panel.
 
     Returns:
@@ -54,7 +55,7 @@ def plot_log(records: Sequence[dict[str, Any]], *, gap_means: str = "") -> Figur
     for position, (title, keys) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, 2, position)
         for key in keys:
-            points = [(r["step"], r[key]) for r in records if key in r]
+            points = [(r.get("step", k), r[key]) for k, r in enumerate(records, 1) if key in r]
             style = "--" if key.endswith("_floor") else "-"
             axes.plot(*zip(*points, strict=True), style, label=key, linewidth=1.2)
         axes.set_title(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from torch import nn
 
 from otdist.core import checks
+from otdist.wgan.settings import TrainerOptions
 from otdist.wgan.trainer import WGANTrainer
 
-_RUN = ("epochs", "steps", "out", "resume", "evaluation", "log_every", "checkpoint_every")
-_RUN += ("callbacks",)
-_TRAINER = ("latent_dim", "lambda_gp", "n_critic", "lr", "betas", "optimizers")
-_TRAINER += ("mode", "batch_size", "amp", "ema", "grad_clip", "schedulers", "seed")
+_RUN = [name for name in signature(WGANTrainer.train).parameters if name not in ("self", "dataset")]
+_FIXED = {"generator", "critic", "use_gp", "clip_value", "options", "device"}
+_TRAINER = [
+    name
+    for name in (*signature(WGANTrainer).parameters, *TrainerOptions.__annotations__)
+    if name not in _FIXED
+]
 
 
 def train_wgan_gp(

@@ -98,7 +98,9 @@ class Run:
         trainer = self.trainer
         first, values, clock = trainer.step, None, self._clock()
         if self.evaluation is not None:
-            check_shapes(held_out=self.evaluation.held_out, generated=trainer.sample(2))
+            labels = None if self.evaluation.labels is None else self.evaluation.labels[:2]
+            some = trainer.sample(2, labels=labels)
+            check_shapes(held_out=self.evaluation.held_out, generated=some)
         if first == 0:
             self.folder.save(trainer.state())
         with progress("training") as say, _ctrl_c(trainer.ranks.world == 1) as stopped:

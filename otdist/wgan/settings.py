@@ -13,6 +13,7 @@ from torch.optim import Adam, Optimizer, RMSprop
 from otdist.core import checks
 from otdist.critics.lipschitz import lipschitz_bound
 from otdist.critics.penalties import Mode, check_penalty, check_unmixed
+from otdist.wgan.objective import OBJECTIVES, Loss
 
 LAMBDA_GP, BETAS, CLIP_VALUE = 10.0, (0.0, 0.9), 0.01
 """Defaults of options that not every recipe has. They are told from given values by identity, so
@@ -27,6 +28,8 @@ class TrainerOptions(TypedDict, total=False):
     """Further keyword arguments of `WGANTrainer`."""
 
     mode: Mode
+    loss: Loss
+    conditional: bool
     batch_size: int
     device: str | None
     amp: bool
@@ -47,6 +50,8 @@ class Settings:
     betas: tuple[float, float] = BETAS
     clip_value: float | None = CLIP_VALUE
     mode: Mode = "gp"
+    loss: Loss = "wasserstein"
+    conditional: bool = False
     batch_size: int = 64
     device: str | None = None
     amp: bool = False
@@ -59,6 +64,7 @@ class Settings:
         checks.settle(self, use_gp=checks.flag("use_gp", self.use_gp))
         self._check_use()
         check_penalty(self.mode, self.lambda_gp)
+        checks.choice("loss", self.loss, OBJECTIVES)
         checks.settle(
             self,
             latent_dim=checks.whole("latent_dim", self.latent_dim),
@@ -67,6 +73,7 @@ class Settings:
             lambda_gp=float(self.lambda_gp),
             lr=checks.optional(checks.positive, "lr", self.lr),
             clip_value=checks.optional(checks.positive, "clip_value", self.clip_value),
+            conditional=checks.flag("conditional", self.conditional),
             amp=checks.flag("amp", self.amp),
             ema=checks.optional(checks.share, "ema", self.ema),
             grad_clip=checks.optional(checks.positive, "grad_clip", self.grad_clip),
@@ -136,11 +143,16 @@ class Settings:
         """The recipe in a few words."""
         how = f"{self.mode} penalty {self.lambda_gp:g}" if self.use_gp else "no penalty"
         how = f"weights within {self.clip_value:g}" if self.clips else how
-        return f"{how}, n_critic={self.n_critic}"
+        kind = f"{self.loss}, " if self.loss != "wasserstein" else ""
+        return f"{kind}{how}, n_critic={self.n_critic}"
 
     @property
     def gap_means(self) -> str:
         """What the critic's gap is worth, for logs and plots."""
+        if self.loss != "wasserstein":
+            return f"difference of mean scores of a {self.loss} critic, not W_1"
+        if self.conditional:
+            return "score of a conditional critic: its gap concerns distributions given a label"
         if self.use_gp:
             return "estimate of W_1 by a penalised critic, not certified"
         if self.clips:

@@ -1,13 +1,13 @@
 """`WGANTrainer`: trains a Wasserstein GAN that can be left running, killed and resumed.
 
-The trainer holds the networks, their optimisers and the noise, and knows one step. What surrounds
-a run lives in files of its own: batches, log, checkpoints, evaluation against exact transport.
+The trainer holds the networks, their optimisers and the noise. One step, and what surrounds a run,
+live in files of their own: steps, batches, log, checkpoints, evaluation against exact transport.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -20,22 +20,24 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from otdist.core import checks
-from otdist.critics import penalties
-from otdist.critics.penalties import check_scores
 from otdist.critics.randomness import seeded
-from otdist.wgan import checkpoint, functional
-from otdist.wgan.batches import Source, check_shapes, first, identity_of, source_of
-from otdist.wgan.descent import descend, follow, forward_pass
+from otdist.wgan import checkpoint
+from otdist.wgan.batches import (
+    Source,
+    identity_of,
+    source_of,
+)
 from otdist.wgan.heldout import Evaluation
-from otdist.wgan.modes import evaluating, frozen
+from otdist.wgan.objective import OBJECTIVES, named
 from otdist.wgan.ranks import Ranks, bare
 from otdist.wgan.run import Callback, Run
 from otdist.wgan.runfolder import RunFolder
 from otdist.wgan.schedules import Schedule, schedulers_of
 from otdist.wgan.settings import BETAS, CLIP_VALUE, LAMBDA_GP, Make, Settings, TrainerOptions
+from otdist.wgan.steps import Steps
 
 
-class WGANTrainer:
+class WGANTrainer(Steps):
     """Trains generator against critic, with a penalty, with clipping, or with a 1-Lipschitz critic.
 
     Where guides differ: every critic step sees a fresh real batch; the critic minimises E_fake −
@@ -60,6 +62,10 @@ class WGANTrainer:
         schedulers: Of their learning rates, or functions that make them of optimizers; they step
             after every generator step, and are kept in checkpoints.
         **options: mode="gp", the kind of penalty, as in `compute_gradient_penalty`.
+            loss="wasserstein", or "relativistic": scores compared in pairs, as in R3GAN, best
+            with mode="r1+r2".
+            conditional=False. True: data are (samples, labels), and both networks are called
+            with labels as their second argument.
             batch_size=64, for data that the trainer samples itself, on each rank.
             device, by default where the generator is.
             amp=False, forward passes in bfloat16; the penalty stays in float32.
@@ -70,6 +76,10 @@ class WGANTrainer:
     Raises:
         ValueError: an option out of range or without effect beside the others, a critic with
             batch normalisation and a penalty, or a critic without penalty, clipping or bound.
+
+    Attributes:
+        critic_loss_fn: The critic's loss of scores of real and of generated samples, before any
+            penalty. Another function may be put in its place, such as `hinge_critic_loss`.
 
     >>> from otdist.wgan import MLPCritic, MLPGenerator
     >>> trainer = WGANTrainer(MLPGenerator(2, 2, (8,)), MLPCritic(2, (8,)), latent_dim=2)
@@ -116,6 +126,7 @@ class WGANTrainer:
         seed = self.settings.seed
         self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
         self.random = torch.Generator(self.device).manual_seed(self.seed)
+        self.critic_loss_fn = OBJECTIVES[self.settings.loss].critic
         self.step = self.drawn = 0
         self.data: dict[str, str] = {}
 
@@ -127,11 +138,6 @@ class WGANTrainer:
     def gen_optimizer(self) -> Optimizer:
         """The optimizer of the generator, by its name in guides."""
         return self.generator_optimizer
-
-    @property
-    def critic_loss_fn(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """The critic's loss of real and of generated scores, before any penalty."""
-        return functional.critic_loss
 
     def train(
         self,
@@ -151,7 +157,8 @@ class WGANTrainer:
         Args:
             dataset: A tensor or array (n, …) or a map-style dataset, which the trainer samples
                 itself; or an iterable of batches, such as a DataLoader. A batch may be a tuple
-                that starts with the samples.
+                that starts with the samples, followed by labels where the trainer is conditional;
+                (samples, labels), two tensors or arrays, are then a data set, too.
             epochs: Passes over the data. One generator step uses n_critic batches.
             steps: Generator steps in all, counted over resumed parts too, instead of epochs.
             out: Folder of the run: config.json, log.jsonl, checkpoint.pt; None writes nothing.
@@ -184,12 +191,13 @@ class WGANTrainer:
         self.ranks.wait()
         # dropout and datasets draw from torch's own generators, on each rank others
         with seeded(self.seed + self.step + (self.ranks.rank << 40), self.device):
-            self.data = identity_of(dataset) if folder.path else {}
+            labelled = self.settings.conditional
+            self.data = identity_of(dataset, labelled) if folder.path else {}
             if resume:
                 self.restore(folder.load(self.device))
             limit, size = None if steps is not None else epochs, self.settings.batch_size
             how = {"batch_size": size, "epochs": limit, "seed": self.seed, "ranks": self.ranks}
-            source = source_of(dataset, **how)
+            source = source_of(dataset, **how, labelled=labelled)
             source.continue_from(self.drawn, extend=not resume)
             folder.start(self.step, {**asdict(self.settings), "gap_means": self.settings.gap_means})
             Run(
@@ -205,91 +213,6 @@ class WGANTrainer:
         values = self.train_step(batches)
         self.drawn = source.drawn
         return values
-
-    def train_step(self, real: Tensor | Sequence[Tensor]) -> dict[str, Tensor]:
-        """n_critic critic steps, each on a batch of its own, then one generator step.
-
-        Args:
-            real: n_critic batches; or one tensor, whose rows are dealt out to the critic steps.
-
-        Returns:
-            Detached 0-d tensors of the last critic step and of the generator step.
-        """
-        count = self.settings.n_critic
-        batches = real.chunk(count) if isinstance(real, Tensor) else [first(b) for b in real]
-        if len(batches) != count:
-            raise ValueError(
-                f"each of the {count} critic steps needs a batch of its own: got {len(batches)}"
-            )
-        check_shapes(**{f"batch_{k}": batch for k, batch in enumerate(batches, 1)})
-        values: dict[str, Tensor] = {}
-        for batch in batches:
-            values = self.train_critic_step(batch)
-        values |= self.train_generator_step(len(batches[-1]))
-        for scheduler in self.schedulers.values():
-            scheduler.step()
-        self.step += 1
-        return values
-
-    def train_critic_step(self, real: Tensor, fake: Tensor | None = None) -> dict[str, Tensor]:
-        """One step of the critic on real samples (n, …), against new samples or given ones."""
-        check_shapes(data=real)
-        real = real.to(self.device, self.dtype)
-        with forward_pass(self.device, self.settings.amp):
-            if fake is None:
-                with torch.no_grad():
-                    fake = bare(self.generator)(self.noise(len(real)))
-            else:
-                check_shapes(generated=fake)
-                fake = fake.detach().to(self.device, self.dtype)
-            assert fake is not None
-            check_shapes(data=real, generated=fake)
-            score_real, score_fake = self.critic(real), self.critic(fake)
-        check_scores(score_real, len(real))
-        loss = functional.critic_loss(score_real, score_fake)
-        values = {"gap": -loss.detach()}
-        if self.settings.use_gp:
-            weight, mode = self.settings.lambda_gp, self.settings.mode
-            penalty = penalties.penalty(self.critic, real, fake, weight, mode, self._uniform)
-            loss = loss + penalty
-            values["penalty"] = penalty.detach()
-        descend(loss, self.critic, self.critic_optimizer, self.settings.grad_clip)
-        if self.settings.clips and self.settings.clip_value is not None:
-            penalties.clamp(penalties.trainable(self.critic), self.settings.clip_value)
-        values["score_real"] = -functional.generator_loss(score_real.detach())
-        values["score_fake"] = -functional.generator_loss(score_fake.detach())
-        return values | {"critic_loss": loss.detach()}
-
-    def train_generator_step(self, batch_size: int) -> dict[str, Tensor]:
-        """One step of the generator on so many samples."""
-        with frozen(self.critic):  # no gradients that nobody uses
-            with forward_pass(self.device, self.settings.amp):
-                scores = bare(self.critic)(self.generator(self.noise(batch_size)))
-            loss = functional.generator_loss(scores)
-            descend(loss, self.generator, self.generator_optimizer, self.settings.grad_clip)
-        if self.average is not None and self.settings.ema is not None:
-            follow(self.average, bare(self.generator), self.settings.ema, self.step)
-        return {"generator_loss": loss.detach()}
-
-    def noise(self, count: int) -> Tensor:
-        """Noise (count, latent_dim), from the trainer's own random numbers."""
-        shape, how = (count, self.settings.latent_dim), {"device": self.device, "dtype": self.dtype}
-        return self.ranks.share(torch.randn, shape, generator=self.random, **how)
-
-    def sample(self, count: int, *, seed: int = 0) -> Tensor:
-        """Generated samples (count, …), from the averaged generator where there is one.
-
-        Args:
-            count: How many.
-            seed: Decides the noise; training is not affected.
-        """
-        count, seed = checks.whole("count", count), checks.seed(seed, none=False) or 0
-        network = bare(self.generator) if self.average is None else self.average
-        shape = (count, self.settings.latent_dim)
-        random = torch.Generator(self.device).manual_seed(seed)
-        noise = torch.randn(shape, generator=random, device=self.device, dtype=self.dtype)
-        with evaluating(network), torch.no_grad():
-            return torch.cat([network(part) for part in noise.split(1024)])
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint of networks, optimisers and random numbers, atomically."""
@@ -308,6 +231,7 @@ class WGANTrainer:
             "drawn": self.drawn,
             "settings": asdict(self.settings),
             "data": self.data,
+            "losses": {"critic": named(self.critic_loss_fn)},
             "seed": self.seed,
             **{name: part.state_dict() for name, part in parts.items()},
             "optimizers": {k: type(v).__name__ for k, v in parts.items() if k.endswith("er")},
@@ -344,6 +268,3 @@ class WGANTrainer:
             **self.schedulers,
         }
         return {name: part for name, part in parts.items() if part is not None}
-
-    def _uniform(self, shape: tuple[int, ...], **how: Any) -> Tensor:
-        return self.ranks.share(torch.rand, shape, generator=self.random, **how)

@@ -22,6 +22,7 @@ CLOSED_FORM = {
     "lp": (NORM - 1) ** 2,
     "dragan": (NORM - 1) ** 2,
     "r1": NORM**2 / 2,
+    "r1+r2": NORM**2,
     "wgan-div": NORM**6,
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from otdist.wgan import plots
+from otdist.wgan import MLPCritic, WassersteinGANLoss, plots
 
 pytest.importorskip("matplotlib")
 
@@ -21,6 +21,17 @@ def test_log_has_a_panel_for_what_was_logged():
     (line,) = figure.axes[0].lines
     assert line.get_xydata().tolist() == [[5.0, 2.0]]
     assert len(plots.plot_log(RECORDS).axes) == 2
+
+
+def test_dictionaries_of_the_loss_class_are_counted_as_steps():
+    loss, critic = WassersteinGANLoss(), MLPCritic(2, (4,))
+    parts = [loss.critic_loss(critic, *torch.randn(2, 8, 2))[1] for _ in range(3)]
+    gap, losses, scores = plots.plot_log(parts).axes
+    assert gap.lines[0].get_xydata().tolist() == [
+        [k, p["wasserstein"]] for k, p in enumerate(parts, 1)
+    ]
+    assert [line.get_label() for line in losses.lines] == ["gp"]
+    assert [line.get_label() for line in scores.lines] == ["d_real", "d_fake"]
 
 
 def test_nothing_to_draw_is_said():

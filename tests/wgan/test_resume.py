@@ -22,6 +22,7 @@ from otdist import wgan
 from otdist.wgan import checkpoint
 
 folder, mode, resume = sys.argv[1], sys.argv[2], sys.argv[3] == "resume"
+labelled = "labels" in sys.argv
 torch.set_num_threads(1)
 torch.manual_seed(0)
 
@@ -34,7 +35,8 @@ class Data(torch.utils.data.Dataset):
         if mode == "reading" and Data.reads == 900:
             os.kill(os.getpid(), signal.SIGKILL)
         noise = torch.randn(2)  # augmentation, from torch's default generator
-        return torch.tensor([i / 35 - 1, (i % 7) / 3 - 1]) + 0.01 * noise
+        row = torch.tensor([i / 35 - 1, (i % 7) / 3 - 1]) + 0.01 * noise
+        return (row, torch.tensor(i % 7 / 7)) if labelled else row
 
 whole = torch.save
 saves = 0
@@ -51,13 +53,24 @@ torch.save = torn
 generator = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
 critic = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.3), nn.LeakyReLU(), nn.Linear(8, 1))
 options = dict(batch_size=16, n_critic=3, lr=0.01, ema=0.9)
+
+class Labelled(nn.Module):
+    def __init__(self, network, width):
+        super().__init__()
+        self.network, self.embed = network, nn.Linear(1, width)
+    def forward(self, x, label):
+        return self.network(x + self.embed(label[:, None]))
+
+if labelled:
+    generator, critic = Labelled(generator, 3), Labelled(critic, 2)
+    options |= dict(conditional=True, loss="relativistic", mode="r1+r2", lambda_gp=0.1)
 trainer = wgan.WGANTrainer(generator, critic, 3, **options)
 trainer.train(Data(), steps=24, out=folder, resume=resume, log_every=2, checkpoint_every=5)
 """
 
 
-def run(folder: Path, mode: str, how: str = "new") -> int:
-    command = [sys.executable, "-c", SCRIPT, str(folder), mode, how]
+def run(folder: Path, mode: str, how: str = "new", labels: tuple[str, ...] = ()) -> int:
+    command = [sys.executable, "-c", SCRIPT, str(folder), mode, how, *labels]
     return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode
 
 
@@ -77,12 +90,14 @@ def flatten(value, path=""):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-@pytest.mark.parametrize("mode", ["reading", "writing"])
-def test_resume_after_a_kill_is_bit_identical(tmp_path, mode):
-    assert run(tmp_path / "unbroken", "never") == 0
-    assert run(tmp_path / "killed", mode) == -signal.SIGKILL
+@pytest.mark.parametrize(
+    ("mode", "labels"), [("reading", ()), ("writing", ()), ("reading", ("labels",))]
+)
+def test_resume_after_a_kill_is_bit_identical(tmp_path, mode, labels):
+    assert run(tmp_path / "unbroken", "never", labels=labels) == 0
+    assert run(tmp_path / "killed", mode, labels=labels) == -signal.SIGKILL
     assert 0 < state(tmp_path / "killed")["step"] < STEPS
-    assert run(tmp_path / "killed", "never", "resume") == 0
+    assert run(tmp_path / "killed", "never", "resume", labels=labels) == 0
     unbroken, resumed = (dict(flatten(state(tmp_path / n))) for n in ("unbroken", "killed"))
     assert unbroken.keys() == resumed.keys()
     for path, value in unbroken.items():
