@@ -235,7 +235,9 @@ class Read(Source):
 
 
 def first(item: Any) -> Any:
-    """Return the sample itself where a dataset returns (sample, label, …)."""
+    """Return the sample itself where a dataset returns (sample, label, …); samples of a batch."""
+    if isinstance(item, Batch):
+        return item.samples
     if isinstance(item, tuple | list) and item and not isinstance(item[0], float | int):
         return item[0]
     if isinstance(item, dict):

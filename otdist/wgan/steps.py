@@ -17,7 +17,7 @@ from otdist.core import checks
 from otdist.critics import penalties
 from otdist.critics.penalties import check_scores
 from otdist.wgan import functional
-from otdist.wgan.batches import Batch, batch_of, check_shapes, labels_of
+from otdist.wgan.batches import Batch, batch_of, check_shapes, first, labels_of
 from otdist.wgan.descent import descend, follow, forward_pass
 from otdist.wgan.modes import evaluating, frozen
 from otdist.wgan.objective import OBJECTIVES, Given, OfScores
@@ -57,12 +57,13 @@ class Steps:
             labelled and len(real) == 2 and isinstance(real[1], Tensor)
         ):
             real = self._batch(real).dealt(count)
-        batches = [self._batch(one) for one in real]
+        batches = list(real)
         if len(batches) != count:
             raise ValueError(
                 f"each of the {count} critic steps needs a batch of its own: got {len(batches)}"
             )
-        check_shapes(**{f"batch_{k}": batch.samples for k, batch in enumerate(batches, 1)})
+        check_shapes(**{f"batch_{k}": first(batch) for k, batch in enumerate(batches, 1)})
+        batches = [self._batch(one) for one in batches]
         values: dict[str, Tensor] = {}
         for batch in batches:
             values = self.train_critic_step(batch)
@@ -145,9 +146,8 @@ class Steps:
 
     def _batch(self, item: Any) -> Batch:
         """A batch where the trainer computes."""
-        labelled = self.settings.conditional
-        batch = item if isinstance(item, Batch) else batch_of(item, labelled)
-        check_shapes(data=batch.samples)
+        check_shapes(data=first(item))
+        batch = item if isinstance(item, Batch) else batch_of(item, self.settings.conditional)
         return batch.to(self.device, self.dtype)
 
     def sample(self, count: int, *, labels: Any = None, seed: int = 0) -> Tensor:
