@@ -10,7 +10,7 @@ proof: see `otdist.NeuralDual`.)
 | lp | max(0, ‖∇‖ − 1)² | the same; a gradient below one is no error |
 | dragan | (‖∇‖ − 1)² | real samples moved by up to half their standard deviation |
 | r1 | ½ ‖∇‖² | real samples |
-| r1+r2 | ½ ‖∇‖², its means added | real samples, and generated ones |
+| r1-r2 | ½ ‖∇‖², its means added | real samples, and generated ones |
 | wgan-div | ‖∇‖⁶ | random points between paired real and fake samples; use lambda_gp = 2 |
 
 References: Gulrajani et al. (2017), Petzka et al. (2018), Kodali et al. (2017), Mescheder et al.
@@ -31,14 +31,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from otdist.core import checks
 
-Mode = Literal["gp", "lp", "dragan", "r1", "r1+r2", "wgan-div"]
+Mode = Literal["gp", "lp", "dragan", "r1", "r1-r2", "wgan-div"]
 
 _OF_NORM: dict[str, Callable[[Tensor], Tensor]] = {
     "gp": lambda norm: (norm - 1).square(),
     "lp": lambda norm: relu(norm - 1).square(),
     "dragan": lambda norm: (norm - 1).square(),
     "r1": lambda norm: norm.square() / 2,
-    "r1+r2": lambda norm: norm.square(),  # the mean over both samples is half the sum of two
+    "r1-r2": lambda norm: norm.square(),  # the mean over both samples is half the sum of two
     "wgan-div": lambda norm: norm.pow(6),
 }
 
@@ -75,7 +75,7 @@ def compute_gradient_penalty(
         fake_samples: The same shape; None in the modes r1 and dragan, which look at real samples
             only (and ignore it there).
         lambda_gp: Weight of the penalty.
-        mode: "gp", "lp", "dragan", "r1", "r1+r2" or "wgan-div": see the table above.
+        mode: "gp", "lp", "dragan", "r1", "r1-r2" or "wgan-div": see the table above.
         generator: Random numbers on the device of the samples; torch's default without one.
 
     Returns:
@@ -259,7 +259,7 @@ def _points(real: Tensor, fake: Tensor | None, mode: str, rand: Callable[..., Te
             f"mode {mode!r} pairs real with fake samples, so their shapes must be equal: "
             f"got {tuple(real.shape)} and {None if fake is None else tuple(fake.shape)}"
         )
-    if mode == "r1+r2":
+    if mode == "r1-r2":
         return torch.cat((real, fake.detach().to(real)))
     weight = rand((len(real), *[1] * (real.dim() - 1)), dtype=real.dtype, device=real.device)
     return torch.lerp(real, fake.detach().to(real), weight)

@@ -66,7 +66,7 @@ def relativistic_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """E log(1 + exp(fake − real)) over pairs: each real score must exceed that of its pair.
 
     Not an estimate of W_1. Add half the squared slope at real samples and at generated ones
-    (R1 + R2): `compute_gradient_penalty(critic, real, fake, lambda_gp, mode="r1+r2")`.
+    (R1 + R2): `compute_gradient_penalty(critic, real, fake, lambda_gp, mode="r1-r2")`.
 
     Args:
         real: Scores of real samples, shape (n, …).

@@ -63,7 +63,7 @@ class WGANTrainer(Steps):
             after every generator step, and are kept in checkpoints.
         **options: mode="gp", the kind of penalty, as in `compute_gradient_penalty`.
             loss="wasserstein", or "relativistic": scores compared in pairs, as in R3GAN, best
-            with mode="r1+r2".
+            with mode="r1-r2".
             conditional=False. True: data are (samples, labels), and both networks are called
             with labels as their second argument.
             batch_size=64, for data that the trainer samples itself, on each rank.

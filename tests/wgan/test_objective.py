@@ -147,7 +147,7 @@ def plain(**options: Any) -> wgan.WGANTrainer:
 
 
 def test_a_relativistic_step_minimises_the_losses_of_pairs():
-    trainer = plain(loss="relativistic", mode="r1+r2", lambda_gp=0.5)
+    trainer = plain(loss="relativistic", mode="r1-r2", lambda_gp=0.5)
     noise = trainer.random.get_state()
     fake = trainer.generator(trainer.noise(8)).detach()
     trainer.random.set_state(noise)
@@ -173,7 +173,7 @@ def test_a_relativistic_step_minimises_the_losses_of_pairs():
 
 
 def test_a_relativistic_trainer_learns_a_place():
-    trainer = plain(loss="relativistic", mode="r1+r2", lambda_gp=0.1, lr=5e-3)
+    trainer = plain(loss="relativistic", mode="r1-r2", lambda_gp=0.1, lr=5e-3)
     trainer.train(DATA + 3.0, steps=200)
     assert float((trainer.sample(200).mean(0) - DATA.mean(0) - 3.0).norm()) < 1.5
 

@@ -22,7 +22,7 @@ CLOSED_FORM = {
     "lp": (NORM - 1) ** 2,
     "dragan": (NORM - 1) ** 2,
     "r1": NORM**2 / 2,
-    "r1+r2": NORM**2,
+    "r1-r2": NORM**2,
     "wgan-div": NORM**6,
 }
 
@@ -286,7 +286,10 @@ def test_weights_are_checked_at_construction(make, weight):
         (lambda c, x: compute_gradient_penalty(c, x, None), "None"),
         (lambda c, x: compute_gradient_penalty(c, x[:0], x[:0]), r"hold samples: got .*\(0, 2\)"),
         (lambda c, x: compute_gradient_penalty(c, x.sum(), x), "hold samples"),
-        (lambda c, x: compute_gradient_penalty(c, x, x, mode="GP"), "gp, lp, dragan, r1, wgan-div"),
+        (
+            lambda c, x: compute_gradient_penalty(c, x, x, mode="GP"),
+            "gp, lp, dragan, r1, r1-r2, wgan-div",
+        ),
         (lambda c, x: compute_gradient_penalty(c, x, x, -1.0), "lambda_gp"),
         (lambda c, x: compute_gradient_penalty(lambda z: c(z).sum(), x, x), "one score per sample"),
         (lambda c, x: clip_weights(c, 0.0), "clip_value must be positive"),

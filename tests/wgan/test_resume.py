@@ -63,7 +63,7 @@ class Labelled(nn.Module):
 
 if labelled:
     generator, critic = Labelled(generator, 3), Labelled(critic, 2)
-    options |= dict(conditional=True, loss="relativistic", mode="r1+r2", lambda_gp=0.1)
+    options |= dict(conditional=True, loss="relativistic", mode="r1-r2", lambda_gp=0.1)
 trainer = wgan.WGANTrainer(generator, critic, 3, **options)
 trainer.train(Data(), steps=24, out=folder, resume=resume, log_every=2, checkpoint_every=5)
 """
