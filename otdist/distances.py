@@ -185,6 +185,7 @@ def sinkhorn_divergence(
     tol: float = 1e-3,
     max_iter: int = 2000,
     metric: Any = "euclidean",
+    reach: float | None = None,
 ) -> DivergenceResult:
     r"""The debiased Sinkhorn divergence S_eps = OT_eps(x, y) − ½ OT_eps(x, x) − ½ OT_eps(y, y).
 
@@ -195,32 +196,32 @@ def sinkhorn_divergence(
         x: Shape (n, d), (n,) or (..., n, d); y, a and b likewise, as for `wasserstein`.
         p: Exponent, 1 ≤ p ≤ 2: above, S_eps can be negative.
         eps: Entropic strength in cost units (units of x to the power p). None takes 1% of the mean
-            cost, as a constant for gradients. Above a million times the largest cost, where the
-            value is that at infinity to six digits, it counts as that.
-        tol: Error to stop at: the L1 marginal error, mass counted by how far it may have to go, so
-            that each of the three terms is at most tol times the mean cost from its optimum, and
-            ordinarily eps · tol² over the share of the error that a step removes. Up to 256 points
-            they are solved to 1e-11, and where the means nearly agree, to 1e-6.
+            cost, as a constant for gradients. Above a million times the largest cost it counts as
+            that, where the value is that at infinity to six digits.
+        tol: Error to stop at: the L1 marginal error, mass counted by how far it may have to go;
+            then each term is within tol times the mean cost of its optimum, ordinarily about
+            eps · tol². Up to 256 points they are solved to 1e-11.
         max_iter: Steps allowed for each of the three problems.
         metric: d, as for `wasserstein`, for which exp(−d^p/eps) must be positive definite: to p = 2
             "euclidean" and Mahalanobis, to p = 1 those of `energy_distance`.
+        reach: Let mass stay: OT_eps gets the "kl" penalties of `unbalanced_wasserstein`, S_eps gets
+            eps (Σa − Σb)²/2, weights are masses, the default eps counts costs up to 2 reach^p.
 
     Returns:
-        `cost` S_eps, not below 0, `distance` S_eps^(1/p), and the debiased potentials, which are
-        the gradient in the weights. A value that rounding may have made is 0, and `message` says
-        what is the least that could be told from it.
+        `cost` S_eps, not below 0, `distance` S_eps^(1/p), and as potentials the gradient in the
+        weights. A value that rounding may have made is 0, and `message` says so.
 
     Raises:
         TypeError, ValueError: bad samples (see `wasserstein`), p outside [1, 2], eps not positive,
             another metric. A marginal error that stays above tol is a ConvergenceWarning.
 
     Gradients: x, y, a, b, first order, by the envelope theorem, to the order of `residual`.
-    Cost: about 15 passes over the n·m pairs at the default eps. Reference: Feydy et al. (2019).
+    Cost: about 15 passes over all pairs. Reference: Feydy et al. (2019); Séjourné et al. (2019).
 
     >>> round(sinkhorn_divergence([[0, 0], [1, 0]], [[0, 2], [1, 2]], p=2, eps=0.1).cost, 6)
     4.0
     """
-    return _of(Sinkhorn(p, eps, tol, max_iter, metric=metric), (x, y, a, b))
+    return _of(Sinkhorn(p, eps, tol, max_iter, metric=metric, reach=reach), (x, y, a, b))
 
 
 @full_precision()
@@ -235,6 +236,7 @@ def entropic_cost(
     tol: float = 1e-3,
     max_iter: int = 2000,
     metric: Any = "euclidean",
+    reach: float | None = None,
 ) -> DivergenceResult:
     r"""The entropic objective OT_eps = min_P ⟨P, c⟩ + eps·KL(P | a ⊗ b), not debiased.
 
@@ -246,7 +248,7 @@ def entropic_cost(
         p: Exponent, ≥ 1.
         eps: Entropic strength in cost units; None takes 1% of the mean cost.
         tol: Error to stop at, as for `sinkhorn_divergence`; max_iter: steps allowed.
-        metric: Ground distance, any that `wasserstein` takes.
+        metric: Ground distance, any that `wasserstein` takes; reach: as `sinkhorn_divergence`.
 
     Returns:
         `cost` OT_eps, `distance`, its root, f, g of the plan a_i b_j exp((f_i + g_j − c_ij)/eps).
@@ -256,8 +258,8 @@ def entropic_cost(
     >>> entropic_cost([[0.0], [1.0]], [[0.0], [1.0]], p=2, eps=10.0).cost > 0.4
     True
     """
-    p, rule = checks.exponent(p), Rule(eps, tol, max_iter)
-    both = pair(x, y, a, b, p=p, metric=metrics.named(metric))
+    p, rule = checks.exponent(p), Rule(eps, tol, max_iter, reach)
+    both = pair(x, y, a, b, p=p, metric=metrics.named(metric), masses=reach is not None)
     with threads_for(both.size**2):
         return answer(both, p, rule, debias=False)
 

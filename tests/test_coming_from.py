@@ -103,6 +103,12 @@ def test_geomloss():
     for p, eps, factor in ((2, 2 * BLUR**2, 0.5), (1, BLUR, 1)):
         found = theirs("sinkhorn", p=p, blur=BLUR, scaling=0.95)
         assert factor * ours(p, eps) == pytest.approx(found, **rough)
+    a, b = (torch.linspace(0.5, 2, len(z), dtype=torch.float64) / len(z) for z in (X, Y))
+    for p, eps, reach, factor in ((2, 2 * BLUR**2, 2**0.5 * 1.2, 0.5), (1, BLUR, 1.2, 1)):
+        options = {"p": p, "blur": BLUR, "reach": 1.2, "scaling": 0.95}
+        found = geomloss.SamplesLoss("sinkhorn", **options)(a, x, b, y).item()
+        loss = otdist.losses.SinkhornLoss(p=p, eps=eps, reach=reach, **TIGHT)
+        assert factor * loss(x, y, a, b).item() == pytest.approx(found, **rough)
     energy, kernel = otdist.energy_distance(X, Y), otdist.mmd(X, Y, bandwidth=BLUR)
     assert energy**2 / 2 == pytest.approx(theirs("energy"), rel=1e-4)
     assert kernel**2 / 2 == pytest.approx(theirs("gaussian", blur=BLUR), rel=1e-6)

@@ -30,7 +30,8 @@ class Measure:
 
     Attributes:
         points: Shape (n, d), float32 or float64; carries the graph of the caller's tensor.
-        weights: Shape (n,), float64, non-negative, of sum one; normalised inside the graph.
+        weights: Shape (n,), float64, non-negative, of sum one, normalised inside the graph; or
+            masses of any sum, as they were given.
         uniform: True when the caller gave no weights.
         given: The weights before the division by their sum, which rounds: float64, without a
             graph; None where uniform.
@@ -121,7 +122,7 @@ def pair(
         p: The highest power of a distance that the caller takes.
         extends: Let points of weight zero leave in any case.
         metric: Maps the points, and says whether they have a frame; None is Euclidean.
-        masses: Let weights have any positive sum; the measures hold their shares of it.
+        masses: Let weights have any positive sum, which they keep.
 
     Raises:
         TypeError: not numbers; numpy mixed with torch.
@@ -152,7 +153,8 @@ def pair(
             px, py, centre, scale = framed(first.points, second.points, low, high, p)
         else:
             px, py, centre, scale = first.points, second.points, torch.zeros_like(low), 1.0
-        sides = (first.measure(px, centre, scale), second.measure(py, centre, scale))
+        frame = centre, scale, masses
+        sides = first.measure(px, *frame), second.measure(py, *frame)
         return Pair(*sides, kind, scale, centre, metric, error)
 
 
@@ -198,7 +200,7 @@ class _Side:
             return _Side(points, low, high, mass)
         return _Side(kept, low, high, mass, split, points[rows].detach())
 
-    def measure(self, points: Tensor, centre: Tensor, scale: float) -> Measure:
+    def measure(self, points: Tensor, centre: Tensor, scale: float, masses: bool) -> Measure:
         """The measure of `points`, which are those of this side in the frame."""
         if self.mass is None:
             return Measure(points, _uniform(points), True)
@@ -208,7 +210,8 @@ class _Side:
             far = ((self.gone.double() - centre) / scale).to(points.dtype).nan_to_num()
             absent = Absent(rows, present, far, mass[rows] / mass.sum())
             mass = mass[present]
-        return Measure(points, mass / mass.sum(), False, mass.detach(), absent)
+        kept = mass if masses else mass / mass.sum()
+        return Measure(points, kept, False, mass.detach(), absent)
 
 
 def sample(value: Any, name: str) -> Tensor:

@@ -136,6 +136,20 @@ class Task(Units):
         matrix = None if self.matrix is None else self.matrix / unit
         return replace(self, scale=self.scale * unit, pair=pair, matrix=matrix)
 
+    def price(self, reach: float) -> float:
+        """reach^p in scaled cost units.
+
+        Raises:
+            ValueError: it vanishes or overflows.
+        """
+        try:
+            price = (reach / self.scale) ** self.p
+        except OverflowError:
+            price = math.inf
+        if not 0 < price < math.inf:
+            raise ValueError(f"reach must have a p-th power in the range of float64: got {reach:g}")
+        return price
+
     def potential(self, start: OTResult) -> Tensor:
         """The potential g of an earlier result, in scaled units.
 

@@ -95,6 +95,11 @@ class Discrepancy(ABC):
         return 0.0
 
     @property
+    def has_masses(self) -> bool:
+        """Whether weights are masses of any sum."""
+        return getattr(self, "reach", None) is not None
+
+    @property
     def quantity(self) -> str:
         """A short name of the value, such as SW_1."""
         return type(self).__name__
@@ -119,8 +124,8 @@ class Discrepancy(ABC):
 
     def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
         """Both samples in a frame in which no power of a distance overflows."""
-        metric = getattr(self, "metric", None)
-        pair = measure.pair(x, y, a, b, p=getattr(self, "p", 2.0), metric=metric)
+        metric, p, masses = getattr(self, "metric", None), getattr(self, "p", 2.0), self.has_masses
+        pair = measure.pair(x, y, a, b, p=p, metric=metric, masses=masses)
         check_negative_type(metric, pair.x.points.shape[1], self.negative_type, self.quantity)
         return pair
 

@@ -8,7 +8,7 @@ influence function.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -36,6 +36,7 @@ class Sinkhorn(Discrepancy):
     share: float = field(default=0.01, metadata=only())
     power: bool = field(default=False, metadata=only())
     metric: Any = field(default="euclidean", metadata=only("distance", "test"))
+    reach: float | None = field(default=None, metadata=only("distance"))
 
     most_rows: ClassVar[int | None] = EXACT_ROWS
     no_limit: ClassVar[str] = ""
@@ -50,11 +51,12 @@ class Sinkhorn(Discrepancy):
                 f"negative above: got {p:g}; use wasserstein(..., solver=Sinkhorn(eps)) or "
                 "entropic_cost"
             )
-        rule = Rule(self.eps, self.tol, self.max_iter)
-        metric = metrics.named(self.metric)
-        checks.settle(
-            self, p=p, eps=rule.eps, tol=rule.tol, max_iter=rule.max_iter, metric=metric
-        )  # fmt: skip
+        metric, rule = metrics.named(self.metric), self._rule
+        checks.settle(self, p=p, metric=metric, **asdict(rule))
+
+    @property
+    def _rule(self) -> Rule:
+        return Rule(self.eps, self.tol, self.max_iter, self.reach)
 
     @property
     def negative_type(self) -> float:
@@ -79,7 +81,7 @@ class Sinkhorn(Discrepancy):
 
     def answer(self, pair: Pair, seed: int | None = 0) -> Any:
         """The result with its potentials."""
-        return answer(pair, self.p, Rule(self.eps, self.tol, self.max_iter), debias=True)
+        return answer(pair, self.p, self._rule, debias=True)
 
     def value(self, pair: Pair, seed: int | None) -> Figure:
         """The cost or the distance."""

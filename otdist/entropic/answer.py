@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from otdist.core import checks
 from otdist.core.measure import Pair
 from otdist.core.result import DivergenceResult, warn_caller
-from otdist.core.task import of_pair
-from otdist.entropic import divergence
+from otdist.core.task import Task, of_pair
+from otdist.entropic import divergence, penalised
+from otdist.entropic.divergence import Value
 from otdist.entropic.sinkhorn import check_eps, check_stop, given_eps, not_converged, scaled_eps
 
 
@@ -21,23 +23,35 @@ class Rule:
         eps: In the caller's cost units; None takes 1% of the mean cost.
         tol: Error of `rule` to stop at.
         max_iter: Steps allowed for each problem.
+        reach: Let mass stay, for penalties reach^p KL of the marginals; None moves all of it.
     """
 
     eps: float | None = None
     tol: float = 1e-3
     max_iter: int = 2000
+    reach: float | None = None
 
     def __post_init__(self) -> None:
         tol, max_iter = check_stop(self.tol, self.max_iter)
-        checks.settle(self, eps=check_eps(self.eps), tol=tol, max_iter=max_iter)
+        reach = checks.optional(checks.positive, "reach", self.reach)
+        checks.settle(self, eps=check_eps(self.eps), tol=tol, max_iter=max_iter, reach=reach)
+
+    def solve(self, pair: Pair, task: Task, *, debias: bool) -> tuple[Value, float]:
+        """The objective of a pair and of its task, and the eps of it, in scaled units."""
+        limits: dict[str, Any] = {"tol": self.tol, "max_iter": self.max_iter, "debias": debias}
+        if self.reach is None:
+            eps = scaled_eps(task, self.eps)
+            return divergence.objective(pair, task.p, eps, **limits), eps
+        rho = task.price(self.reach)
+        eps = scaled_eps(task, self.eps, rho)
+        return penalised.objective(pair, task.p, eps, rho, **limits), eps
 
 
 def answer(pair: Pair, p: float, rule: Rule, *, debias: bool) -> DivergenceResult:
     """OT_eps, or S_eps when `debias`, with a first-order graph."""
     begin = time.perf_counter()
     task = of_pair(pair, p)
-    eps = scaled_eps(task, rule.eps)
-    value = divergence.objective(pair, p, eps, tol=rule.tol, max_iter=rule.max_iter, debias=debias)
+    value, eps = rule.solve(pair, task, debias=debias)
     cost, message = value.cost, f"marginal error {value.error:.2g} after {value.iterations} steps"
     if value.noise > 0 and float(cost.detach()) <= value.noise:
         cost = cost - cost.detach()

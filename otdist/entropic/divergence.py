@@ -86,29 +86,29 @@ def objective(
     if not debias:
         dual = entropic.solve(between, a, b, eps, tol=tol, max_iter=max_iter, scale=scale)
         cost = a @ dual.f + b @ dual.g
-        gradients = _between(between, a, b, dual, eps, pair)
-        f = _everywhere(x, dual.f, between, eps, (y, dual.g))
-        g = _everywhere(y, dual.g, between, eps, (x, dual.f))
-        return _value(cost, pair, f, g, [dual], gradients)
+        gradients = between_gradients(between, a, b, dual, eps, pair)
+        f = everywhere(x, dual.f, between, eps, (y, dual.g))
+        g = everywhere(y, dual.g, between, eps, (x, dual.f))
+        return valued(cost, pair, f, g, [dual], gradients)
     within = between.between(x.points, x.points), between.between(y.points, y.points)
     tol = finer(tol, between.largest, eps)
     close, asked = _close(between, a, b, scale), tol
     if close:
         tol = min(tol, _CLOSE_TOL)
     rule: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "scale": scale}
-    if not _small(a, b):
+    if not is_small(a, b):
         rule["kernel"] = Kernel()  # one after the other they share it
-    if _same(x, y) or between.largest == 0:
+    if same(x, y) or between.largest == 0:
         self_x = entropic.solve_symmetric(within[0], a, eps, **rule)
         f, g = a.new_zeros(len(x.whole)), a.new_zeros(len(y.whole))
-        return _value(a.new_zeros(()), pair, f, g, [self_x], lambda: _zeros(pair))
-    near, self_x, self_y = _each(
+        return valued(a.new_zeros(()), pair, f, g, [self_x], lambda: zeros(pair))
+    near, self_x, self_y = all_of(
         [
             partial(entropic.approach, between, a, b, eps, tol),
             partial(entropic.solve_symmetric, within[0], a, eps, **rule),
             partial(entropic.solve_symmetric, within[1], b, eps, **rule),
         ],
-        side_by_side=_small(a, b),
+        side_by_side=is_small(a, b),
     )
     if close and entropic.misses(between, a, b, eps, self_y.f) < _USEFUL:
         rule["start"] = self_y.f
@@ -122,15 +122,15 @@ def objective(
     cost = (a @ f + b @ g).clamp(min=0)  # below zero it is rounding or the residual: S ≥ 0
 
     def gradients() -> list[Tensor]:
-        crossed = _between(between, a, b, dual, eps, pair)()
-        own_x = _pull(within[0], a, a, self_x, eps) if x.points.requires_grad else crossed[0]
-        own_y = _pull(within[1], b, b, self_y, eps) if y.points.requires_grad else crossed[1]
+        crossed = between_gradients(between, a, b, dual, eps, pair)()
+        own_x = pull(within[0], a, a, self_x, eps) if x.points.requires_grad else crossed[0]
+        own_y = pull(within[1], b, b, self_y, eps) if y.points.requires_grad else crossed[1]
         return [crossed[0] - own_x, crossed[1] - own_y, f, g]
 
-    f_all = _everywhere(x, f, between, eps, (y, dual.g), (x, self_x.f))
-    g_all = _everywhere(y, g, between, eps, (x, dual.f), (y, self_y.f))
+    f_all = everywhere(x, f, between, eps, (y, dual.g), (x, self_x.f))
+    g_all = everywhere(y, g, between, eps, (x, dual.f), (y, self_y.f))
     duals = [replace(one, converged=one.error <= asked) for one in (dual, self_x, self_y)]
-    value = _value(cost, pair, f_all, g_all, duals, gradients)
+    value = valued(cost, pair, f_all, g_all, duals, gradients)
     return replace(value, noise=_noise(scale, eps, a, b, duals))
 
 
@@ -155,12 +155,13 @@ def _noise(scale: float, eps: float, a: Tensor, b: Tensor, duals: list[Dual]) ->
     return 4 * unit * (sizes + scale) + eps * left
 
 
-def _everywhere(
+def everywhere(
     side: Measure,
     values: Tensor,
     cost: PointCost | MetricCost,
     eps: float,
     *sources: tuple[Measure, Tensor],
+    rho: float | None = None,
 ) -> Tensor:
     """A potential at all points of a side: softly extended to those of weight zero, which left.
 
@@ -171,12 +172,13 @@ def _everywhere(
         eps: In scaled cost units.
         *sources: Measures and potentials on them that extend to the potential; for a debiased one
             also those to be subtracted.
+        rho: Of penalties, which damp the extension.
     """
     if side.absent is None:
         return values
     points = side.absent.points.double()
     parts = [
-        entropic.extend(cost.between(points, z.points.double()), h, z.weights.detach(), eps)
+        entropic.extend(cost.between(points, z.points.double()), h, z.weights.detach(), eps, rho)
         for z, h in sources
     ]
     return side.absent.spread(values, sum(parts[1:], -parts[0]).neg())
@@ -187,7 +189,7 @@ def finer(tol: float, largest: float, eps: float) -> float:
     return min(tol, max(tol * min(1.0, largest / eps), _FINEST))
 
 
-def _value(
+def valued(
     cost: Tensor,
     pair: Pair,
     f: Tensor,
@@ -206,13 +208,13 @@ def _value(
     )
 
 
-def _small(a: Tensor, b: Tensor) -> bool:
+def is_small(a: Tensor, b: Tensor) -> bool:
     """Whether the stored kernels of both symmetric problems fit the budget of one."""
     bytes_needed = 4 * (len(a) ** 2 + len(b) ** 2)
     return a.device.type == "cpu" and bytes_needed <= entropic.STORED_BYTES
 
 
-def _each(jobs: list[Callable[[], Any]], *, side_by_side: bool) -> list[Any]:
+def all_of(jobs: list[Callable[[], Any]], *, side_by_side: bool) -> list[Any]:
     """What the jobs return, which are independent: each in one thread, or all threads for each.
 
     Steps of a small problem are so short that a second thread costs more than it gains: side by
@@ -232,34 +234,43 @@ def _each(jobs: list[Callable[[], Any]], *, side_by_side: bool) -> list[Any]:
     return found
 
 
-def _same(x: Measure, y: Measure) -> bool:
+def same(x: Measure, y: Measure) -> bool:
     """Whether two measures are equal point by point."""
     return torch.equal(x.points, y.points) and torch.equal(x.weights, y.weights)
 
 
-def _zeros(pair: Pair) -> list[Tensor]:
+def zeros(pair: Pair) -> list[Tensor]:
     tensors = (pair.x.points, pair.y.points, pair.x.weights, pair.y.weights)
     return [torch.zeros_like(t) for t in tensors]
 
 
-def _between(
-    cost: PointCost | MetricCost, a: Tensor, b: Tensor, dual: Dual, eps: float, pair: Pair
+def between_gradients(
+    cost: PointCost | MetricCost,
+    a: Tensor,
+    b: Tensor,
+    dual: Dual,
+    eps: float,
+    pair: Pair,
+    slopes: list[Tensor] | None = None,
 ) -> Callable[[], list[Tensor]]:
-    """Gradients of OT_eps in x, y, a and b; passes over the pairs only where they are needed."""
+    """Gradients of OT_eps in x, y, a and b; passes over the pairs only where they are needed.
+
+    Those in a and b are the potentials unless `slopes` are given.
+    """
 
     def gradients() -> list[Tensor]:
         flipped = Dual(dual.g, dual.f, dual.error, dual.iterations, dual.converged)
         pull_x, pull_y = torch.zeros_like(cost.x), torch.zeros_like(cost.y)
         if pair.x.points.requires_grad:
-            pull_x = _pull(cost, a, b, dual, eps)
+            pull_x = pull(cost, a, b, dual, eps)
         if pair.y.points.requires_grad:
-            pull_y = _pull(cost.T, b, a, flipped, eps)
-        return [pull_x, pull_y, dual.f, dual.g]
+            pull_y = pull(cost.T, b, a, flipped, eps)
+        return [pull_x, pull_y, *(slopes or [dual.f, dual.g])]
 
     return gradients
 
 
-def _pull(cost: PointCost | MetricCost, a: Tensor, b: Tensor, dual: Dual, eps: float) -> Tensor:
+def pull(cost: PointCost | MetricCost, a: Tensor, b: Tensor, dual: Dual, eps: float) -> Tensor:
     """Σ_j P_ij ∇_x c(x_i, y_j), shape (n, d)."""
     work = entropic.precise(cost, eps, 1e-3)
     assert isinstance(work, PointCost | MetricCost)

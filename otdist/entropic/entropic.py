@@ -23,34 +23,35 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from otdist.core.point_cost import Cost, MatrixCost
 from otdist.entropic import anderson, newton, rule
+from otdist.entropic.penalty import Damped, DampedSymmetric, penalty_size
+from otdist.entropic.precision import FLAT, STORED_BYTES, precise, stored_type
 from otdist.entropic.scaling import (
     Kernel,
     Softmins,
-    Step,
     Stored,
     SymmetricSoftmins,
     SymmetricStored,
     extend,
 )
 
-__all__ = ["Dual", "approach", "coarse", "extend", "misses", "precise", "solve", "solve_symmetric"]
+__all__ = ["FLAT", "STORED_BYTES", "Dual", "approach", "coarse", "extend", "misses", "precise"]
+__all__ += ["solve", "solve_symmetric"]
 
-STORED_BYTES = 2**28  # budget of a stored kernel
 _COARSE = 1024  # most points of the subsample on which eps is scaled down
 _COARSE_RATIO = 4.0  # between one eps and the next there
 _STAGE_RATIO = 8.0  # the same on all points
 _STAGE_TOL = 1e-3  # looser, clusters keep wrong masses, which the last stage exchanges too slowly
 _STAGE_STEPS = 200
 NO_MASS = 1e-30  # weights up to here are solved without and get their potentials by extension
-FLAT = 8.0  # times the largest cost: eps from which kernels are nearly one
 PLAIN_STEPS = 100  # that a small problem is given before Newton's method
-_STORED_TOL = 1e-5  # below this error a stored kernel must be float64
+_FINE_STEPS = 400  # that a small problem with penalties is given for its last digits
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ def solve(
     near: Tensor | None = None,
     kernel: Kernel | None = None,
     scale: float | None = None,
+    rho: float | None = None,
 ) -> Dual:
-    """Potentials between a and b, float64 weights of sum one.
+    """Potentials between a and b, float64 weights of sum one; with `rho`, masses of any sum.
 
     Args:
         cost: Shape (n, m) in any precision; the working precision follows tol and eps.
@@ -97,25 +99,32 @@ def solve(
         near: The coarse solution, where `approach` has found it already.
         kernel: Room for stored kernels, shared with other problems.
         scale: The mean cost that values are measured by, for the error of `rule`; None stops on
-            the L1 error alone.
+            the L1 error alone. With `rho`, the size of the value.
+        rho: The factor of Kullback–Leibler penalties of the marginals (see `penalty`); None keeps
+            them.
     """
     rows, columns = _support(a), _support(b)
     if len(rows) < len(a) or len(columns) < len(b):
         start = None if start is None else start[columns]
-        part = cost.sub(rows, columns)
-        dual = solve(
-            part, a[rows], b[columns], eps, tol=tol, max_iter=max_iter, start=start, scale=scale
-        )
+        part, given = cost.sub(rows, columns), {"scale": scale, "rho": rho, "start": start}
+        dual = solve(part, a[rows], b[columns], eps, tol=tol, max_iter=max_iter, **given)
         everything = torch.arange(max(cost.shape), device=cost.device)
-        f = extend(cost.sub(everything[: len(a)], columns), dual.g, b[columns], eps)
-        g = extend(cost.sub(rows, everything[: len(b)]).T, dual.f, a[rows], eps)
+        f = extend(cost.sub(everything[: len(a)], columns), dual.g, b[columns], eps, rho)
+        g = extend(cost.sub(rows, everything[: len(b)]).T, dual.f, a[rows], eps, rho)
         g[columns] = dual.g
         return replace(dual, f=f, g=g)
     cost, kernel = precise(cost, eps, tol), kernel or Kernel()
-    g = start if start is not None else near if near is not None else coarse(cost, a, b, eps)
-    g = g.double()
+    g = start if start is not None else near
+    g = coarse(cost, a, b, eps, rho) if g is None else g.double()
+    stage_rule: dict[str, Any] = {"tol": _STAGE_TOL, "max_iter": _STAGE_STEPS}
+    if rho is not None:
+        stage_rule |= {"rho": rho, "size": scale}
     for stage in _last_stages(cost, a, b, eps, start):
-        g = _at(cost, a, b, stage, g, kernel, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).g
+        g = _at(cost, a, b, stage, g, kernel, **stage_rule).g
+    if rho is not None:
+        return _penalised(
+            cost, a, b, eps, g, kernel, tol=tol, max_iter=max_iter, rho=rho, size=scale
+        )
     reach = None if scale is None else rule.reach(cost, a, b, scale)
     if max(cost.shape) <= newton.LARGEST:
         return _small(cost, a, b, eps, g, kernel, tol=tol, max_iter=max_iter, reach=reach)
@@ -153,6 +162,32 @@ def _small(
     return replace(dual, converged=dual.error <= tol)
 
 
+def _penalised(
+    cost: Cost,
+    a: Tensor,
+    b: Tensor,
+    eps: float,
+    g: Tensor,
+    kernel: Kernel,
+    *,
+    tol: float,
+    max_iter: int,
+    rho: float,
+    size: float | None,
+) -> Dual:
+    """Potentials where marginals are penalised; small problems are solved as far as steps bring."""
+    small = max(cost.shape) <= newton.LARGEST
+    goals = [(min(tol, rule.FINEST), min(max_iter, _FINE_STEPS))] if small else []
+    cost, steps, dual = _written(cost) if small else cost, 0, None
+    for goal, most in [*goals, (tol, max_iter)]:
+        if dual is None or (dual.error > tol and steps < max_iter):
+            rest = min(most, max_iter - steps)
+            dual = _at(cost, a, b, eps, g, kernel, tol=goal, max_iter=rest, rho=rho, size=size)
+            steps, g = steps + dual.iterations, dual.g
+    assert dual is not None
+    return replace(dual, iterations=steps, converged=dual.error <= tol)
+
+
 def _written(cost: Cost) -> MatrixCost:
     """All costs in float64, by differences where those are cheap: near pairs keep their digits."""
     return MatrixCost(cost.to(torch.float64).dense())
@@ -167,29 +202,41 @@ def solve_symmetric(
     max_iter: int,
     kernel: Kernel | None = None,
     scale: float | None = None,
+    rho: float | None = None,
 ) -> Dual:
-    """The potential of a against itself, f = g; from zero, which is within eps·log n of it."""
+    """The potential of a against itself, f = g; from zero, which is within eps·log n of it.
+
+    With `rho`, g is the transform of f, and f its own to the order of the error.
+    """
     rows = _support(a)
     if len(rows) < len(a):
         part = cost.sub(rows, rows)
-        dual = solve_symmetric(part, a[rows], eps, tol=tol, max_iter=max_iter, scale=scale)
+        dual = solve_symmetric(part, a[rows], eps, tol=tol, max_iter=max_iter, scale=scale, rho=rho)
         everything = torch.arange(len(a), device=cost.device)
-        f = extend(cost.sub(everything, rows), dual.f, a[rows], eps)
-        f[rows] = dual.f
-        return replace(dual, f=f, g=f)
-    reach, goal = None if scale is None else rule.reach(cost, a, a, scale), tol
-    if reach is not None and len(a) <= newton.LARGEST:
+        f = extend(cost.sub(everything, rows), dual.f, a[rows], eps, rho)
+        g = f.clone()
+        f[rows], g[rows] = dual.f, dual.g
+        return replace(dual, f=f, g=g)
+    valued, goal = scale is not None, tol
+    reach = rule.reach(cost, a, a, scale) if scale is not None and rho is None else None
+    if valued and len(a) <= newton.LARGEST:
         cost, goal = _written(cost), min(tol, rule.FINEST)
     cost = precise(cost, eps, goal)
     phi = torch.zeros(cost.shape[0], dtype=torch.float64, device=cost.device)
-    dtype = _stores(cost, eps, goal)
-    if dtype is None:
+    dtype = stored_type(cost, eps, goal)
+    stored = None
+    if dtype is not None:
+        stored = (kernel or Kernel()).take(*cost.shape, dtype, cost.device)
+    if rho is not None:
+        step = DampedSymmetric(_through(cost, a, a, eps, phi, stored), rho, scale)
+        max_iter = min(max_iter, _FINE_STEPS) if goal < tol else max_iter
+    elif stored is None:
         step = SymmetricSoftmins(cost, a, eps, reach)
     else:
-        stored = (kernel or Kernel()).take(*cost.shape, dtype, cost.device)
         step = SymmetricStored(cost, a, eps, phi, stored, reach)
     stop = anderson.iterate(step, phi, a, tol=goal, max_iter=max_iter, damping=0.5)
-    return Dual(step.f, step.f, stop.error, stop.iterations, stop.error <= tol)
+    g = step.g if isinstance(step, DampedSymmetric) else step.f
+    return Dual(step.f, g, stop.error, stop.iterations, stop.error <= tol)
 
 
 def _at(
@@ -204,25 +251,45 @@ def _at(
     max_iter: int,
     reach: Tensor | None = None,
     digits: float | None = None,
+    rho: float | None = None,
+    size: float | None = None,
 ) -> Dual:
-    """Potentials at one eps, from g; in the precision that `digits` asks for, else tol."""
+    """Potentials at one eps, from g; in the precision that `digits` asks for, else tol.
+
+    With `rho`, marginals are penalised, and `size` is what the value is measured by.
+    """
     phi = g / eps
-    dtype = _stores(cost, eps, digits or tol)
-    step: Step
-    if dtype is None:
-        step = Softmins(cost, a, b, eps, reach)
-    else:
-        room = kernel.take(*cost.shape, dtype, cost.device)
-        step = Stored(cost, a, b, eps, phi, room, reach)
+    dtype = stored_type(cost, eps, digits or tol)
+    room = None if dtype is None else kernel.take(*cost.shape, dtype, cost.device)
+    plain = _through(cost, a, b, eps, phi, room, reach)
+    step = plain if rho is None else Damped(plain, rho, size)
     stop = anderson.iterate(step, phi, b, tol=tol, max_iter=max_iter)
-    return Dual(step.f, stop.point * eps, stop.error, stop.iterations, stop.converged)
+    g = step.g if isinstance(step, Damped) else stop.point * eps
+    return Dual(step.f, g, stop.error, stop.iterations, stop.converged)
 
 
-def approach(cost: Cost, a: Tensor, b: Tensor, eps: float, tol: float) -> Tensor | None:
+def _through(
+    cost: Cost,
+    a: Tensor,
+    b: Tensor,
+    eps: float,
+    phi: Tensor,
+    room: Tensor | None,
+    reach: Tensor | None = None,
+) -> Stored | Softmins:
+    """Steps through a kernel stored in `room`, or through soft-mins where there is none."""
+    if room is None:
+        return Softmins(cost, a, b, eps, reach)
+    return Stored(cost, a, b, eps, phi, room, reach)
+
+
+def approach(
+    cost: Cost, a: Tensor, b: Tensor, eps: float, tol: float, rho: float | None = None
+) -> Tensor | None:
     """What `solve` would begin with; None where some points carry no mass."""
     if float(torch.minimum(a.min(), b.min())) <= NO_MASS:
         return None
-    return coarse(precise(cost, eps, tol), a, b, eps)
+    return coarse(precise(cost, eps, tol), a, b, eps, rho)
 
 
 def misses(cost: Cost, a: Tensor, b: Tensor, eps: float, g: Tensor) -> float:
@@ -231,19 +298,23 @@ def misses(cost: Cost, a: Tensor, b: Tensor, eps: float, g: Tensor) -> float:
     return step(g / eps)[1]
 
 
-def coarse(cost: Cost, a: Tensor, b: Tensor, eps: float) -> Tensor:
+def coarse(cost: Cost, a: Tensor, b: Tensor, eps: float, rho: float | None = None) -> Tensor:
     """A potential g near the solution at eps, from two subsamples, shape (m,)."""
-    rows, u = cost.landmarks(a, _few(len(a)))
-    columns, v = cost.T.landmarks(b, _few(len(b)))
+    masses = [1.0 if rho is None else float(w.sum()) for w in (a, b)]
+    rows, u = cost.landmarks(a / masses[0], _few(len(a)))
+    columns, v = cost.T.landmarks(b / masses[1], _few(len(b)))
     part, kernel = cost.sub(rows, columns), Kernel()
     g, stage = torch.zeros_like(v), float(part.mean(u, v).abs())
+    u, v = u * masses[0], v * masses[1]
+    size = None if rho is None else penalty_size(stage, u, v, rho)
     while stage > eps:
-        g = _at(part, u, v, stage, g, kernel, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).g
+        stage_rule: dict[str, Any] = {"tol": _STAGE_TOL, "max_iter": _STAGE_STEPS}
+        g = _at(part, u, v, stage, g, kernel, **stage_rule, rho=rho, size=size).g
         stage /= _COARSE_RATIO
     if len(columns) == len(b):
         return g
-    f = extend(part, g, v, eps)
-    return extend(cost.sub(rows, torch.arange(len(b), device=b.device)).T, f, u, eps)
+    f = extend(part, g, v, eps, rho)
+    return extend(cost.sub(rows, torch.arange(len(b), device=b.device)).T, f, u, eps, rho)
 
 
 def _few(n: int) -> int:
@@ -260,25 +331,6 @@ def _last_stages(cost: Cost, a: Tensor, b: Tensor, eps: float, start: Tensor | N
     """Values of eps to visit on all points when a subsample cannot resolve the target."""
     if start is not None or all(n <= _few(n) for n in cost.shape):
         return []
-    top = 0.01 * float(cost.mean(a, b).abs())
+    top = 0.01 * float(cost.mean(a / a.sum(), b / b.sum()).abs())
     count = math.ceil(math.log(top / eps, _STAGE_RATIO) - 0.5) if 0 < eps < top else 0
     return [eps * _STAGE_RATIO**k for k in range(count, 0, -1)]
-
-
-def precise(cost: Cost, eps: float, tol: float) -> Cost:
-    """The cost around the origin; in float64 where rounding would show beside eps or tol."""
-    cost = cost.centred()
-    resolved = cost.rounding <= 0.25 * eps * max(tol, 1e-3) and not _flat(cost, eps)
-    return cost if resolved else cost.to(torch.float64)
-
-
-def _flat(cost: Cost, eps: float) -> bool:
-    """Whether kernels are so near to one that float32 would keep too little of what varies."""
-    return eps > FLAT * cost.largest
-
-
-def _stores(cost: Cost, eps: float, tol: float) -> torch.dtype | None:
-    """Type of a stored kernel, None where it does not fit the budget."""
-    single = tol >= _STORED_TOL and not _flat(cost, eps)
-    dtype = torch.float32 if single else torch.float64
-    return dtype if math.prod(cost.shape) * dtype.itemsize <= STORED_BYTES else None

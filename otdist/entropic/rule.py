@@ -73,10 +73,10 @@ def error(missing: Tensor, move: Tensor, reach: Tensor | None) -> float:
     """
     mass = missing.abs()
     if reach is None:
-        return _largest(mass)
-    return max(_largest(mass * reach), math.sqrt(_largest(mass * move.abs())))
+        return largest(mass)
+    return max(largest(mass * reach), math.sqrt(largest(mass * move.abs())))
 
 
-def _largest(terms: Tensor) -> float:
+def largest(terms: Tensor) -> float:
     """The largest sum over a batch, or the sum."""
     return float(terms.sum(-1).max())

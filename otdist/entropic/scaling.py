@@ -23,6 +23,7 @@ from torch import Tensor
 from otdist.core.cost import on_huge_pages
 from otdist.core.point_cost import Cost
 from otdist.entropic import rule
+from otdist.entropic.penalty import damping
 
 ABSORB = 30.0  # log-scaling at which the stored kernel takes the potentials in
 
@@ -42,13 +43,20 @@ class Softmins:
     def __init__(
         self, cost: Cost, a: Tensor, b: Tensor, eps: float, reach: Tensor | None = None
     ) -> None:
-        self.cost, self.columns, self.b, self.eps, self.reach = cost, cost.T, b, eps, reach
-        self.log_a, self.log_b = eps * a.log(), eps * b.log()
+        self.cost, self.a, self.b, self.eps, self.reach = cost, a, b, eps, reach
         self.f = torch.zeros_like(a)
 
+    def rows(self, phi: Tensor) -> Tensor:
+        """T_b(φ), in units of eps."""
+        return extend(self.cost, phi * self.eps, self.b, self.eps) / self.eps
+
+    def columns(self, phi: Tensor) -> Tensor:
+        """T_a(φ), in units of eps, from a potential of the rows."""
+        return extend(self.cost.T, phi * self.eps, self.a, self.eps) / self.eps
+
     def __call__(self, phi: Tensor) -> tuple[Tensor, float]:
-        self.f = self.cost.softmin(phi * self.eps + self.log_b, self.eps).double()
-        new = self.columns.softmin(self.f + self.log_a, self.eps).double() / self.eps
+        self.f = extend(self.cost, phi * self.eps, self.b, self.eps)
+        new = extend(self.cost.T, self.f, self.a, self.eps) / self.eps
         return new, _error(phi - new, self.b, self.reach)
 
 
@@ -93,9 +101,12 @@ class Costs(Protocol):
     def kernel(self, f: Tensor | None, g: Tensor, eps: Any, out: Tensor, /) -> Tensor: ...
 
 
-def extend(cost: Costs, g: Tensor, b: Tensor, eps: Any) -> Tensor:
-    """The soft c-transform T_b(g): the potential f at any sources, shape (n,), float64."""
-    return cost.softmin(g + eps * b.log(), eps).double()
+def extend(cost: Costs, g: Tensor, b: Tensor, eps: Any, rho: Any = None) -> Tensor:
+    """The soft c-transform T_b(g): the potential f at any sources, shape (n,), float64.
+
+    With `rho` it is damped, as penalties ask for.
+    """
+    return damping(rho, eps) * cost.softmin(g + eps * b.log(), eps).double()
 
 
 def _error(move: Tensor, weights: Tensor, reach: Tensor | None) -> float:
@@ -134,13 +145,32 @@ class Stored:
         self.f0, self.phi0 = self.cost.kernel(None, h, self.eps, self.kernel), phi
         self.base = phi + self.log_b
 
-    def __call__(self, phi: Tensor) -> tuple[Tensor, float]:
+    def _scaled(self, phi: Tensor) -> Tensor:
+        """exp(φ − φ₀), after which `mass` has what the rows of the stored kernel make of it."""
         shift = phi - self.phi0
         if not float(torch.linalg.vector_norm(shift, math.inf)) < ABSORB:
             self._absorb(phi)
             shift = torch.zeros_like(phi)
         v = shift.exp_()
         self.mass = _times(self.kernel, v)
+        return v
+
+    def rows(self, phi: Tensor) -> Tensor:
+        """T_b(φ), in units of eps."""
+        self._scaled(phi)
+        return self.f / self.eps
+
+    def columns(self, phi: Tensor) -> Tensor:
+        """T_a(φ), in units of eps, from a potential of the rows near that of the stored kernel."""
+        scales = phi - self.f0 / self.eps
+        top = scales.amax(-1, keepdim=True)
+        new = self.base - _times(self.kernel.mT, self.a * torch.exp(scales - top)).log() - top
+        if not math.isfinite(float(new.sum())):  # out of the range of the stored kernel
+            new = extend(self.cost.T, phi * self.eps, self.a, self.eps) / self.eps
+        return new
+
+    def __call__(self, phi: Tensor) -> tuple[Tensor, float]:
+        v = self._scaled(phi)
         mass = _times(self.kernel.mT, self.a / self.mass)
         new = self.base - mass.log()
         error = rule.error(v.mul_(mass).sub_(self.b), phi - new, self.reach)

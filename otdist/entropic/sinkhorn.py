@@ -117,21 +117,26 @@ def check_stop(tol: float, max_iter: int) -> tuple[float, int]:
     return checks.positive("tol", tol), checks.whole("max_iter", max_iter)
 
 
-def scaled_eps(task: Task, eps: float | None) -> float:
+def scaled_eps(task: Task, eps: float | None, rho: float | None = None) -> float:
     """The strength in the task's units; the default share of the mean cost when None.
+
+    Where masses may stay at the factor rho, a cost counts for 2 rho at most.
 
     Raises:
         ValueError: eps vanishes or overflows beside the scale of the samples.
     """
     if eps is None:
-        mean = float(task.cost.mean(task.a.detach(), task.b.detach()))
+        a, b = task.a.detach(), task.b.detach()
+        if rho is not None:
+            a, b = a / a.sum(), b / b.sum()
+        mean = min(float(task.cost.mean(a, b)), math.inf if rho is None else 2 * rho)
         return DEFAULT_SHARE * mean if mean > 0 else DEFAULT_SHARE
     try:
         scaled = (float(eps) ** (1.0 / task.p) / task.scale) ** task.p
     except OverflowError:
         scaled = math.inf
-    largest = task.cost.largest
-    check_reach(eps, scaled >= REACH * largest)
+    check_reach(eps, scaled >= REACH * task.cost.largest)
+    largest = max(task.cost.largest, rho or 0.0)
     return min(scaled, LIMIT * largest) if largest > 0 else min(scaled, LIMIT)
 
 

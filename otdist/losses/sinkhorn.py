@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
 import torch
@@ -17,13 +18,9 @@ from otdist.core.result import warn_caller
 from otdist.core.task import of_pair
 from otdist.core.threads import threads_for
 from otdist.entropic import divergence, entropic_batch, newton
+from otdist.entropic.answer import Rule
 from otdist.entropic.entropic import NO_MASS, PLAIN_STEPS
-from otdist.entropic.sinkhorn import (
-    check_eps,
-    check_stop,
-    not_converged,
-    scaled_eps,
-)
+from otdist.entropic.sinkhorn import not_converged
 from otdist.losses._batch import (
     REDUCTIONS,
     Batch,
@@ -50,6 +47,8 @@ class SinkhornLoss(nn.Module):
         eps: Entropic strength in cost units (units of x to the power p). None takes 1% of the mean
             cost of each batch entry, as a constant for gradients.
         debias: Subtract the symmetric terms, which makes the loss 0 for equal samples.
+        reach: Let mass stay, for penalties reach^p KL of the marginals; weights are then masses of
+            any positive sum. None moves all of it.
         reduction: Of the leading dimensions: "mean", "sum" or "none".
         tol: Error to stop at, as for `sinkhorn_divergence`.
         max_iter: Steps allowed; above it a `ConvergenceWarning` is given.
@@ -58,7 +57,8 @@ class SinkhornLoss(nn.Module):
             process. ``torch.distributed.group.WORLD`` for all ranks; None for this process alone.
 
     Shapes:
-        x (..., n, d), y (..., m, d), weights (n,) or (..., n), of sum one. The output is a scalar,
+        x (..., n, d), y (..., m, d), weights (n,) or (..., n), of sum one unless `reach` is given.
+        The output is a scalar,
         or (...) without reduction; float32 for half-precision samples.
 
     Raises:
@@ -83,6 +83,7 @@ class SinkhornLoss(nn.Module):
         *,
         metric: Any = "euclidean",
         debias: bool = True,
+        reach: float | None = None,
         reduction: str = "mean",
         tol: float = 1e-3,
         max_iter: int = 2000,
@@ -97,10 +98,14 @@ class SinkhornLoss(nn.Module):
                 "pass debias=False"
             )
         self.metric = metrics.named(metric)
-        self.eps = check_eps(eps)
-        self.tol, self.max_iter = check_stop(tol, max_iter)
+        rule = Rule(eps, tol, max_iter, reach)
+        self.eps, self.tol, self.max_iter, self.reach = astuple(rule)
         self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
         self.process_group = check_group(process_group)
+
+    @property
+    def _rule(self) -> Rule:
+        return Rule(self.eps, self.tol, self.max_iter, self.reach)
 
     @full_precision()
     def forward(
@@ -114,7 +119,8 @@ class SinkhornLoss(nn.Module):
             a: Weights of x, (n,) or (..., n), of sum one; uniform when None.
             b: Weights of y.
         """
-        batch = prepare(x, y, a, b, self.process_group, centre=self.metric is None)
+        masses, plain = self.reach is not None, self.metric is None
+        batch = prepare(x, y, a, b, self.process_group, centre=plain, masses=masses)
         shape, work = batch.x.shape[:-2], batch.x.dtype
         values = self._together(batch) or [self._one(*entry) for entry in entries(batch)]
         costs = torch.cat([v.reshape(-1) for v in values]).view(shape).to(work)
@@ -126,6 +132,7 @@ class SinkhornLoss(nn.Module):
         a, b = flat_weights(batch)
         n, m = x.shape[1], y.shape[1]
         fits = self.metric is None and len(x) > 1 and n * m <= entropic_batch.LARGEST
+        fits = fits and self.reach is None
         with torch.no_grad():
             # Points that are not finite and weights of zero are what one problem at a time is for.
             fits = fits and all(bool(z.isfinite().all()) for z in (x, y))
@@ -150,19 +157,13 @@ class SinkhornLoss(nn.Module):
         return values
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
-        measures = pair(x, y, a, b, p=self.p, metric=self.metric)
+        masses = self.reach is not None
+        measures = pair(x, y, a, b, p=self.p, metric=self.metric, masses=masses)
         if self.debias:
             check_negative_type(self.metric, measures.x.points.shape[1], self.p, "a debiased loss")
         task = of_pair(measures, self.p)
         with threads_for(task.numbers):
-            value = divergence.objective(
-                measures,
-                self.p,
-                scaled_eps(task, self.eps),
-                tol=self.tol,
-                max_iter=self.max_iter,
-                debias=self.debias,
-            )
+            value, _ = self._rule.solve(measures, task, debias=self.debias)
         self._check(value)
         return task.in_cost_units(value.cost)
 
@@ -174,5 +175,6 @@ class SinkhornLoss(nn.Module):
     def extra_repr(self) -> str:
         """The options, as `print` shows a module."""
         eps = "1% of the mean cost" if self.eps is None else f"{self.eps:g}"
-        kind = f"p={self.p:g}, {shown(self.metric)}eps={eps}, debias={self.debias}"
+        reach = "" if self.reach is None else f"reach={self.reach:g}, "
+        kind = f"p={self.p:g}, {shown(self.metric)}eps={eps}, {reach}debias={self.debias}"
         return f"{kind}, reduction={self.reduction!r}"

@@ -22,6 +22,7 @@ from torch import Tensor
 from otdist.core.certificate import UNIT, rounding_units, transforms, underflow
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs
+from otdist.entropic.penalty import divergent_value, translated
 
 
 @dataclass(frozen=True)
@@ -129,25 +130,6 @@ def _paid(
         b - torch.zeros_like(b).index_add_(0, arcs.cols, arcs.mass),
     )
     return value, slack + cost.error * sent, stays
-
-
-def translated(
-    f: Tensor, g: Tensor, logs: tuple[Tensor, Tensor], rho: float
-) -> tuple[Tensor, Tensor]:
-    """(f + t, g − t) with the t of the largest dual value under Kullback–Leibler penalties.
-
-    It makes the sums of a e^(−f/ρ) and b e^(−g/ρ) equal; `logs` are those of a and b.
-    """
-    sums = [torch.logsumexp(log - h / rho, 0) for log, h in zip(logs, (f, g), strict=True)]
-    t = (sums[0] - sums[1]) * (rho / 2)
-    return f + t, g - t
-
-
-def divergent_value(h: Tensor, mass: Tensor, log: Tensor, rho: float) -> Tensor:
-    """Terms w ρ (1 − e^(−h/ρ)) of the dual, with their digits for any ρ; `log` is that of w."""
-    near = h > -rho
-    small = mass * torch.expm1(-torch.where(near, h, 0.0) / rho)
-    return torch.where(near, small, (log - h / rho).exp() - mass) * -rho
 
 
 def divergent_dual(cost: Cost, a: Tensor, b: Tensor, rho: float, g: Tensor) -> Dual:

@@ -36,16 +36,12 @@ from otdist.core.point_cost import Cost
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
+from otdist.entropic.penalty import divergent_value, translated
 from otdist.exact import dense
 from otdist.exact.column_generation import Limits
 from otdist.exact.exact import Exact
 from otdist.unbalanced import balanced
-from otdist.unbalanced.bounds import (
-    divergent_dual,
-    divergent_primal,
-    divergent_value,
-    translated,
-)
+from otdist.unbalanced.bounds import divergent_dual, divergent_primal
 
 # Gaps of clouds of 100 and 500 points in 1 to 5 dimensions, p = 1 and 2, reach from 0.1 to 30
 # standard deviations. Up to 8 rounds for 1%, up to 33 for 0.1%; with 2 steps in place of 15 the

@@ -5,20 +5,15 @@ Weights are masses here: they need not sum to one, and nothing divides them by t
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from otdist import metrics
 from otdist.core import checks
-from otdist.core.absent import Absent, extended
-from otdist.core.arrays import as_tensor
+from otdist.core.absent import extended
 from otdist.core.large import is_large
-from otdist.core.measure import Measure, pair
+from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.result import OTResult
 from otdist.core.task import Task, of_pair
@@ -177,7 +172,7 @@ def _divergent(task: Task, reach: float, rtol: float | None, solver: Any) -> OTR
     """The answer for Kullback–Leibler penalties."""
     rtol = _KL_RTOL if rtol is None else checks.positive("rtol", rtol)
     with threads_for(task.numbers):
-        found = divergent_transport(task, _price(task, reach), _options(solver), rtol)
+        found = divergent_transport(task, task.price(reach), _options(solver), rtol)
         return _of_all(task, found)
 
 
@@ -207,7 +202,7 @@ def partly(
             found = partial_transport(task, _possible(task, mass), solver, rtol)
         else:
             assert reach is not None
-            found = priced_transport(task, _price(task, reach), solver, rtol)
+            found = priced_transport(task, task.price(reach), solver, rtol)
         return _of_all(task, found)
 
 
@@ -219,17 +214,6 @@ def _possible(task: Task, mass: float) -> float:
             f"mass must be at most {most:.12g}, the smaller sum of the weights: got {mass:g}"
         )
     return min(mass, most)
-
-
-def _price(task: Task, reach: float) -> float:
-    """reach^p in scaled units."""
-    try:
-        price = (reach / task.scale) ** task.p
-    except OverflowError:
-        price = math.inf
-    if not 0 < price < math.inf:
-        raise ValueError(f"reach must have a p-th power in the range of float64: got {reach:g}")
-    return price
 
 
 def _of_all(task: Task, found: OTResult) -> OTResult:
@@ -265,14 +249,4 @@ def of_samples(x: Any, y: Any, a: Any, b: Any, p: Any, metric: Any) -> Task:
     if is_large(x, y, a, b):
         raise ValueError("x and y must fit into memory: dask arrays are not supported here")
     both = pair(x, y, a, b, p=p, metric=metric, masses=True)
-    task = of_pair(both, p)
-    return replace(task, a=_mass(a, "a", both.x, task.a), b=_mass(b, "b", both.y, task.b))
-
-
-def _mass(given: Any, name: str, side: Measure, share: Tensor) -> Tensor:
-    """Masses of the points that stay, float64, as they were given."""
-    if given is None:
-        return share
-    mass = as_tensor(given, name).to(share.device, torch.float64)
-    absent: Absent | None = side.absent
-    return mass if absent is None else mass[absent.present]
+    return of_pair(both, p)
