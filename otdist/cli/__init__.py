@@ -21,8 +21,6 @@ app = typer.Typer(
     name="otdist",
     help="Optimal-transport distances between samples, each with a certified bracket.",
     epilog="Exit codes: 0 fine, 1 a gate failed, 2 usage, 3 bad data, 4 not converged.",
-    no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -34,13 +32,15 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 app.command("distance")(as_function(Distance))

@@ -22,9 +22,12 @@ from typing import Annotated, Any, Protocol, TextIO, TypeVar, get_type_hints
 import typer
 from typer import Option
 
+from otdist.cli import _stdin
 from otdist.core.quiet import stdout_to_stderr
 from otdist.core.record import to_json, versions
 from otdist.io import Reading, Samples, Table, read_weights
+from otdist.io.errors import UnknownColumnsError
+from otdist.io.kinds import is_text
 from otdist.io.reading import read_each
 
 SCHEMA_VERSION = 1
@@ -144,6 +147,16 @@ class FileOptions:
     decimal: Annotated[str | None, Option(help="Text files: the decimal mark, . or ,")] = None
     header: Annotated[bool | None, Option(help="Text files: is the first line names?")] = None
     encoding: Annotated[str | None, Option(help="Text files: such as latin-1.")] = None
+    format: Annotated[
+        str | None, Option(help="Kind of file where its ending does not say it, as of stdin (-).")
+    ] = None
+    recursive: Annotated[
+        bool, Option("--recursive", help="Folders of images: read the folders below as well.")
+    ] = False
+    resize: Annotated[
+        tuple[int, int] | None, Option(metavar="H W", help="Images: bring them to this size.")
+    ] = None
+    mode: Annotated[str | None, Option(help="Images: convert their pixels to L or RGB.")] = None
     json: Annotated[bool, Option("--json", help="Print the record as JSON.")] = False
     output: Annotated[Path | None, Option(help="Write the JSON record to this file.")] = None
     quiet: Annotated[bool, Option("--quiet", "-q", help="No progress and no notes.")] = False
@@ -159,7 +172,7 @@ class FileOptions:
             **stated: Further options of the reader; None leaves them out.
 
         Raises:
-            BadParameter: a wrong option, or options of text without a text file.
+            BadParameter: a wrong option, options of text without a text file, unknown columns.
         """
         separator = {"tab": "\t", "\\t": "\t"}.get(self.sep or "", self.sep)
         given = {"sep": separator, "decimal": self.decimal, "header": self.header}
@@ -168,18 +181,37 @@ class FileOptions:
         stated |= {"columns": listed(self.columns)}
         exclude = listed(self.exclude) or []
         table: dict[str, Any] = {name: v for name, v in stated.items() if v is not None}
+        images = {"recursive": self.recursive, "resize": self.resize, "mode": self.mode}
+        table |= {name: value for name, value in images.items() if value}
         try:
-            Reading(**text, **table)
+            Reading(**text, **table, format=self.format)
         except ValueError as error:
             raise usage(f"--{str(error).split()[0]}", str(error)) from None
-        texts = [Path(path).suffix.lower() in (".csv", ".tsv") for path in paths]
+        # Of stdin, if it is read, and otherwise of all files.
+        formats = [self.format if path == "-" or "-" not in paths else None for path in paths]
+        texts = list(map(is_text, paths, formats))
         if text and not any(texts):
             raise usage(f"--{next(iter(text))}", "applies to text files only")
-        readers = [
-            partial(reader, path, **table, **(text if is_text else {}))
-            for path, is_text in zip(paths, texts, strict=True)
-        ]
-        return read_each([lambda names, r=r: r(exclude=names) for r in readers], exclude)
+        if "-" in paths and (self.format is None or list(paths).count("-") > 1):
+            raise usage("-", "is stdin, which is read once, and whose --format must be stated")
+        try:
+            with _stdin.as_file(paths) as files:
+                readers = [
+                    partial(
+                        reader,
+                        file,
+                        **table,
+                        **(text if has_cells else {}),
+                        **({"format": kind} if kind else {}),
+                    )
+                    for file, has_cells, kind in zip(files, texts, formats, strict=True)
+                ]
+                found = read_each([lambda names, r=r: r(exclude=names) for r in readers], exclude)
+            return list(map(_stdin.renamed, found, paths))
+        except UnknownColumnsError as error:
+            options = {"columns": table.get("columns"), "categories": table.get("categories")}
+            whose = (name for name, given in options.items() if {*error.names} <= {*(given or ())})
+            raise usage(f"--{next(whose, 'exclude')}", str(error)) from None
 
     def publish(self, content: dict[str, Any], show: Callable[[], None]) -> None:
         """Write the record; print it, or `show` the result to a person."""

@@ -66,8 +66,7 @@ class Evaluate(ReportOptions):
             self._check_alpha()
             real, fakes, train = self._read()
             shape = self._shape(real)
-            with _here_importable():
-                report = self._evaluate(real, fakes, wanted, train)
+            report = self._evaluate(real, fakes, wanted, train)
             self.draw(report, shape=shape)
         inputs = (real, *fakes.values(), *([train] if train else []))
         content = _common.record("evaluate", inputs, **report.to_dict())
@@ -170,18 +169,23 @@ class Evaluate(ReportOptions):
         train: Samples | None,
     ) -> Any:
         import otdist
+        from otdist.evaluation.feature_functions import UnknownFeaturesError
 
-        return otdist.evaluate(
-            real.points,
-            {name: sample.points for name, sample in fakes.items()},
-            train=None if train is None else train.points,
-            metrics=wanted,
-            features=self.features,
-            n_permutations=self.n_permutations,
-            max_samples=self.max_samples,
-            seed=self.seed,
-            progress=not self.quiet,
-        )
+        try:
+            with _here_importable():
+                return otdist.evaluate(
+                    real.points,
+                    {name: sample.points for name, sample in fakes.items()},
+                    train=None if train is None else train.points,
+                    metrics=wanted,
+                    features=self.features,
+                    n_permutations=self.n_permutations,
+                    max_samples=self.max_samples,
+                    seed=self.seed,
+                    progress=not self.quiet,
+                )
+        except UnknownFeaturesError as error:
+            raise usage("--features", str(error)) from None
 
 
 @contextmanager

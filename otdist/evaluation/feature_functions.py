@@ -197,25 +197,35 @@ def _tokens(module: torch.nn.Module, rows: Any) -> torch.Tensor | None:
     return None if tensor.is_floating_point() else tensor.long()
 
 
+class UnknownFeaturesError(ValueError):
+    """What is stated as features cannot be had: no such function, or too many components."""
+
+
 def imported(path: str) -> Callable[[Any], Any]:
     """The function of an import path "module:function".
 
     Raises:
-        ValueError: not of this form, or nothing there.
+        UnknownFeaturesError: not of this form, or nothing there.
     """
     module, _, function = path.partition(":")
     if not function:
-        raise ValueError(f'features must be "raw", "pca-K" or "module:function": got {path!r}')
+        raise UnknownFeaturesError(
+            f'features must be "raw", "pca-K" or "module:function": got {path!r}'
+        )
     try:
         found = getattr(import_module(module), function)
     except MemoryError:
         raise
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"features {path!r} cannot be imported: {error}") from None
+        raise UnknownFeaturesError(f"features {path!r} cannot be imported: {error}") from None
     except Exception as error:  # whatever the module does when it is imported
-        raise ValueError(f"features {path!r} cannot be imported: {_told(error)}") from error
+        raise UnknownFeaturesError(
+            f"features {path!r} cannot be imported: {_told(error)}"
+        ) from error
     if isinstance(found, type) or not callable(found):
-        raise ValueError(f"features {path!r} must be a function: got {checks.shown(found)}")
+        raise UnknownFeaturesError(
+            f"features {path!r} must be a function: got {checks.shown(found)}"
+        )
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from otdist.core import checks
 from otdist.core.principal import principal
 from otdist.core.shapes import check_shapes
-from otdist.evaluation.feature_functions import Features, floats, imported
+from otdist.evaluation.feature_functions import Features, UnknownFeaturesError, floats, imported
 
 
 def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarray], str]:
@@ -61,6 +61,6 @@ def _principal(rows: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
     pooled = np.concatenate(list(rows.values()))
     most = min(pooled.shape)
     if not 1 <= k <= most:
-        raise ValueError(f'features="pca-{k}" must keep between 1 and {most} components')
+        raise UnknownFeaturesError(f'features="pca-{k}" must keep between 1 and {most} components')
     mean, axes, _ = principal(pooled, k)
     return {name: (value - mean) @ axes for name, value in rows.items()}

@@ -15,8 +15,9 @@ import numpy as np
 
 from otdist.core import checks
 from otdist.core.extras import require
+from otdist.io.arrays import read_npy
 from otdist.io.errors import DataError
-from otdist.io.formats import is_numeric, read_npy, table_points, without_index
+from otdist.io.formats import is_numeric, table_points, without_index
 from otdist.io.reading import Reading
 from otdist.io.samples import read_samples
 

@@ -1,118 +1,39 @@
-"""One function a format: the array in the file, its column names, notes on what was done."""
+"""Files of tables: the numbers in them, column names, notes on what was done."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from otdist.core.extras import require
+from otdist.io.arrays import Raw, no_key
 from otdist.io.errors import DataError
 from otdist.io.reading import Reading
-from otdist.io.text import look
-
-Raw = tuple[np.ndarray, tuple[str, ...] | None, tuple[str, ...]]
-"""Array of any rank and dtype, column names or None, notes."""
-
-_MAP_FROM = 2**26
-"""Bytes from which a .npy file is mapped into memory rather than read."""
-
-
-def _no_key(path: Path, key: str | None) -> None:
-    if key is not None:
-        raise DataError(f"{path}:{key}: a {path.suffix} file has no keys")
-
-
-def read_npy(path: Path, key: str | None, reading: Reading) -> Raw:
-    """A numpy array, mapped when large."""
-    _no_key(path, key)
-    mode = "r" if path.stat().st_size >= _MAP_FROM else None
-    try:
-        return np.load(path, mmap_mode=mode, allow_pickle=False), None, ()
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{path}: {_numpy_reason(error)}") from error
-
-
-def read_npz(path: Path, key: str | None, reading: Reading) -> Raw:
-    """One array of an archive."""
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{path}: not a .npz archive")
-            return archive[_choose(path, key, list(archive.files))], None, ()
-    except DataError:
-        raise
-    except (ValueError, EOFError, BadZipFile) as error:
-        raise DataError(f"{path}: {_numpy_reason(error)}") from error
-
-
-def _numpy_reason(error: Exception) -> str:
-    if "allow_pickle" in str(error) or "Object arrays" in str(error):
-        return "holds Python objects (a pickle), which are never loaded; save plain numbers"
-    return f"is damaged or truncated ({error})"
-
-
-def _choose(path: Path, key: str | None, available: list[str]) -> str:
-    """The wanted key, or the only one."""
-    listed = ", ".join(available) or "none"
-    if key is None and len(available) == 1:
-        return available[0]
-    if key is None:
-        raise DataError(f"{path}: which array? write {path}:KEY with KEY one of: {listed}")
-    if key not in available:
-        raise DataError(f"{path}: no key '{key}', available: {listed}")
-    return key
-
-
-def read_torch(path: Path, key: str | None, reading: Reading) -> Raw:
-    """A tensor, or one tensor of a dictionary; code in the file is refused, not run."""
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # torch raises pickle, runtime, zip and key errors for damaged files
-        if "weights_only" in str(error):
-            reason = "holds Python objects, which are never loaded; save a tensor"
-        else:
-            reason = "is damaged, truncated or not a torch file"
-        raise DataError(f"{path}: {reason}") from error
-    if isinstance(content, dict):
-        tensors = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
-        name = f"{path}:{key}"
-        content = tensors[_choose(path, key, list(tensors))]
-    else:
-        name = str(path)
-        if key is not None:
-            raise DataError(f"{path}:{key}: the file holds no dictionary, so it has no keys")
-    if not isinstance(content, torch.Tensor):
-        raise DataError(f"{name}: samples must be a tensor, found {type(content).__name__}")
-    tensor = content.detach().to_dense() if content.layout != torch.strided else content.detach()
-    if tensor.dtype == torch.bfloat16:
-        return tensor.float().numpy(), None, (f"{name}: bfloat16 computed in float32",)
-    return tensor.numpy(), None, ()
+from otdist.io.text import look, opened_lines
 
 
 def read_text(path: Path, key: str | None, reading: Reading) -> Raw:
     """Separated values, with or without a line of column names."""
-    _no_key(path, key)
+    no_key(path, key)
     text = look(path, reading)
     points, notes = text.points(reading.decimal)
     return points, None if text.names is None else tuple(text.columns), (*text.notes, *notes)
 
 
-def open_parquet(path: Path, reading: Reading) -> tuple[Any, tuple[str, ...]]:
-    """The columns to read, as an arrow table, and notes."""
-    parquet = require("pyarrow.parquet", extra="tables")
+def open_arrow(path: Path, reading: Reading) -> tuple[Any, tuple[str, ...]]:
+    """The columns to read of a Parquet or Feather file, as an arrow table, and notes."""
     invalid = require("pyarrow", extra="tables").ArrowInvalid
+    with open(path, "rb") as file:
+        module = "pyarrow.parquet" if file.read(4) == b"PAR1" else "pyarrow.feather"
     try:
-        table = parquet.read_table(path)
+        table = require(module, extra="tables").read_table(path)
     except invalid as error:
-        raise DataError(f"{path}: is damaged, truncated or not a Parquet file") from error
+        raise DataError(
+            f"{path}: is damaged, truncated or not a Parquet file, nor Feather"
+        ) from error
     return without_index(path, table, reading)
 
 
@@ -152,10 +73,54 @@ def is_numeric(kind: Any) -> bool:
 
 
 def read_table(path: Path, key: str | None, reading: Reading) -> Raw:
-    """The numeric columns of a Parquet table; one that is not numeric is an error, not dropped."""
-    _no_key(path, key)
-    table, notes = open_parquet(path, reading)
+    """The numeric columns of an arrow table; one that is not numeric is an error, not dropped."""
+    no_key(path, key)
+    table, notes = open_arrow(path, reading)
     return table_points(path, table), tuple(table.column_names), notes
+
+
+def json_columns(path: Path, reading: Reading) -> dict[str, list[Any]]:
+    """The columns to read of JSON lines, each an object or an array; None where a cell is missing.
+
+    Columns have the names of the first object, or the places in the arrays.
+    """
+    names: list[str] = []
+    rows: list[list[Any]] = []
+    for number, line in enumerate(opened_lines(path, reading.encoding), 1):
+        if not line.strip():
+            continue
+        place = f"{path}: row {len(rows)} (line {number})"
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{place} is no JSON: {error}") from None
+        if isinstance(found, list):
+            found = {str(at): cell for at, cell in enumerate(found)}
+        elif not isinstance(found, dict):
+            found = {"0": found}
+        names = names or list(found)
+        if strange := [name for name in found if name not in names]:
+            raise DataError(f"{place} has '{strange[0]}', which row 0 has not: it has {names}")
+        rows.append([found.get(name) for name in names])
+    if not rows:
+        raise DataError(f"{path}: is empty")
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return {name: columns[name] for name in reading.chosen(names, str(path))}
+
+
+def read_json_lines(path: Path, key: str | None, reading: Reading) -> Raw:
+    """The numbers of JSON lines."""
+    no_key(path, key)
+    columns = json_columns(path, reading)
+    for name, cells in columns.items():
+        wrong = next((k for k, cell in enumerate(cells) if not isinstance(cell, int | float)), None)
+        if wrong is not None:
+            what = "is missing" if cells[wrong] is None else f"is not numeric: {cells[wrong]!r}"
+            raise DataError(
+                f"{path}: column '{name}' {what} in row {wrong}; else exclude it (--exclude {name})"
+            )
+    points = np.array(list(columns.values()), dtype=np.float64).T
+    return points, None if list(columns) == ["0"] else tuple(columns), ()
 
 
 def table_points(path: Path, table: Any) -> np.ndarray:

@@ -11,6 +11,12 @@ from otdist.core import checks
 from otdist.io.errors import DataError, UnknownColumnsError
 
 Result = TypeVar("Result")
+FORMATS = (
+    "csv", "tsv", "txt", "npy", "npz", "parquet", "feather", "jsonl", "h5", "mat", "pt",
+)  # fmt: skip
+"""Kinds of files, by their usual endings."""
+MODES = ("L", "RGB")
+"""Kinds of pixels that images may be converted to."""
 NAMES_OF_NOTHING = (
     "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "Null", "null", "None",
 )  # fmt: skip
@@ -19,7 +25,7 @@ NAMES_OF_NOTHING = (
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How a table is read; None leaves it to the file.
+    """How a table or a folder of images is read; None leaves it to the file.
 
     Attributes:
         sep: Character between the cells of a text file; None takes tab, semicolon or comma, the
@@ -32,6 +38,10 @@ class Reading:
         columns: Names to read, in this order; None reads all.
         exclude: Names to leave out.
         categories: Names of columns that are categories even where they hold numbers.
+        format: Kind of the file where its ending does not say it: "csv", "npy", "jsonl", ….
+        recursive: Whether images in the folders below are read too, such as one folder a class.
+        resize: (height, width) that images are brought to, by bicubic interpolation.
+        mode: "L" or "RGB": what the pixels of images are converted to.
 
     >>> Reading(decimal=";")
     Traceback (most recent call last):
@@ -46,10 +56,22 @@ class Reading:
     columns: Sequence[str] | None = None
     exclude: Sequence[str] = ()
     categories: Sequence[str] = ()
+    format: str | None = None
+    recursive: bool = False
+    resize: Sequence[int] | None = None
+    mode: str | None = None
 
     def __post_init__(self) -> None:
         checks.optional(checks.choice, "decimal", self.decimal, allowed=(".", ","))
         checks.optional(checks.flag, "header", self.header)
+        checks.optional(checks.choice, "format", self.format, allowed=FORMATS)
+        checks.flag("recursive", self.recursive)
+        checks.optional(checks.choice, "mode", self.mode, allowed=MODES)
+        if self.resize is not None:
+            size = checks.wholes("resize", self.resize)
+            if len(size) != 2:
+                raise ValueError(f"resize must be a height and a width: got {size}")
+            checks.settle(self, resize=size)
         sep = ";" if self.sep is None else checks.instance("sep", self.sep, str, "one character")
         if len(sep) != 1:
             raise ValueError(f"sep must be one character: got {checks.shown(sep)}")
@@ -76,6 +98,11 @@ class Reading:
     def numbers(self) -> list[float]:
         """Numbers that mean a missing cell."""
         return [float(word) for word in self.words if is_number(word)]
+
+    @property
+    def of_images(self) -> list[str]:
+        """The options stated that apply to images alone."""
+        return [name for name in ("recursive", "resize", "mode") if getattr(self, name)]
 
     def chosen(self, names: Sequence[str], place: str) -> list[str]:
         """The columns to read among those that there are.

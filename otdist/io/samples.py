@@ -8,7 +8,6 @@ files with `weights_only=True`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,12 @@ from typing import Any
 import numpy as np
 
 from otdist.core.shapes import PIXELS, check_pixels, check_shapes
+from otdist.io.arrays import Raw
 from otdist.io.errors import DataError, reading_file
-from otdist.io.formats import Raw, read_npy, read_npz, read_table, read_text, read_torch
 from otdist.io.images import read_folder
+from otdist.io.kinds import READERS, TEXTS, file_of
 from otdist.io.reading import Reading
 
-_KEYED = (".npz", ".pt", ".pth")
-_READERS: dict[str, Callable[[Path, str | None, Reading], Raw]] = {
-    ".npy": read_npy,
-    ".npz": read_npz,
-    ".csv": read_text,
-    ".tsv": read_text,
-    ".parquet": read_table,
-    ".pt": read_torch,
-    ".pth": read_torch,
-}
 _BLOCK = 2**22
 """Entries that are checked for NaN at a time: a memory-mapped file is read in pieces of 32 MB."""
 
@@ -78,10 +68,11 @@ def read_samples(path: str | Path, **stated: Any) -> Samples:
     r"""Points from a file, one row a sample.
 
     Args:
-        path: A .npy, .csv, .tsv, .parquet, .pt or .npz file, or a folder of images. `file.npz:key`
-            (also for .pt) picks an array; the key may be left out where there is only one.
-        **stated: What a table does not say itself, as in `Reading`: sep, decimal, header, encoding,
-            columns, exclude.
+        path: A file: .npy, .npz, .csv, .tsv, .txt (these also packed: .csv.gz), .jsonl, .parquet,
+            .feather, .h5, .mat or .pt; or a folder of images. `file.npz:key` (also of .h5, .mat and
+            .pt) picks an array; the key may be left out where there is only one.
+        **stated: What a file does not say itself, as in `Reading`: sep, decimal, header, encoding,
+            columns, exclude, format; of folders recursive, resize, mode.
 
     Returns:
         Samples whose points have shape (n, d). One-dimensional arrays are points on the line;
@@ -92,8 +83,7 @@ def read_samples(path: str | Path, **stated: Any) -> Samples:
         DataError: the file is missing, unreadable, truncated, empty, of another format, holds
             something other than numbers, or NaN or infinity; the message names the file and the
             place.
-        ImportError: a .parquet file without the extra `tables`, or a folder of images without the
-            extra `images`.
+        ImportError: without the extra that reads the file: `tables`, `hdf5` or `images`.
 
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp(), "points.csv")
@@ -216,26 +206,17 @@ def align(x: Samples, y: Samples) -> tuple[Samples, Samples]:
 
 
 def read_raw(name: str, reading: Reading) -> Raw:
-    """The array of a file as it is stored, by the reader of the name's ending; columns; notes."""
-    path, key = Path(name), None
-    for suffix in _KEYED:
-        stem, found, rest = name.rpartition(f"{suffix}:")
-        if found and not path.exists():
-            path, key = Path(stem + suffix), rest
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None and not path.is_dir():
-        known = ", ".join(_READERS)
-        raise DataError(
-            f"{name}: unknown kind of file '{path.suffix}', use one of {known}, or a folder of "
-            "images"
-        )
-    if reader is not read_text and (reading.sep or reading.decimal or reading.header is not None):
+    """The array of a file as it is stored, by the reader of its kind; columns; notes."""
+    path, key, kind = file_of(name, reading)
+    if kind not in TEXTS and (reading.sep or reading.decimal or reading.header is not None):
         raise DataError(f"{name}: sep, decimal and header apply to text files only")
+    if kind and reading.of_images:
+        raise DataError(f"{name}: {reading.of_images[0]} applies to folders of images only")
     with reading_file(name):
-        if reader is None or path.is_dir():
-            images, notes = read_folder(path)
+        if not kind:
+            images, notes = read_folder(path, reading)
             return images, None, notes
-        return reader(path, key, reading)
+        return READERS[kind](path, key, reading)
 
 
 def _check_finite(name: str, points: np.ndarray, columns: tuple[str, ...] | None) -> None:

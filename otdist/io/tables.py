@@ -11,7 +11,8 @@ import numpy as np
 
 from otdist.io.columns import as_categories, missing, parsed, typed
 from otdist.io.errors import DataError, reading_file
-from otdist.io.formats import open_parquet
+from otdist.io.formats import json_columns, open_arrow
+from otdist.io.kinds import ARROW, LINES, TEXTS, file_of
 from otdist.io.reading import Reading
 from otdist.io.samples import read_samples
 from otdist.io.text import look
@@ -62,10 +63,10 @@ def read_columns(path: str | Path, **stated: Any) -> Table:
     r"""Columns of numbers, times and categories from a file.
 
     Args:
-        path: A .csv, .tsv or .parquet file; any other file of `read_samples` has columns of
-            numbers, named "0", "1", ….
+        path: A .csv, .tsv, .txt, .jsonl, .parquet or .feather file; any other file of
+            `read_samples` has columns of numbers, named "0", "1", ….
         **stated: What the file does not say itself, as in `Reading`: sep, decimal, header,
-            encoding, missing, columns, exclude, categories.
+            encoding, missing, columns, exclude, categories, format.
 
     Returns:
         A column all of whose cells are numbers is numeric, one of dates in ISO form holds times,
@@ -83,17 +84,21 @@ def read_columns(path: str | Path, **stated: Any) -> Table:
     >>> table.columns["height"].tolist(), table.dtype
     ([1.7, nan], '1 numeric, 1 categorical')
     """
-    file, name, reading = Path(path), str(path), Reading(**stated)
-    kind = file.suffix.lower()
-    if file.is_dir() or kind not in (".csv", ".tsv", ".parquet"):
-        samples = read_samples(path)
+    name, reading = str(path), Reading(**stated)
+    file, _, kind = file_of(name, reading)
+    if kind not in (*TEXTS, *ARROW, *LINES):
+        files = {
+            key: stated[key] for key in ("format", "recursive", "resize", "mode") if key in stated
+        }
+        samples = read_samples(path, **files)
         names = samples.columns or tuple(str(i) for i in range(samples.d))
         columns = dict(zip(names, samples.points.T, strict=True))
         columns = {key: columns[key].astype(np.float64) for key in reading.chosen(names, name)}
         notes = list(samples.notes)
     else:
         with reading_file(name):
-            columns, notes = (_arrow if kind == ".parquet" else _text)(file, reading)
+            read = _text if kind in TEXTS else _arrow if kind in ARROW else _lines
+            columns, notes = read(file, reading)
     for key in {*reading.categories} & {*columns}:
         columns[key] = as_categories(columns[key])
     gaps = {key: int(missing(column).sum()) for key, column in columns.items()}
@@ -116,8 +121,13 @@ def _text(path: Path, reading: Reading) -> tuple[dict[str, np.ndarray], list[str
 
 
 def _arrow(path: Path, reading: Reading) -> tuple[dict[str, np.ndarray], list[str]]:
-    table, notes = open_parquet(path, reading)
+    table, notes = open_arrow(path, reading)
     if not table.num_rows:
         raise DataError(f"{path}: no samples: the table has no rows")
     names = table.column_names
     return {n: typed(table[n], f"{path}: column '{n}'", reading) for n in names}, list(notes)
+
+
+def _lines(path: Path, reading: Reading) -> tuple[dict[str, np.ndarray], list[str]]:
+    columns = json_columns(path, reading)
+    return {n: typed(c, f"{path}: column '{n}'", reading) for n, c in columns.items()}, []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -17,6 +19,8 @@ from otdist.io.reading import Reading, is_number
 
 _LOOK = 5
 """First lines that must agree on a separator."""
+BLANKS = " "
+"""As a separator: any number of blanks; lines that begin with # are remarks, as numpy has them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Text:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Number of the line and the cells of every row, which all have one length."""
         with _opened(self.path, self.encoding) as file:
-            reader = csv.reader(file, delimiter=self.separator)
+            reader = _reader(file, self.separator)
             for row, cells in enumerate(islice(filter(None, reader), self.names is not None, None)):
                 if len(cells) != self.width:
                     raise DataError(
@@ -87,7 +91,9 @@ class Text:
             ]
             return np.array(cells, dtype=np.float64).reshape(-1, len(self.places))
         with _opened(self.path, self.encoding) as file:
-            lines = file if decimal == "." else (line.replace(decimal, ".") for line in file)
+            lines = filter(str.strip, _lines(file, self.separator))
+            if decimal != ".":
+                lines = (line.replace(decimal, ".") for line in lines)
             return np.loadtxt(
                 lines, delimiter=self.separator, skiprows=int(self.names is not None), ndmin=2,
                 dtype=np.float64, comments=None, quotechar='"',
@@ -113,12 +119,14 @@ class Text:
 
 def look(path: Path, reading: Reading) -> Text:
     """Separator and names of a text file; an empty file is an error."""
+    blanks = ".txt" in (f".{reading.format}", *path.suffixes)
     with _opened(path, reading.encoding) as file:
-        lines = [line for line in islice(file, 4 * _LOOK) if line.strip()][:_LOOK]
+        told = _lines(file, BLANKS if blanks else reading.sep)
+        lines = list(islice(filter(str.strip, told), _LOOK))
     if not lines:
         raise DataError(f"{path}: is empty")
-    separator = reading.sep or _separator(lines)
-    head = [cells for cells in csv.reader(lines, delimiter=separator) if cells]
+    separator = reading.sep or _separator(lines, "\t;, " if blanks else "\t;,")
+    head = [cells for cells in _reader(lines, separator) if cells]
     first, notes = head[0], ()
     named = reading.header
     if named is None:
@@ -147,10 +155,21 @@ def look(path: Path, reading: Reading) -> Text:
     )
 
 
-def _separator(lines: list[str]) -> str:
-    """The first of tab, semicolon and comma that cuts all lines into equally many cells."""
-    for separator in "\t;,":
-        widths = {len(cells) for cells in csv.reader(lines, delimiter=separator) if cells}
+def _lines(file: Iterable[str], separator: str | None) -> Iterable[str]:
+    """The lines, with one blank between cells where blanks separate them, and without remarks."""
+    if separator != BLANKS:
+        return file
+    return ("" if line.startswith("#") else f"{' '.join(line.split())}\n" for line in file)
+
+
+def _reader(lines: Iterable[str], separator: str) -> Any:
+    return csv.reader(_lines(lines, separator), delimiter=separator)
+
+
+def _separator(lines: list[str], known: str) -> str:
+    """The first of the known ones that cuts all lines into equally many cells."""
+    for separator in known:
+        widths = {len(cells) for cells in _reader(lines, separator) if cells}
         if len(widths) == 1 and widths.pop() > 1:
             return separator
     return max(",;\t", key=lines[0].count)
@@ -197,15 +216,31 @@ def comma_note(place: str) -> str:
 
 @contextmanager
 def _opened(path: Path, encoding: str) -> Iterator[TextIO]:
-    """The file as text, without a byte order mark; errors name the file."""
+    """The file as text, without a byte order mark, unpacked where it is packed; errors name it."""
     encoding = "utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding
     try:
-        with open(path, encoding=encoding, newline="") as file:
-            yield file
+        with (gzip.open if _packed(path) else open)(
+            path, "rt", encoding=encoding, newline=""
+        ) as file:
+            yield file  # pyright: ignore[reportReturnType]
     except UnicodeError as error:
         raise not_text(path, encoding, error) from None
     except csv.Error as error:
         raise DataError(f"{path}: is not text: {error}") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: is damaged or truncated ({error})") from None
+
+
+def _packed(path: Path) -> bool:
+    """Whether the file begins as files of gzip do."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def opened_lines(path: Path, encoding: str) -> Iterator[str]:
+    """The lines of a text file, whose encoding and packing are undone."""
+    with _opened(path, encoding) as file:
+        yield from file
 
 
 def not_text(path: Path, encoding: str, error: UnicodeError) -> DataError:

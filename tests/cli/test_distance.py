@@ -331,7 +331,37 @@ def test_a_real_process_exits_with_the_code_and_without_a_traceback(tmp_path):
     assert done.stderr.startswith("otdist: ")
     assert "column 'v' is not numeric: 'Rome' in row 0 (line 2)" in done.stderr
     assert "Traceback" not in done.stderr
-    assert run().returncode == 2
+
+
+def test_the_command_alone_shows_its_help():
+    done = run()
+    assert done.returncode == 0
+    assert "evaluate" in done.stdout
+    assert "--install-completion" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("kind", ["csv", "npy"])
+def test_stdin_is_read_in_the_format_that_is_stated(pair, kind, monkeypatch):
+    path = pair[0] if kind == "npy" else pair[1]
+    with open(path, "rb") as file:
+        content = file.read()
+    options = ["distance", pair[0], "-", "--format", kind, "--json"]
+    result = CliRunner().invoke(app, options, input=content)
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert [side["path"] for side in content["inputs"]] == [pair[0], "stdin"]
+
+
+def test_errors_on_stdin_speak_of_it(pair):
+    result = CliRunner().invoke(
+        app, ["distance", pair[1], "-", "--format", "csv"], input=b"1,x,2\n"
+    )
+    assert result.exit_code == 3
+    assert "otdist: stdin: column" in result.stderr
+    result = CliRunner().invoke(app, ["distance", pair[1], "-"], input=b"1,2,3\n")
+    assert result.exit_code == 2
+    assert "--format" in result.stderr
 
 
 def test_a_metric_is_chosen_by_name(tmp_path):

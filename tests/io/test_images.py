@@ -68,13 +68,13 @@ def test_other_files_are_left_out_with_a_note(tmp_path):
 def test_another_size_names_the_file(tmp_path):
     folder = save(tmp_path / "images", GREY)
     Image.fromarray(GREY[0, :4]).save(folder / "07.png")
-    fails(folder, "07.png: 4 × 4 pixels, but 00.png has 4 × 5", "never resized")
+    fails(folder, "07.png: 4 × 4 pixels, but 00.png has 4 × 5", "state resize")
 
 
 def test_greyscale_among_colour_names_the_file(tmp_path):
     folder = save(tmp_path / "images", COLOUR)
     Image.fromarray(GREY[0]).save(folder / "01.png")
-    fails(folder, "01.png: greyscale, but 00.png is RGB", "never converted")
+    fails(folder, "01.png: greyscale, but 00.png is RGB", "state mode")
 
 
 def test_a_palette_is_no_number(tmp_path):
@@ -111,3 +111,28 @@ def test_without_pillow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "PIL.Image", raising=False)
     with pytest.raises(ImportError, match=r'this needs PIL: pip install "otdist\[images\]"'):
         read_samples(folder)
+
+
+def test_folders_below_are_read_where_asked(tmp_path):
+    for name, pixels in zip("ba", GREY, strict=False):
+        (tmp_path / "classes").mkdir(exist_ok=True)
+        save(tmp_path / "classes" / name, [pixels])
+    fails(tmp_path / "classes", "--recursive", "folders such as")
+    found = read_samples(tmp_path / "classes", recursive=True).points
+    np.testing.assert_array_equal(found, GREY[[1, 0]].reshape(2, -1))
+
+
+def test_sizes_and_modes_are_changed_where_asked(tmp_path):
+    folder = save(tmp_path / "images", [*COLOUR, GREY[0][:4, :3]])
+    samples = read_samples(folder, resize=(2, 3), mode="L")
+    assert samples.points.shape == (4, 6)
+    assert samples.shape == (2, 3)
+    assert any("resized to height 2, width 3" in note for note in samples.notes)
+    assert any("converted to greyscale" in note for note in samples.notes)
+    assert read_samples(folder, resize=(2, 3), mode="RGB").shape == (2, 3, 3)
+
+
+def test_deep_pixels_are_not_cut(tmp_path):
+    folder = save(tmp_path / "deep", [np.full((2, 2), 40_000, dtype=np.uint16)])
+    with pytest.raises(DataError, match="16 bits, which mode would cut"):
+        read_samples(folder, mode="L")
