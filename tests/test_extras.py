@@ -1,11 +1,12 @@
-"""A missing package is named with the extra that brings it; progress is for terminals only."""
+"""A missing package is named with the extra that brings it; progress goes where somebody looks."""
 
 import sys
+import types
 
 import pytest
 
 from otdist.core.extras import require
-from otdist.core.progress import progress
+from otdist.core.progress import in_command, progress
 
 
 def test_missing_package_names_the_extra():
@@ -25,6 +26,51 @@ def test_an_error_inside_an_installed_package_passes(tmp_path, monkeypatch):
 def test_nothing_is_written_without_a_terminal(quiet, capsys):
     with progress("solving", quiet=quiet) as say:
         say("first stage")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_command_writes_a_line_a_stage_to_a_pipe(capsys):
+    with in_command(quiet=False), progress("solving", total=3) as say:
+        for done, stage in enumerate(("first", "second", "third")):
+            say(stage, done)
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert lines[0] == "otdist: solving"
+    assert lines[1].startswith("otdist: solving: first (0 of 3 done")
+    assert lines[3].startswith("otdist: solving: third (2 of 3 done")
+    assert lines[3].endswith("s left)")
+
+
+def test_many_steps_make_few_lines_and_quiet_none(capsys):
+    with in_command(quiet=False), progress("solving", total=1000) as say:
+        for done in range(1001):
+            say("step", done)
+    with in_command(quiet=False), progress("solving") as say:
+        for _ in range(1000):
+            say("round")
+    assert len(capsys.readouterr().err.splitlines()) == 22 + 2
+    with in_command(quiet=True), progress("solving", total=1000) as say:
+        say("step", 1)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_notebook_sees_a_bar(capsys, monkeypatch):
+    seen = []
+
+    def display(content, *, raw, display_id):
+        seen.append(content["text/html"])
+        return types.SimpleNamespace(update=lambda content, raw: seen.append(content["text/html"]))
+
+    shell = types.SimpleNamespace(kernel=object())
+    fake = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", fake)
+    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    with progress("solving", total=4) as say:
+        say("<first>", 1)
+    assert "<progress></progress>" in seen[0]
+    assert '<progress value="1" max="4">' in seen[1]
+    assert "&lt;first&gt; (1 of 4 done" in seen[1]
     assert capsys.readouterr() == ("", "")
 
 

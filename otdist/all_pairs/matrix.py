@@ -331,9 +331,7 @@ def _keys(pairs: list[Places], items: list[tuple[Any, Any]], function: str) -> d
 
 def _shown(answers: Iterator[engines.Answer], total: int) -> Iterator[engines.Answer]:
     """The same answers, counted on a terminal."""
-    begin = time.perf_counter()
-    with progress("pairs") as say:
+    with progress("pairs", total=total) as say:
         for done, answer in enumerate(answers, 1):
-            left = (time.perf_counter() - begin) / done * (total - done)
-            say(f"{done:,} of {total:,}, about {left:,.0f} s left")
+            say("solved", done)
             yield answer

@@ -23,6 +23,7 @@ import typer
 from typer import Option
 
 from otdist.cli import _stdin
+from otdist.core.progress import in_command
 from otdist.core.quiet import stdout_to_stderr
 from otdist.core.record import to_json, versions
 from otdist.io import Reading, Samples, Table, read_weights
@@ -52,7 +53,8 @@ def as_function(command: Callable[..., Command]) -> Callable[..., None]:
         with stdout_to_stderr() as stream:
             before = _stdout.set(stream)
             try:
-                command(**options).run()
+                with in_command(quiet=options.get("quiet", False)):
+                    command(**options).run()
             finally:
                 _stdout.reset(before)
 

@@ -23,7 +23,7 @@ def as_file(paths: Sequence[str]) -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = str(Path(folder, "stdin"))
         with open(path, "wb") as file:
-            shutil.copyfileobj(getattr(sys.stdin, "buffer", sys.stdin), file)
+            shutil.copyfileobj(sys.stdin.buffer, file)
         try:
             yield [path if given == NAME else given for given in paths]
         except ValueError as error:

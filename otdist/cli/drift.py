@@ -115,6 +115,7 @@ class Drift(ReportOptions):
                 window=self.window,
                 step=self.step,
                 seed=self.seed,
+                progress=not self.quiet,
             )
         except ValueError as error:
             files = f"reference: {self.reference}, current: {self.current}"

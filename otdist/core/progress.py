@@ -1,29 +1,141 @@
-"""Progress on stderr for work that a person waits for; silent when nobody looks."""
+"""Progress of work that a person waits for, on stderr, in a terminal, a notebook or a log."""
 
 from __future__ import annotations
 
+import html
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+_logged: ContextVar[bool | None] = ContextVar("logged", default=None)
+"""Whether stages are lines where stderr is no terminal; None outside of the command."""
+_LINES = 20
+"""Most lines for work whose steps are counted."""
+_PAUSE = 5.0
+"""Seconds between lines for work whose steps are not counted."""
+
+
+class Say(Protocol):
+    """Called with a word on the current stage, and how many steps lie behind it."""
+
+    def __call__(self, stage: str, done: int | None = None) -> None:
+        """Show it."""
+        ...
 
 
 @contextmanager
-def progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A spinner with the elapsed time; the value is called with a word on the current stage.
+def in_command(*, quiet: bool) -> Iterator[None]:
+    """Within, progress is written to a log or pipe too, a line a stage; or nowhere if `quiet`."""
+    before = _logged.set(not quiet)
+    try:
+        yield
+    finally:
+        _logged.reset(before)
 
-    Nothing is written when `quiet` is set or stderr is not a terminal, and the line is removed at
-    the end, so that what remains on the screen is the result.
+
+@contextmanager
+def progress(title: str, *, quiet: bool = False, total: int | None = None) -> Iterator[Say]:
+    """Elapsed time and stage; with a total also a bar and an estimate of the time that is left.
+
+    A terminal shows one line, which is removed at the end, so that what remains on the screen is
+    the result; a notebook a bar. In a pipe or a log nothing is written, except by the command: a
+    line a stage.
+
+    Args:
+        title: Of the work.
+        quiet: Write nothing.
+        total: Steps, where they are counted.
 
     >>> with progress("solving", quiet=True) as say:
     ...     say("coarse duals")
     """
-    if quiet or not sys.stderr.isatty():
-        yield lambda stage: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    logged = _logged.get()
+    if quiet or logged is False:
+        yield lambda stage, done=None: None
+    elif sys.stderr.isatty():
+        with _on_terminal(title, total) as say:
+            yield say
+    elif (notebook := _notebook()) is not None:
+        yield _in_notebook(notebook, title, total)
+    elif logged:
+        yield _in_log(title, total)
+    else:
+        yield lambda stage, done=None: None
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+
+@contextmanager
+def _on_terminal(title: str, total: int | None) -> Iterator[Say]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )  # fmt: skip
+
+    columns: list[Any] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
+    if total is not None:
+        columns += [BarColumn(20), MofNCompleteColumn()]
+    columns.append(TimeElapsedColumn())
+    if total is not None:
+        columns += [TextColumn("left"), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda stage: bar.update(task, description=f"{title}: {stage}")
+        task = bar.add_task(title, total=total)
+        yield lambda stage, done=None: bar.update(
+            task, description=f"{title}: {stage}", completed=done
+        )
+
+
+def _in_log(title: str, total: int | None) -> Say:
+    begun = time.perf_counter()
+    last = [-1.0]  # share of the work, or time, of the last line
+
+    def say(stage: str, done: int | None = None) -> None:
+        now = time.perf_counter() - begun
+        at, step = now, _PAUSE
+        if total and done is not None:
+            at, step = _LINES * done / total, 1.0
+        if last[0] >= 0 and at - last[0] < step * (1 - 1e-9):
+            return
+        last[0] = at
+        print(f"otdist: {title}: {stage}{_so_far(done, total, now)}", file=sys.stderr, flush=True)
+
+    print(f"otdist: {title}", file=sys.stderr, flush=True)
+    return say
+
+
+def _so_far(done: int | None, total: int | None, seconds: float) -> str:
+    """How much is done, how long it took, and how long the rest may take."""
+    if not total or done is None:
+        return f", {seconds:.0f} s"
+    left = f", about {seconds / done * (total - done):.0f} s left" if done else ""
+    return f" ({done} of {total} done, {seconds:.0f} s{left})"
+
+
+def _notebook() -> Callable[..., Any] | None:
+    """IPython's display, in the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if getattr(shell, "kernel", None) is None:
+        return None
+    from IPython.display import display  # pyright: ignore[reportMissingImports]
+
+    return display
+
+
+def _in_notebook(display: Callable[..., Any], title: str, total: int | None) -> Say:
+    begun = time.perf_counter()
+
+    def shown(stage: str, done: int | None) -> dict[str, str]:
+        share = f' value="{done}" max="{total}"' if total and done is not None else ""
+        words = f"{title}: {stage}{_so_far(done, total, time.perf_counter() - begun)}"
+        bar = f"<label><progress{share}></progress> {html.escape(words)}</label>"
+        return {"text/html": bar, "text/plain": words}
+
+    handle = display(shown("begun", None), raw=True, display_id=True)
+    return lambda stage, done=None: handle.update(shown(stage, done), raw=True)

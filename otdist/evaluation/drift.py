@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from otdist.core import checks
+from otdist.core.progress import progress as shown
 from otdist.core.shapes import check_shapes
 from otdist.evaluation import column_kinds as kinds
 from otdist.evaluation.corrections import CORRECTIONS, corrected
@@ -42,6 +43,7 @@ def drift(
     exclude: Sequence[str] = (),
     missing: Sequence[Any] | None = None,
     categories: Sequence[str] = (),
+    progress: bool = True,
 ) -> Report:
     r"""How far every column of a table has moved, and all of them together.
 
@@ -73,6 +75,7 @@ def drift(
         missing: Words and numbers that mean a missing cell, besides None, NaN and empty text; the
             words NA, N/A, null and the like unless stated.
         categories: Names of columns whose numbers are categories.
+        progress: Show which labellings are being computed, in a terminal or a notebook.
 
     Returns:
         A report with one result per column: distance, `effect` and p-value. A column with missing
@@ -117,7 +120,8 @@ def drift(
     windows = {"current": (0, m)} if window is None else _windows(m, window, step, block)
     if window is None and step is not None:
         raise ValueError("step applies to windows only: pass window as well")
-    found = plan.compare(pairs, n + m, list(windows.values()), correction)
+    with shown("labellings", quiet=not checks.flag("progress", progress), total=plan.count) as say:
+        found = plan.compare(pairs, n + m, list(windows.values()), correction, say)
     words = f"columns, p-values corrected by {correction}" if n_permutations != 0 else "columns"
     left = (len(next(iter(old.values()))) - n, len(next(iter(new.values()))) - m)
     if any(left):

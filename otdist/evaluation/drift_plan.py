@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from otdist.core import checks, measure
+from otdist.core.progress import Say
 from otdist.discrepancy.energy import Energy
 from otdist.evaluation.corrections import growth
 from otdist.evaluation.report import MetricResult
@@ -89,7 +91,12 @@ class Plan:
         return rows - rows % self.block
 
     def compare(
-        self, pairs: list[Numbers | Categories], number: int, windows: list[Window], correction: str
+        self,
+        pairs: list[Numbers | Categories],
+        number: int,
+        windows: list[Window],
+        correction: str,
+        say: Say,
     ) -> list[Found]:
         """Every column at every labelling; the labellings are the same for all columns.
 
@@ -97,12 +104,15 @@ class Plan:
         the two p-values that a column could have, the first exceeds every level that the second is
         read for, so that each stays valid at every level (as in Besag and Clifford 1991).
         """
-        found = self._at(pairs, windows, labellings(number, self.block, self.count, self.rng))
+        slots = labellings(number, self.block, self.count, self.rng)
+        found = self._at(pairs, windows, slots, partial(say, f"{len(pairs)} columns"))
         more = self.most(pairs, correction) - self.count
         far = [k for k, one in enumerate(found) if min(one.pvalues()) <= _FEW / (self.count + 1)]
         if more and far:
             slots = labellings(number, self.block, more, self.rng)
-            for k, one in zip(far, self._at([pairs[k] for k in far], windows, slots), strict=True):
+            say(f"more labellings for the {len(far)} columns that moved most")
+            again = self._at([pairs[k] for k in far], windows, slots, lambda done: None)
+            for k, one in zip(far, again, strict=True):
                 distances = np.concatenate([found[k].distances, one.distances[1:]])
                 found[k] = Found(pairs[k], distances, found[k].seconds + one.seconds)
         return found
@@ -112,10 +122,14 @@ class Plan:
         pairs: list[Numbers | Categories],
         windows: list[Window],
         labels: Iterable[torch.Tensor],
+        tell: Callable[[int], None],
     ) -> list[Found]:
         pieces: list[list[np.ndarray]] = [[] for _ in pairs]
         seconds = [0.0] * len(pairs)
+        done = 0
         for each in labels:
+            tell(done)
+            done += len(each)
             slots = each.T.contiguous()  # rows are picked by whole lines
             for k, column in enumerate(pairs):
                 started = time.perf_counter()

@@ -66,7 +66,8 @@ def evaluate(
         max_samples: Most rows of each sample, drawn at random. None takes all, except for w1, w2,
             max_sliced_w2 and sinkhorn: 5 draws of 2,000 rows where there are more, averaged.
         seed: Of draws, directions and permutations; None draws fresh ones.
-        progress: Show what is being computed on stderr, when that is a terminal.
+        progress: Show what is being computed, and about how long it will take, in a terminal or a
+            notebook.
 
     Returns:
         A report; ``report.metrics[name]`` has estimate, floor, at_floor, interval, pvalue and note.
@@ -111,9 +112,9 @@ def evaluate(
     stream = int(rng.integers(2**62)) if seed is None else seed
     job = Job(reference, rows, stream, n_permutations, confidence, max_samples is None)
     results: dict[str, dict[str, MetricResult]] = {name: {} for name in fakes}
-    with shown("evaluating", quiet=not progress) as say:
-        for chosen, names in wanted.items():
-            say(", ".join(names))
+    with shown("evaluating", quiet=not progress, total=len(wanted)) as say:
+        for done, (chosen, names) in enumerate(wanted.items()):
+            say(", ".join(names), done)
             chosen = chosen if learnt is None else chosen.of_training(learnt)
             for name, found in job.run(chosen, names).items():
                 results[name] |= found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from otdist.core.progress import progress
+from otdist.core.progress import Say, progress
 from otdist.wgan.batches import Source, check_shapes
 from otdist.wgan.heldout import Evaluation
 from otdist.wgan.runfolder import RunFolder
@@ -103,7 +103,10 @@ class Run:
             check_shapes(held_out=self.evaluation.held_out, generated=some)
         if first == 0:
             self.folder.save(trainer.state())
-        with progress("training") as say, _ctrl_c(trainer.ranks.world == 1) as stopped:
+        with (
+            progress("training", total=self.steps) as say,
+            _ctrl_c(trainer.ranks.world == 1) as stopped,
+        ):
             while self.steps is None or trainer.step < self.steps:
                 found = trainer.advance(self.source)
                 if found is None:
@@ -131,9 +134,7 @@ class Run:
         start = time.perf_counter() - self.folder.seconds
         return lambda: round(time.perf_counter() - start, 3)
 
-    def _finish(
-        self, values: dict[str, Tensor], seconds: float, say: Callable[[str], None]
-    ) -> None:
+    def _finish(self, values: dict[str, Tensor], seconds: float, say: Say) -> None:
         """Log, evaluate and keep the last step, as far as that has not been done."""
         last = self.folder.records[-1] if self.folder.records else {}
         evaluate = self.evaluation is not None and self.trainer.step % self.evaluation.every != 0
@@ -147,7 +148,7 @@ class Run:
         values: dict[str, Tensor],
         evaluate: bool,
         seconds: float,
-        say: Callable[[str], None],
+        say: Say,
     ) -> None:
         """Write a record of finite values, with distances to held-out data when due."""
         step = self.trainer.step
@@ -162,8 +163,7 @@ class Run:
             self._tell("on_evaluation", figures)
         self.folder.log(record)
         self._tell("on_log", record)
-        of = "" if self.steps is None else f" of {self.steps}"
-        say(f"step {step}{of}, gap {record['gap']:.4g}")
+        say(f"step {step}, gap {record['gap']:.4g}", step)
 
     def _keep(self) -> None:
         """Write a checkpoint, of finite parameters only."""
