@@ -21,13 +21,19 @@ from otdist.discrepancy.max_sliced import MaxSliced
 from otdist.discrepancy.mmd import Mmd
 from otdist.discrepancy.sinkhorn import Sinkhorn
 from otdist.discrepancy.sliced import Sliced
-from otdist.discrepancy.wasserstein import Wasserstein
+from otdist.discrepancy.wasserstein import chosen
 from otdist.entropic.answer import Rule, answer
 from otdist.solve import Solver
 
 
 def _of(chosen: Discrepancy, samples: tuple[Any, Any, Any, Any], **call: Any) -> Any:
     """The answer for x, y, a and b, in memory or in blocks."""
+    found = chosen.quickly(*samples, **call)
+    return _framed(chosen, samples, **call) if found is None else found
+
+
+@full_precision()
+def _framed(chosen: Discrepancy, samples: tuple[Any, Any, Any, Any], **call: Any) -> Any:
     if "dask.base" in sys.modules and is_large(*samples):
         return chosen.streamed(*samples, **call)
     if is_batch(samples[0], samples[1]):
@@ -37,7 +43,6 @@ def _of(chosen: Discrepancy, samples: tuple[Any, Any, Any, Any], **call: Any) ->
         return chosen.answer(both, **call)
 
 
-@full_precision()
 def wasserstein(
     x: Any,
     y: Any,
@@ -90,10 +95,9 @@ def wasserstein(
     >>> result.distance, result.cost, result.lower <= 3 <= result.upper
     (3.0, 9.0, True)
     """
-    return _of(Wasserstein(p, solver, rtol, metric=metric), (x, y, a, b), start=start)
+    return _of(chosen(p, solver, rtol, metric), (x, y, a, b), start=start)
 
 
-@full_precision()
 def sliced_wasserstein(
     x: Any,
     y: Any,
@@ -135,7 +139,6 @@ def sliced_wasserstein(
     return _of(chosen, (x, y, a, b), seed=checks.seed(seed))
 
 
-@full_precision()
 def max_sliced_wasserstein(
     x: Any,
     y: Any,
@@ -173,7 +176,6 @@ def max_sliced_wasserstein(
     return _of(MaxSliced(p, n_starts, max_iter), (x, y, a, b), seed=checks.seed(seed))
 
 
-@full_precision()
 def sinkhorn_divergence(
     x: Any,
     y: Any,
@@ -264,7 +266,6 @@ def entropic_cost(
         return answer(both, p, rule, debias=False)
 
 
-@full_precision()
 def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
     r"""W_2 between the Gaussians with the samples' means and covariances (Bures–Wasserstein).
 
@@ -287,7 +288,6 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
     return _of(Gaussian(), (x, y, a, b))
 
 
-@full_precision()
 def energy_distance(
     x: Any, y: Any, *, a: Any = None, b: Any = None, metric: Any = "euclidean"
 ) -> Number:
@@ -311,7 +311,6 @@ def energy_distance(
     return _of(Energy(metric), (x, y, a, b))
 
 
-@full_precision()
 def mmd(
     x: Any,
     y: Any,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,8 @@ from otdist.core.certificate import bracket, lower_from_potentials, upper_from_p
 from otdist.core.gradient import attach, plan_gradients
 from otdist.core.metric import MetricCost
 from otdist.core.result import Arcs, Bracket, OTResult
-from otdist.core.task import Task, Units
+from otdist.core.task import Task
+from otdist.core.units import Units, finish
 
 Slopes = Callable[[Tensor, Tensor], list[Tensor]]
 """Derivatives in the weights of both sides, from f and g."""
@@ -47,7 +47,7 @@ def prove(task: Task, arcs: Arcs, g: Tensor) -> Proof:
 
 
 def answer(
-    task: Task,
+    task: Task | Units,
     proof: Proof,
     *,
     solver: str,
@@ -61,11 +61,12 @@ def answer(
 ) -> OTResult:
     """The result of a task with a sparse plan, with the envelope gradient if one is asked for.
 
+    Where there is no task but only units, no input has a graph.
     Weights of sum one have the potentials less their means for derivatives; masses of any sum have
     what `slopes` makes of the potentials. For `mass` and `details` see `finish`.
     """
     cost, kept = proof.cost, task
-    if task.needs_gradient:
+    if isinstance(task, Task) and task.needs_gradient:
         kept = task.detached()
         value = torch.tensor(cost, dtype=torch.float64, device=task.a.device)
         cost = attach(value, _inputs(task), partial(_gradients, kept, proof, slopes))
@@ -78,62 +79,10 @@ def answer(
         begin=begin,
         converged=converged,
         iterations=iterations,
-        potentials=partial(_potentials, kept, proof),
-        plan=partial(_plan, task.kind, proof),
+        potentials=partial(potentials_of, kept, proof),
+        plan=partial(plan_of, task.kind, proof),
         mass=mass,
         details=details,
-    )
-
-
-def finish(
-    units: Units,
-    cost: Tensor | float,
-    bracket: Bracket,
-    *,
-    solver: str,
-    message: str,
-    begin: float,
-    potentials: Callable[[], tuple[Any, Any]],
-    plan: Callable[[], Any],
-    converged: bool = True,
-    iterations: int = 0,
-    details: dict[str, Any] | None = None,
-    mass: float = 1.0,
-) -> OTResult:
-    """The result of any solver; the only place that makes one.
-
-    Args:
-        units: The task, or its units alone.
-        cost: Cost of the best plan in scaled units; 0-d with a graph where it has one.
-        bracket: On W_p, in the caller's units; the rounding of the cost to the caller's precision
-            widens it, so that the distance stays inside.
-        solver: Name of the method.
-        message: One sentence on how it ended.
-        begin: Value of `time.perf_counter` when the work began.
-        potentials: Computes (f, g) in the caller's units; called at most once, and pickled.
-        plan: Computes the plan, likewise.
-        converged: Whether the solver reached what it was asked for.
-        iterations: Iterations of the solver.
-        details: Figures of one solver only.
-        mass: What the cost is divided by for the distance: the mass that was moved.
-    """
-    number = units.kind.number if units.kind.torch else float
-    distance = number(units.distance(cost if mass == 1 else cost / mass))
-    bracket = bracket.around(distance)
-    return OTResult(
-        distance=distance,
-        cost=number(units.in_cost_units(cost)),
-        p=units.p,
-        lower=bracket.lower,
-        upper=bracket.upper,
-        solver=solver,
-        converged=converged,
-        message=message,
-        iterations=iterations,
-        seconds=time.perf_counter() - begin,
-        _potentials=potentials,
-        _plan=plan,
-        details=details or {},
     )
 
 
@@ -159,9 +108,11 @@ def _gradients(task: Task, proof: Proof, slopes: Slopes | None) -> Sequence[Tens
     return [plan, *weights]
 
 
-def _potentials(task: Task, proof: Proof) -> tuple[Any, Any]:
+def potentials_of(task: Units, proof: Proof) -> tuple[Any, Any]:
+    """The potentials of a proof, in the caller's units."""
     return task.potentials(*proof.evidence()[1:])
 
 
-def _plan(kind: Kind, proof: Proof) -> Any:
+def plan_of(kind: Kind, proof: Proof) -> Any:
+    """The plan of a proof, as the caller's kind of array."""
     return proof.evidence()[0].sparse(kind)

@@ -39,6 +39,8 @@ they are used, since the other half of the range holds the powers of distances b
 _FEW = 1 << 15  # numbers in both samples, below which numpy is faster than torch
 _NORMAL = 2.0**-1022  # the least number that carries all its digits
 _EXPONENT = 500  # up to which one product changes the units
+_MODERATE_SIZE = 2.0**200  # sums of squares of coordinates below which no fourth power overflows
+_ORIGIN = np.zeros(1)
 
 
 def framed(
@@ -145,7 +147,7 @@ class Framed(NamedTuple):
         y: Shape (m, d).
         a: Weights of x, shape (n,), positive, of a sum near one; None where uniform.
         b: Weights of y, likewise.
-        centre: Shape (d,).
+        centre: Shape (d,); (1,) where all of it is zero.
         scale: A power of two.
     """
 
@@ -157,7 +159,9 @@ class Framed(NamedTuple):
     scale: float
 
 
-def framed_arrays(x: Any, y: Any, a: Any, b: Any, p: float, tolerance: float) -> Framed | None:
+def framed_arrays(
+    x: Any, y: Any, a: Any, b: Any, p: float, tolerance: float, *, differences: int = 0
+) -> Framed | None:
     """The same for small arrays of numpy, as most samples are, without torch.
 
     An operation of torch takes about as long as all of numpy's here: 60 by 50 points enter in 60
@@ -165,28 +169,39 @@ def framed_arrays(x: Any, y: Any, a: Any, b: Any, p: float, tolerance: float) ->
     is wrong with it.
 
     Args:
-        x: What may be points, (n, d).
-        y: What may be points, (m, d).
+        x: What may be points, (n, d), or (n,) on the line.
+        y: What may be points, (m, d) or (m,).
         a: What may be weights of x, or None.
         b: What may be weights of y, or None.
         p: The highest power of a distance that will be taken.
         tolerance: How far a sum of weights may be from one.
+        differences: Coordinates of all pairs up to which the caller takes nothing but differences,
+            as on the line: those are the same in every frame, to the last digit, and points of
+            moderate size stay where they are.
 
     Returns:
         Both samples and their weights; None where anything about them is unusual.
     """
-    if not (_is_plain(x, 2) and _is_plain(y, 2) and p <= SINGLE_POWER):
+    if type(x) is not np.ndarray or type(y) is not np.ndarray or p > SINGLE_POWER:
         return None
-    if x.shape[1] != y.shape[1] or not (x.size > 0 and y.size > 0 and x.size + y.size <= _FEW):
+    x, y = x[:, None] if x.ndim == 1 else x, y[:, None] if y.ndim == 1 else y
+    if not (_is_plain(x, 2) and _is_plain(y, 2) and x.shape[1] == y.shape[1]):
+        return None
+    if not (x.size > 0 and y.size > 0 and x.size + y.size <= _FEW):
         return None
     for mass, points in ((a, x), (b, y)):
         if mass is not None and not (
             _is_plain(mass, 1)
             and len(mass) == len(points)
-            and mass.min() > 0
-            and abs(mass.sum() - 1) <= tolerance
+            and np.minimum.reduce(mass) > 0
+            and abs(np.add.reduce(mass) - 1) <= tolerance
         ):
             return None
+    few = x.shape[1] == 1 or len(x) * y.size <= differences
+    if differences and few and p in (1, 2):  # other powers round otherwise in other units
+        size = np.vdot(x, x) + np.vdot(y, y)
+        if 1 / _MODERATE_SIZE < size < _MODERATE_SIZE:  # neither NaN nor infinite
+            return Framed(x, y, a, b, _ORIGIN, 1.0)
     low = np.minimum(np.minimum.reduce(x), np.minimum.reduce(y))
     high = np.maximum(np.maximum.reduce(x), np.maximum.reduce(y))
     if not math.isfinite(np.maximum.reduce(high) - np.minimum.reduce(low)):

@@ -27,6 +27,9 @@ def full_precision() -> Iterator[None]:
     torch.float32
     """
     on = [device for device in _DEVICES if torch.is_autocast_enabled(device)]
+    if not on:
+        yield
+        return
     with ExitStack() as stack:
         for device in on:
             stack.enter_context(torch.autocast(device, enabled=False))

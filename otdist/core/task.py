@@ -9,68 +9,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from otdist.core.absent import Absent, Whole, split_zeros
-from otdist.core.arrays import Kind, enter
+from otdist.core.arrays import enter
 from otdist.core.frame import scaled
-from otdist.core.gradient import root
 from otdist.core.measure import Pair, weights
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import OTResult
-
-
-@dataclass(frozen=True)
-class Units:
-    """The way from scaled costs to the caller's distances and costs.
-
-    Attributes:
-        p: Exponent; 1 for a given matrix.
-        scale: Distances in the caller's units are `scale` times larger.
-        kind: What the caller's samples were.
-    """
-
-    p: float
-    scale: float
-    kind: Kind
-
-    @overload
-    def distance(self, cost: float) -> float: ...
-    @overload
-    def distance(self, cost: Tensor) -> Tensor: ...
-    def distance(self, cost: Tensor | float) -> Tensor | float:
-        """W_p in the caller's units from a cost in scaled units; gradient 0 at 0."""
-        if not isinstance(cost, Tensor):
-            return max(cost, 0.0) ** (1 / self.p) * self.scale
-        return root(cost, self.p) * self.scale
-
-    @overload
-    def in_cost_units(self, values: float) -> float: ...
-    @overload
-    def in_cost_units(self, values: Tensor) -> Tensor: ...
-    def in_cost_units(self, values: Tensor | float) -> Tensor | float:
-        """Costs or potentials in the caller's units; inf only where the value itself overflows."""
-        factor = _power(self.scale, self.p)
-        if math.isfinite(factor) and factor > 0:
-            return values * factor
-        if not isinstance(values, Tensor):
-            return _power(self.distance(values), self.p)
-        return values.sign() * (root(values.abs(), self.p) * self.scale) ** self.p
-
-    def in_scaled_units(self, values: Tensor) -> Tensor:
-        """The inverse of `in_cost_units`."""
-        factor = _power(self.scale, self.p)
-        if math.isfinite(factor) and factor > 0:
-            return values / factor
-        return values.sign() * (root(values.abs(), self.p) / self.scale) ** self.p
-
-    def potentials(self, f: Tensor, g: Tensor) -> tuple[Any, Any]:
-        """Potentials in the caller's units, as arrays of the caller's kind."""
-        return self.kind.array(self.in_cost_units(f)), self.kind.array(self.in_cost_units(g))
+from otdist.core.units import Units
 
 
 @dataclass(frozen=True)
@@ -256,10 +207,3 @@ def _present(weights: Tensor, masses: bool) -> tuple[Tensor, Absent | None]:
     present, rows = split
     kept = weights[present]
     return kept if masses else kept / kept.sum(), Absent(rows, present, None, weights[rows])
-
-
-def _power(scale: float, p: float) -> float:
-    try:
-        return scale**p
-    except OverflowError:
-        return math.inf

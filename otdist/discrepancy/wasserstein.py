@@ -8,6 +8,7 @@ influence function. On the line W_p itself is bootstrapped around the population
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,12 +16,17 @@ import torch
 
 from otdist import metrics
 from otdist.core import checks
-from otdist.core.measure import Pair, pair
+from otdist.core.frame import framed_arrays
+from otdist.core.measure import WEIGHT_TOLERANCE, Pair, pair
 from otdist.core.result import DivergenceResult, OTResult
 from otdist.core.task import of_pair
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, only, refuse_blocks
 from otdist.discrepancy.limit import NoIntervalError, of_influence, refuse_repeats
 from otdist.discrepancy.line_limit import RESAMPLES, LineLimit
+from otdist.exact import exact
+from otdist.exact.dense import DIRECT
+from otdist.exact.matrix import ALL_PAIRS
+from otdist.line import solver
 from otdist.solve import Solver, solve
 
 EXACT_ROWS = 2000
@@ -68,6 +74,22 @@ class Wasserstein(Discrepancy):
         n, m = len(pair.x), len(pair.y)
         return n + m if pair.x.points.shape[1] == 1 else n * m
 
+    def quickly(self, x: Any, y: Any, a: Any, b: Any, **call: Any) -> OTResult | None:
+        """By the same solvers as `answer`, without tensors, a task and threads around them.
+
+        Those take longer than the solution of up to about a hundred points.
+        """
+        if self.solver is not None or self.metric is not None or call.get("start") is not None:
+            return None
+        both = framed_arrays(x, y, a, b, self.p, WEIGHT_TOLERANCE, differences=DIRECT)
+        if both is None:
+            return None
+        if both.x.shape[1] == 1:
+            return solver.solve_few(both, self.p)
+        if len(both.x) * len(both.y) <= ALL_PAIRS:
+            return exact.solve_few(both, self.p)
+        return None
+
     def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
         """Without points of weight zero, to which the answer is extended."""
         return pair(x, y, a, b, p=self.p, extends=True, metric=self.metric)
@@ -102,6 +124,20 @@ class Wasserstein(Discrepancy):
         power = f"W_{self.p:g}^{self.p:g}"
         words = f"the expectation of {power} at n = {len(pair.x)}, m = {len(pair.y)}"
         return of_influence(float(result.cost), *potentials(result), power, words, p=self.p)
+
+
+@lru_cache(maxsize=64)
+def exact_with(p: float, rtol: float) -> Wasserstein:
+    """The exact W_p, whose options need one check only however often it is called."""
+    return Wasserstein(p, None, rtol)
+
+
+def chosen(p: Any, solver: Any, rtol: Any, metric: Any) -> Wasserstein:
+    """The object of these options."""
+    common = solver is None and type(metric) is str and metric == "euclidean"
+    if common and type(p) in (int, float) and type(rtol) in (int, float):
+        return exact_with(p, rtol)
+    return Wasserstein(p, solver, rtol, metric=metric)
 
 
 def above_one(p: float) -> None:

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.answer import finish
 from otdist.core.certificate import UNIT, bracket, lower_from_potentials, rounding_units
 from otdist.core.modes import full_precision
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
+from otdist.core.units import finish
 from otdist.entropic import entropic
 
 DEFAULT_SHARE = 0.01

@@ -30,10 +30,12 @@ from otdist.core.result import Bracket
 from otdist.exact import matrix
 from otdist.exact.network_simplex import Flow
 
+DIRECT = 2**18
+"""Coordinates of all pairs up to which their differences cost no more than a matrix product."""
+
 AGREED = 1e-6
 """Relative width of a bracket that counts as closed."""
 
-_DIRECT = 2**18  # numbers in all differences, up to which they cost no more than a matrix product
 _DIRECT_DIMENSION = 12  # and coordinates, up to which they never do
 _LOW_POWER = 4.0  # above, the error of a matrix product drowns small costs
 _CHANGES = 40  # of the unit, at most: each follows a better plan or a better bound
@@ -126,7 +128,7 @@ def costs(cost: Cost) -> tuple[np.ndarray, float, float]:
 
 def is_direct(n: int, m: int, d: int, p: float) -> bool:
     """Whether costs between n and m points of d coordinates are found by differences."""
-    return d <= _DIRECT_DIMENSION or p > _LOW_POWER or n * m * d <= _DIRECT
+    return d <= _DIRECT_DIMENSION or p > _LOW_POWER or n * m * d <= DIRECT
 
 
 def _in_smaller_units(problem: _Problem, best: Evidence) -> Evidence:
@@ -238,7 +240,8 @@ class _Problem:
             if along > _TIGHT * value:
                 along = min(along, self._rerouted(flow, paid, missed + 4 * units))
             charge += along
-        slack, charge = slack + cost.error, charge + cost.error
+        if isinstance(cost, MetricCost):
+            slack, charge = slack + cost.error, charge + cost.error
         if value * UNIT < lost and self._hidden(flow, paid < lost):
             charge += 2 * lost
         ends = bracket(float(a @ f + b @ g) - slack, value + charge, cost.p, unit * self.scale)

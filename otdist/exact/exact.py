@@ -20,15 +20,20 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.answer import Proof, answer, prove
+from otdist.core.answer import Proof, answer, plan_of, potentials_of, prove
+from otdist.core.arrays import NUMPY
+from otdist.core.frame import Framed
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
+from otdist.core.units import Units, finish
 from otdist.exact import column_generation, dense, matrix, network_simplex
 from otdist.line import circle, solver
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
+
+MESSAGE = "exact: optimal plan and dual agree"
 
 POINT_BYTES = 16_000
 """Memory of column generation per point of both samples, as measured at 50,000 + 50,000."""
@@ -141,11 +146,10 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
     start = None if g is None else g.cpu().numpy()
     found = dense.solve(cost, mass_a, mass_b, uniform, task.scale, start)
     proof = Proof(found.cost, found.bracket, partial(_original, found, a, b, merged))
-    message = "exact: optimal plan and dual agree"
+    message = MESSAGE
     # Equal weights are not rounded, and nothing of their plan is lost; points of a metric may be.
     inexact = not uniform or cost.error > 0
-    rounded = inexact and dense.is_rounding(found.bracket.upper, cost, task.scale)
-    agree = found.closed or rounded
+    agree = found.closed or (inexact and dense.is_rounding(found.bracket.upper, cost, task.scale))
     if not agree:
         message = (
             f"costs at p = {task.p:g} span more than the digits of float64: the bracket is what "
@@ -156,6 +160,36 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
     return answer(
         units, proof, solver="exact", message=message, begin=begin, converged=agree
     )  # fmt: skip
+
+
+def solve_few(both: Framed, p: float) -> OTResult | None:
+    """W_p of few plain points, without a task around them; None where the bracket stays open."""
+    x, y, a, b = both.x, both.y, both.a, both.b
+    n, m = len(x), len(y)
+    cost = PointCost(torch.from_numpy(x), torch.from_numpy(y), p)
+    mass_a, mass_b = _shares(a, n), _shares(b, m)
+    uniform = matrix.is_assignment(mass_a, mass_b, not (a is None and b is None))
+    if not uniform:
+        network_simplex.load()
+    begin = time.perf_counter()
+    found = dense.solve(cost, mass_a, mass_b, uniform, both.scale)
+    if not found.closed:
+        return None
+    sides = torch.from_numpy(mass_a), torch.from_numpy(mass_b)
+    proof = Proof(found.cost, found.bracket, partial(_original, found, *sides, None))
+    units = Units(p, both.scale * found.unit, NUMPY)
+    return finish(
+        units, found.cost, found.bracket, solver="exact", message=MESSAGE, begin=begin,
+        potentials=partial(potentials_of, units, proof), plan=partial(plan_of, NUMPY, proof),
+    )  # fmt: skip
+
+
+def _shares(weights: np.ndarray | None, n: int) -> np.ndarray:
+    """Weights of sum one, to the last digit those of `measure`, whose sums are torch's."""
+    if weights is None:
+        return np.full(n, 1 / n)
+    given = torch.from_numpy(weights)
+    return (given / given.sum()).numpy()
 
 
 def _original(

@@ -19,13 +19,12 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from otdist.core.answer import finish
 from otdist.core.arrays import NUMPY, Kind, enter
 from otdist.core.certificate import UNIT, bracket
 from otdist.core.gradient import attach
 from otdist.core.measure import weights
 from otdist.core.result import Arcs, OTResult
-from otdist.core.task import Units
+from otdist.core.units import Units, finish
 from otdist.exact import network_simplex
 from otdist.exact.network_simplex import Flow, SimplexError
 

@@ -7,6 +7,7 @@ only trusted as far as `certificate` confirms them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,6 +20,7 @@ from otdist.core.quiet import as_before
 UNLIMITED = 2**62
 """Pivots allowed: the simplex ends by itself."""
 
+_MODERATE = 2.0**500  # units up to which no digit is lost by one product
 _OPTIMAL = 1  # what the compiled routines return then
 
 
@@ -60,7 +62,9 @@ def solve_dense(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> Flow:
     """Optimal flow for a full cost matrix.
 
     The compiled routine behind `ot.emd` is called directly where it has the expected form: the
-    checks of the public function take longer than 30 by 30 points.
+    checks of the public function take longer than 30 by 30 points. It adds one to the largest cost
+    for a price that no arc has, so that its duals round otherwise in other units: the unit of costs
+    is a power of two beside the largest one, wherever they come from.
 
     Args:
         a: Supplies, float64, shape (n,), positive.
@@ -71,6 +75,11 @@ def solve_dense(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> Flow:
         SimplexError: the problem was found infeasible or unbounded.
     """
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    unit = 2.0 ** math.frexp(float(np.maximum.reduce(cost, None)))[1]
+    if not 1 / _MODERATE < unit < _MODERATE:
+        unit = 1.0
+    if unit != 1:
+        cost = cost * (1 / unit)
     try:
         plan, _, f, g, status = load().lp.emd_wrap.emd_c(a, b, cost, UNLIMITED, 1)
     except (AttributeError, TypeError, ValueError):
@@ -79,7 +88,7 @@ def solve_dense(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> Flow:
         if status != _OPTIMAL:
             _fail(status)
     rows, cols = np.nonzero(plan)
-    return Flow(rows, cols, plan[rows, cols], f, g)
+    return Flow(rows, cols, plan[rows, cols], f * unit, g * unit)
 
 
 def solve_sparse(

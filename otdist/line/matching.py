@@ -13,6 +13,8 @@ from otdist.core.result import Arcs
 from otdist.line.sorting import in_threads, ordered, sort
 from otdist.line.walk import Array, Cells, UniformWalk, Walk, walk
 
+_CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Matching:
@@ -114,6 +116,21 @@ def match(
     xs, ys = xs.astype(np.float64, copy=False), ys.astype(np.float64, copy=False)
     u, v = (None if w is None else _array(w.detach()) for w in (a, b))
     return Matching(xs, ys, walk(u, v, len(x), len(y), orders), orders, x.device)
+
+
+def match_few(x: Array, y: Array, a: Array | None, b: Array | None) -> Matching:
+    """As `match` for few float64 numbers of numpy, where threads and torch cost more than the sort.
+
+    The points alone are sorted where no weights are given.
+    """
+    n, m = len(x), len(y)
+    if a is None and b is None:
+        xs, ys = x.copy(), y.copy()
+        xs.sort()
+        ys.sort()
+        return Matching(xs, ys, UniformWalk(n, m), None, _CPU)
+    orders = x.argsort(), y.argsort()
+    return Matching(x[orders[0]], y[orders[1]], walk(a, b, n, m, orders), orders, _CPU)
 
 
 def mean_power(gaps: Array, mass: Array | float, p: float) -> tuple[float, Array]:

@@ -18,6 +18,8 @@ separate evaluation that gradients go through, is compared with this one; nothin
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,13 +27,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core.answer import finish
+from otdist.core.arrays import NUMPY
 from otdist.core.certificate import UNIT, between, bracket
+from otdist.core.frame import Framed
 from otdist.core.measure import Pair
 from otdist.core.result import Bracket, OTResult, warn_caller
-from otdist.core.task import Task, Units
+from otdist.core.task import Task
+from otdist.core.units import Units, finish
 from otdist.line import univariate
-from otdist.line.matching import Matching, match, mean_power
+from otdist.line.matching import Matching, match, match_few, mean_power
 from otdist.line.sorting import in_threads
 
 _SAFE = 2.0**900
@@ -101,7 +105,11 @@ def _proved(found: Matching, p: float, unit: float) -> Proved:
         if doubt:
             powers[index], least[index] = costs.sum(), np.min(mass)
 
-    in_threads([partial(task, index) for index in range(len(parts))], len(found.x) + len(found.y))
+    if len(parts) == 1:
+        task(0)
+    else:
+        tasks = [partial(task, index) for index in range(len(parts))]
+        in_threads(tasks, len(found.x) + len(found.y))
     cost = float(sums.sum())
     slack = rounding(len(found.x) + len(found.y), p) * cost
     if doubt:
@@ -164,16 +172,38 @@ def solve(task: Task, pair: Pair, begin: float) -> OTResult:
         warn_caller(message)
     cost = _with_graph(proof, pair, p) if task.needs_gradient else proof.cost
     units = Units(p, task.scale * proof.unit, task.kind)
+    return _answer(units, samples, proof.unit, cost, proved, message, closed and agrees, begin)
+
+
+def solve_few(both: Framed, p: float) -> OTResult | None:
+    """As `solve` for few plain points, from numpy alone; None where the bracket stays open.
+
+    The distance is the cost of the plan; the closed form, which gradients go through, has no part.
+    """
+    begin = time.perf_counter()
+    samples = both.x[:, 0], both.y[:, 0], both.a, both.b
+    proof = prove(match_few(*samples), p)
+    proved = proof.bracket(p, both.scale)
+    if proved.upper - proved.lower > CLOSED * proved.lower:
+        return None
+    units = Units(p, both.scale * proof.unit, NUMPY)
+    return _answer(units, samples, proof.unit, proof.cost, proved, MESSAGE, True, begin)
+
+
+def _answer(
+    units: Units, samples: Sequence[Tensor | np.ndarray | None], unit: float,
+    cost: Tensor | float, proved: Bracket, message: str, converged: bool, begin: float,
+) -> OTResult:  # fmt: skip
     return finish(
         units,
         cost,
         proved,
         solver="closed form",
-        converged=closed and agrees,
+        converged=converged,
         message=message,
         begin=begin,
-        potentials=partial(_potentials, units, *samples, proof.unit),
-        plan=partial(_plan, units, *samples),
+        potentials=partial(_potentials, units, samples, unit),
+        plan=partial(_plan, units, samples),
     )
 
 
@@ -200,12 +230,17 @@ def _with_graph(proof: Proved, pair: Pair, p: float) -> Tensor:
 
 
 def _potentials(
-    units: Units, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None, unit: float
+    units: Units, samples: Sequence[Tensor | np.ndarray | None], unit: float
 ) -> tuple[Any, Any]:
+    x, y, a, b = _tensors(samples)
     return units.potentials(
         *univariate.potentials(x.double() / unit, y.double() / unit, units.p, a, b)
     )
 
 
-def _plan(units: Units, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Any:
-    return match(x, y, a, b, places=True).arcs().sparse(units.kind)
+def _plan(units: Units, samples: Sequence[Tensor | np.ndarray | None]) -> Any:
+    return match(*_tensors(samples), places=True).arcs().sparse(units.kind)
+
+
+def _tensors(samples: Sequence[Tensor | np.ndarray | None]) -> list[Any]:
+    return [torch.from_numpy(z) if isinstance(z, np.ndarray) else z for z in samples]

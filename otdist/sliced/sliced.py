@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.answer import finish
 from otdist.core.arrays import as_tensor
 from otdist.core.gradient import attach, plan_gradients, root
 from otdist.core.measure import Pair
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, Bracket, OTResult, SlicedResult, warn_caller
-from otdist.core.task import Task, Units, of_pair
+from otdist.core.task import Task, of_pair
+from otdist.core.units import Units, finish
 from otdist.line import univariate
 from otdist.line.matching import match
 from otdist.line.solver import Proved

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.answer import finish
 from otdist.core.arrays import NUMPY
 from otdist.core.certificate import bracket
 from otdist.core.result import OTResult
-from otdist.core.task import Units
+from otdist.core.units import Units, finish
 from otdist.line.solver import CLOSED
 from otdist.streaming.accumulator import Accumulator
 from otdist.streaming.bounds import line_cost

@@ -191,13 +191,39 @@ def test_a_wrong_closed_form_is_not_certified(monkeypatch, n, m, weighted, p):
     rng = np.random.default_rng(n)
     x, y = rng.normal(size=n), rng.normal(0.1, 2, size=m)
     options = {"a": rng.dirichlet(np.ones(n)), "b": rng.dirichlet(np.ones(m))} if weighted else {}
+    few = otdist.wasserstein(x, y, p=p, **options)
+    x, y = torch.from_numpy(x), torch.from_numpy(y)
     right = otdist.wasserstein(x, y, p=p, **options)
+    assert float(right) == pytest.approx(float(few), rel=1e-14)
     doubled(monkeypatch)
     with pytest.warns(ConvergenceWarning, match="report it"):
         wrong = otdist.wasserstein(x, y, p=p, **options)
     assert not wrong.converged
     assert right.converged
     assert (wrong.lower, wrong.upper) == (right.lower, right.upper)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("p", [1, 1.5, 2, 4])
+def test_few_plain_numbers_have_the_answer_of_tensors(weighted, p):
+    rng = np.random.default_rng(3)
+    for n, m in [(1, 1), (1, 7), (20, 20), (20, 13), (300, 200)]:
+        x, y = 1e3 + rng.normal(size=n), 1e3 + rng.integers(-2, 3, m).astype(float)
+        weights = [rng.dirichlet(np.ones(k)) for k in (n, m)] if weighted else (None, None)
+        few = otdist.wasserstein(x, y, a=weights[0], b=weights[1], p=p)
+        options = {"a": weights[0], "b": weights[1], "p": p}
+        found = otdist.wasserstein(torch.from_numpy(x), torch.from_numpy(y), **options)
+        assert isinstance(few.distance, float)
+        assert few.converged
+        assert few.solver == found.solver
+        assert few.message == found.message
+        for name in ("distance", "cost", "lower", "upper"):
+            same = pytest.approx(float(getattr(found, name)), rel=1e-14)
+            assert getattr(few, name) == same, name
+        assert few.lower <= truth(x, y, p, *weights) <= few.upper
+        np.testing.assert_allclose(few.plan.toarray(), found.plan.to_dense(), atol=1e-16)
+        for mine, theirs in zip(few.potentials, found.potentials, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
