@@ -108,6 +108,13 @@ class Cost(ABC):
         """Bound on how far a cost may be from that of the caller's points, which were mapped."""
         return 0.0
 
+    def lifted(self, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+        """Factors (n, k) and (k, m) whose product bounds costs to the power 2/p from below.
+
+        None where there are none of few columns.
+        """
+        return None
+
     def landmarks(self, weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """About `count` sources that stand for all, and the mass of each; all where they are few.
 

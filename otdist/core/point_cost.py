@@ -114,6 +114,15 @@ class PointCost(Cost):
             self._lifted = left, torch.cat([y, norm, one], 1).T.contiguous()
         return self._lifted
 
+    def lifted(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """(−2x, ‖x‖², 1) and (y, 1, ‖y‖²)ᵀ, with norms less by what their product may be off."""
+        x, y = self.x.to(dtype), self.y.to(dtype)
+        share = 1 - 2 * (self.dimension + 8) * torch.finfo(dtype).eps
+        norm_x = x.square().sum(1, keepdim=True) * share
+        norm_y = y.square().sum(1, keepdim=True) * share
+        left = torch.cat([-2 * x, norm_x, torch.ones_like(norm_x)], 1)
+        return left, torch.cat([y, torch.ones_like(norm_y), norm_y], 1).T.contiguous()
+
     def rows(self, lo: int, hi: int) -> Tensor:
         """Costs of sources lo … hi − 1, shape (hi − lo, m)."""
         if self._by_differences:

@@ -90,7 +90,14 @@ class Limits:
     report: Callable[[str], None] = field(default=lambda line: None)
 
 
-def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits, start: Tensor | None = None) -> Outcome:
+def solve(
+    cost: Cost,
+    a: Tensor,
+    b: Tensor,
+    limits: Limits,
+    start: Tensor | None = None,
+    always: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Outcome:
     """Column generation between positive weights.
 
     Args:
@@ -99,11 +106,12 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits, start: Tensor | None
         b: Weights of the targets, shape (m,), likewise.
         limits: When to stop.
         start: A potential g of the targets to begin from, shape (m,), such as that of a nearby
-        problem.
+            problem.
+        always: Rows and columns of arcs to begin with, whatever they cost.
     """
     run = _Run(cost, a, b, limits)
     try:
-        run.begin(entropic_start(cost, a, b) if start is None else start.double())
+        run.begin(entropic_start(cost, a, b) if start is None else start.double(), always)
         while not run.optimal and run.may_continue():
             run.round()
     except KeyboardInterrupt:
@@ -128,10 +136,12 @@ class _Run:
             empty, empty, np.empty(0), np.zeros(len(a)), np.zeros(len(b)), self.a, self.b
         )
 
-    def begin(self, g: Tensor) -> None:
-        """Centre and arcs from a potential g."""
-        self.rows = self.cols = np.empty(0, np.int64)
-        self.costs = np.empty(0)
+    def begin(self, g: Tensor, always: tuple[np.ndarray, np.ndarray] | None) -> None:
+        """Centre and arcs from a potential g, and the arcs that are always taken."""
+        none = np.empty(0, np.int64)
+        self.rows, self.cols = (none, none) if always is None else always
+        index = self._tensor(self.rows), self._tensor(self.cols)
+        self.costs = self.cost.pairs(*index).cpu().numpy()
         self.g_best = g.cpu().numpy()
         self._nearest(g, _NEAREST)
 

@@ -18,6 +18,8 @@ What they return is evidence; `certificate` proves it.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -54,6 +56,8 @@ def solve(
     uniform: bool,
     flat: bool = False,
     start: np.ndarray | None = None,
+    always: tuple[np.ndarray, np.ndarray] | None = None,
+    below: float = math.inf,
 ) -> Flow:
     """An optimal plan and dual variables.
 
@@ -65,6 +69,8 @@ def solve(
         flat: Whether costs are distances in the plane, where mass travels far on optimal plans and
             many arcs are needed.
         start: A potential of the targets near an optimal one, shape (m,).
+        always: Rows and columns of arcs to begin with, whatever they cost.
+        below: What every other arc costs less than that may be of use.
     """
     n, m = matrix.shape
     if uniform:
@@ -72,7 +78,8 @@ def solve(
     if n * m <= (FLAT_PAIRS if flat else ALL_PAIRS):
         flow = network_simplex.solve_dense(a, b, matrix)
     else:
-        flow = _generate(matrix, a, b, _entropic(matrix, a, b) if start is None else start)
+        g = _entropic(matrix, a, b) if start is None else start
+        flow = _generate(matrix, a, b, g, always, below)
     used = flow.mass > _NOISE * np.minimum(a[flow.rows], b[flow.cols])
     if used.all():
         return flow
@@ -105,7 +112,14 @@ def _assign(matrix: np.ndarray, a: np.ndarray) -> Flow:
     return Flow(rows, cols, a, f, g)
 
 
-def _generate(matrix: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray) -> Flow:
+def _generate(
+    matrix: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    g: np.ndarray,
+    always: tuple[np.ndarray, np.ndarray] | None = None,
+    below: float = math.inf,
+) -> Flow:
     """Column generation: each round moves the reduced costs to the duals of the last.
 
     The box around them (see `boxed`) follows the violations down. Arcs dearer than both its sides
@@ -118,7 +132,12 @@ def _generate(matrix: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray) -
     g = g + reduced.min(0)
     reduced -= reduced.min(0)
     supplies = boxed.Supplies.of(a, b)
-    rows, cols = np.nonzero(_nearest(reduced, _NEAREST))
+    marks = _nearest(reduced, _NEAREST)
+    if below < math.inf:
+        marks &= matrix < below
+    if always is not None:
+        marks[always] = True
+    rows, cols = np.nonzero(marks)
     box = _BOX * float(reduced[rows, cols].max()) or 1.0
     for _ in range(_ROUNDS):
         costs = reduced[rows, cols]

@@ -24,8 +24,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from otdist.core.cost import where
-from otdist.core.point_cost import Cost, PointCost
+from otdist.core.cost import Cost, where
 from otdist.core.threads import each
 
 _BLOCK = 2**19  # entries of a block: two megabytes of float32, the second-level cache
@@ -46,10 +45,8 @@ class Pricer:
         self.dtype, self.shape = dtype, cost.shape
         self.error = 4 * torch.finfo(dtype).eps * cost.largest
         self._given, self.cost = cost, cost
-        self._left: Tensor | None = None
-        if isinstance(cost, PointCost):
-            self._left, self._right = _lift(cost.x.to(dtype), cost.y.to(dtype))
-        elif cost.dtype != dtype:
+        self._lifted = cost.lifted(dtype)
+        if self._lifted is None and cost.dtype != dtype:
             self.cost = cost.to(dtype)
             self.error = max(self.error, self.cost.rounding, 2 * self.cost.slack)
 
@@ -69,10 +66,10 @@ class Pricer:
         done: dict[int, _Part] = {}
 
         def part(rows: slice) -> None:
-            if self._left is None:
+            if self._lifted is None:
                 block = self.cost.rows(rows.start, rows.stop)
             else:
-                block = _power(torch.mm(self._left[rows], self._right), self.cost.p)
+                block = _power(torch.mm(self._lifted[0][rows], self._lifted[1]), self.cost.p)
             done[rows.start] = work(rows.start, block)
 
         each([slice(lo, min(lo + step, n)) for lo in range(0, n, step)], part, self.cost.device)
@@ -126,15 +123,6 @@ class Pricer:
 
         i, j = (torch.cat(part) for part in zip(*self._sweep(work), strict=True))
         return None if sum(found) > limit else (i, j)
-
-
-def _lift(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """(−2x, ‖x‖², 1) and (y, 1, ‖y‖²)ᵀ, whose product bounds the squared distances from below."""
-    share = 1 - 2 * (x.shape[1] + 8) * torch.finfo(x.dtype).eps
-    norm_x = x.square().sum(1, keepdim=True) * share
-    norm_y = y.square().sum(1, keepdim=True) * share
-    left = torch.cat([-2 * x, norm_x, torch.ones_like(norm_x)], 1)
-    return left, torch.cat([y, torch.ones_like(norm_y), norm_y], 1).T.contiguous()
 
 
 def _power(squared: Tensor, p: float) -> Tensor:

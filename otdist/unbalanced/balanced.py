@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,7 @@ from otdist.core.result import Arcs
 from otdist.exact import column_generation, matrix, network_simplex
 from otdist.exact.column_generation import Limits, Outcome
 from otdist.exact.exact import MATRIX_PAIRS
+from otdist.unbalanced.node import NodeCost
 
 
 def solve(
@@ -20,6 +23,7 @@ def solve(
     *,
     points: Cost | None = None,
     cap: float | None = None,
+    below: float | None = None,
     start: Tensor | None = None,
 ) -> Outcome:
     """A plan and a potential of the targets, optimal unless the limits say otherwise.
@@ -31,11 +35,16 @@ def solve(
         limits: When column generation stops.
         points: The costs between points, where `cost` has a node more.
         cap: Costs that are never paid, which a matrix cuts off there; None keeps all.
+        below: What costs less than that may be of use; None for all.
         start: A potential of the targets near an optimal one, shape (m,).
     """
     network_simplex.load()
+    always = None
+    if isinstance(cost, NodeCost):
+        i, j = cost.arcs
+        always = i.cpu().numpy(), j.cpu().numpy()
     if len(a) * len(b) > MATRIX_PAIRS:
-        return column_generation.solve(cost, a, b, limits, start)
+        return column_generation.solve(cost, a, b, limits, start, always)
     values = cost.dense().cpu().numpy()
     if cap is not None:
         values = values.clip(max=cap)
@@ -43,9 +52,11 @@ def solve(
     plain = cost if points is None else points
     flat = isinstance(plain, PointCost) and plain.dimension <= 2 and plain.p < 2
     near = None if start is None else start.cpu().numpy() / size
+    weights = a.cpu().numpy(), b.cpu().numpy()
     flow = matrix.solve(
-        values / size, a.cpu().numpy(), b.cpu().numpy(), uniform=False, flat=flat, start=near
-    )
+        values / size, *weights, uniform=False, flat=flat, start=near, always=always,
+        below=math.inf if below is None else below / size,
+    )  # fmt: skip
     rows, cols, mass, g = (
         torch.from_numpy(part).to(a.device) for part in (flow.rows, flow.cols, flow.mass, flow.g)
     )

@@ -84,6 +84,29 @@ class NodeCost(Cost):
         """That of the costs between points."""
         return self.base.error
 
+    @property
+    def arcs(self) -> tuple[Tensor, Tensor]:
+        """Rows and columns of all arcs from and to the node."""
+        return (self.at_x[:, None] | self.at_y).nonzero(as_tuple=True)
+
+    def lifted(self, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+        """Those of the points; the node has one more column and prices in its rows."""
+        found = self.base.lifted(dtype)
+        if found is None:
+            return None
+        left, right = (
+            torch.nn.functional.pad(z, pad)
+            for z, pad in zip(found, ((0, 1), (0, 0, 0, 1)), strict=True)
+        )
+        leave, arrive, between = (
+            price ** (2 / self.p) * (1 - 8 * torch.finfo(dtype).eps) for price in self.prices
+        )
+        left[self.at_x], right[:, self.at_y] = 0.0, 0.0
+        right[-2, self.at_y] = leave
+        left[self.at_x, -3] = arrive
+        left[self.at_x, -1], right[-1, self.at_y] = 1.0, between
+        return left, right
+
     def rows(self, lo: int, hi: int) -> Tensor:
         """Costs of sources lo … hi − 1, shape (hi − lo, m)."""
         leave, arrive, between = self.prices

@@ -27,6 +27,7 @@ from otdist.unbalanced.bounds import Dual, partial_dual, partial_primal, priced_
 from otdist.unbalanced.node import NodeCost
 
 _BEYOND = 4.0  # costs of so many times the price are never paid: twice the price avoids any
+_USED = 1 + 1e-9  # what costs more than both prices is never used, up to rounding
 _ROUNDED = 8 * UNIT  # per point: what sums of weights differ by when they are meant to agree
 
 
@@ -117,6 +118,7 @@ def _solve(
     cost, a, b = cost.sub(i, j), a[i], b[j]
     a, b = a / a.sum(), b / b.sum()
     cap = None if between is None else _BEYOND * max(cost.prices)
+    below = None if between is None else _USED * (leave + arrive)
     limit = solver.max_seconds
     with progress("exact transport", quiet=not solver.progress) as say:
         limits = Limits(
@@ -124,7 +126,7 @@ def _solve(
             deadline=math.inf if limit is None else time.perf_counter() + limit,
             report=say,
         )
-        found = balanced.solve(cost, a, b, limits, points=task.cost, cap=cap)
+        found = balanced.solve(cost, a, b, limits, points=task.cost, cap=cap, below=below)
     arcs, g = found.arcs, found.g
     n, m = task.cost.shape
     rows, cols = i[arcs.rows], j[arcs.cols]
