@@ -40,6 +40,7 @@ def transport(
     start: OTResult | None = None,
     mass: float | None = None,
     reach: float | None = None,
+    penalty: str = "tv",
 ) -> OTResult:
     """Optimal transport for a given cost matrix, exact unless a solver says otherwise.
 
@@ -55,6 +56,8 @@ def transport(
         mass: Move this mass only, the cheapest way, as `partial_wasserstein`; or
         reach: let mass be created or destroyed at this price a unit, as `unbalanced_wasserstein`.
             With either, weights are masses of any positive sum, and the solver is `Exact`.
+        penalty: Of `reach`: "tv" as said; "kl" for reach KL of either marginal, solved until the
+            bracket proves `rtol`, or 0.01 where that is 0.
 
     Returns:
         distance = cost = the lowest total cost, in the units of the matrix (p = 1); with `mass`
@@ -73,7 +76,7 @@ def transport(
     0.5
     """
     rtol = checks.number("rtol", rtol, least=0)
-    mass, reach = mass_or_reach(mass, reach)
+    mass, reach = mass_or_reach(mass, reach, penalty)
     if forbidden.has_forbidden(cost):
         plain = isinstance(solver, Exact) and solver.max_seconds is None
         given = (mass, reach, start, None if plain else solver)
@@ -85,7 +88,8 @@ def transport(
         if start is not None:
             raise ValueError("start does not apply with mass or reach: leave it out")
         job = task.of_matrix(cost, a, b, masses=True)
-        return partly(job, rtol=rtol, solver=solver, mass=mass, reach=reach)
+        options = {"mass": mass, "reach": reach, "penalty": penalty}
+        return partly(job, rtol=rtol or None, solver=solver, **options)
     return solve(task.of_matrix(cost, a, b), solver, rtol, start)
 
 

@@ -20,6 +20,8 @@ from otdist.exact.exact import Exact
 from otdist.losses._batch import REDUCTIONS, check_group, entries, prepare, reduce, shown
 from otdist.unbalanced.functions import mass_or_reach, of_samples, partly
 
+_KL_RTOL = 1e-3
+
 
 class ExactLoss(nn.Module):
     r"""W_p^p between samples, exact, with the gradient of the envelope theorem.
@@ -30,6 +32,7 @@ class ExactLoss(nn.Module):
         mass: Move this mass only, the cheapest way, as `otdist.partial_wasserstein`; or
         reach: let mass be created or destroyed at the price reach^p a unit, as
             `otdist.unbalanced_wasserstein`. With either, weights are masses of any positive sum.
+        penalty: Of `reach`: "tv" as said, exact; or "kl", Kullback–Leibler, to a proved 0.1%.
         reduction: Of the leading dimensions: "mean", "sum" or "none".
         process_group: Compute the loss over the union of the samples of these ranks; gradients are
             scaled for DistributedDataParallel, whose average then equals the gradient of one
@@ -63,12 +66,14 @@ class ExactLoss(nn.Module):
         metric: Any = "euclidean",
         mass: float | None = None,
         reach: float | None = None,
+        penalty: str = "tv",
         reduction: str = "mean",
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         self.p, self.metric = checks.exponent(p), metrics.named(metric)
-        self.mass, self.reach = mass_or_reach(mass, reach)
+        self.mass, self.reach = mass_or_reach(mass, reach, penalty)
+        self.penalty = penalty
         self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
         self.process_group = check_group(process_group)
 
@@ -100,7 +105,8 @@ class ExactLoss(nn.Module):
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
         if self._partly:
             job = of_samples(x, y, a, b, self.p, self.metric)
-            return partly(job, mass=self.mass, reach=self.reach).cost
+            options = {"mass": self.mass, "reach": self.reach, "penalty": self.penalty}
+            return partly(job, rtol=_KL_RTOL if self.penalty == "kl" else None, **options).cost
         measures = pair(x, y, a, b, p=self.p, extends=True, metric=self.metric)
         task = of_pair(measures, self.p)
         with threads_for(task.numbers):
@@ -110,4 +116,5 @@ class ExactLoss(nn.Module):
         """The options, as `print` shows a module."""
         partly = {"mass": self.mass, "reach": self.reach}
         words = "".join(f"{name}={v:g}, " for name, v in partly.items() if v is not None)
+        words += "penalty='kl', " if self.penalty == "kl" else ""
         return f"p={self.p:g}, {shown(self.metric)}{words}reduction={self.reduction!r}"

@@ -160,20 +160,10 @@ def unbalanced_wasserstein(
     reach = checks.positive("reach", reach)
     checks.choice("penalty", penalty, PENALTIES)
     task = of_samples(x, y, a, b, p, metric)
-    if penalty == "kl":
-        return _divergent(task, reach, rtol, solver)
-    return partly(task, rtol=0.0 if rtol is None else rtol, solver=solver, reach=reach)
+    return partly(task, rtol=rtol, solver=solver, reach=reach, penalty=penalty)
 
 
 PENALTIES = ("tv", "kl")
-
-
-def _divergent(task: Task, reach: float, rtol: float | None, solver: Any) -> OTResult:
-    """The answer for Kullback–Leibler penalties."""
-    rtol = _KL_RTOL if rtol is None else checks.positive("rtol", rtol)
-    with threads_for(task.numbers):
-        found = divergent_transport(task, task.price(reach), _options(solver), rtol)
-        return _of_all(task, found)
 
 
 def _options(solver: Any) -> Exact:
@@ -185,24 +175,31 @@ def _options(solver: Any) -> Exact:
 def partly(
     task: Task,
     *,
-    rtol: float = 0.0,
+    rtol: float | None = None,
     solver: Any = None,
     mass: float | None = None,
     reach: float | None = None,
+    penalty: str = "tv",
 ) -> OTResult:
     """The answer to a task of masses, either for `mass` or for `reach`, one of which is given.
+
+    An rtol of None is exact where that is possible, and else the default.
 
     Raises:
         TypeError, ValueError: options; see `partial_wasserstein` and `unbalanced_wasserstein`.
     """
-    rtol = checks.number("rtol", rtol, least=0)
+    divergent = mass is None and penalty == "kl"
+    if rtol is None:
+        rtol = _KL_RTOL if divergent else 0.0
+    rtol = checks.positive("rtol", rtol) if divergent else checks.number("rtol", rtol, least=0)
     solver = _options(solver)
     with threads_for(task.numbers):
         if mass is not None:
             found = partial_transport(task, _possible(task, mass), solver, rtol)
         else:
             assert reach is not None
-            found = priced_transport(task, task.price(reach), solver, rtol)
+            solve = divergent_transport if divergent else priced_transport
+            found = solve(task, task.price(reach), solver, rtol)
         return _of_all(task, found)
 
 
@@ -232,10 +229,12 @@ def _capped(found: OTResult) -> tuple[Any, Any]:
     return f.clip(max=price), g.clip(max=price)
 
 
-def mass_or_reach(mass: Any, reach: Any) -> tuple[float | None, float | None]:
-    """Both options checked, at most one of which may be given."""
+def mass_or_reach(mass: Any, reach: Any, penalty: Any = "tv") -> tuple[float | None, float | None]:
+    """Both options checked, at most one of which may be given; a penalty belongs to `reach`."""
     if mass is not None and reach is not None:
         raise ValueError("pass mass or reach, not both: either says how much may stay")
+    if checks.choice("penalty", penalty, PENALTIES) != "tv" and reach is None:
+        raise ValueError(f"penalty belongs to reach: got {penalty!r} without one")
     return (
         checks.optional(checks.positive, "mass", mass),
         checks.optional(checks.positive, "reach", reach),

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 
 from otdist import Exact, Sinkhorn, transport, unbalanced_wasserstein, wasserstein
 from otdist.core.result import ConvergenceWarning
+from otdist.losses import ExactLoss
 
 
 def kl(x, y, **options):
@@ -188,5 +189,19 @@ def test_wrong_options(options, error, text):
         kl([0.0], [1.0], reach=1.0, **options)
 
 
-def test_a_matrix_has_total_variation():
+def test_a_matrix_has_either_penalty():
     assert transport([[1.0]], reach=0.25).cost == 0.5
+    rng = np.random.default_rng(6)
+    x, y, a = rng.normal(size=(8, 2)), rng.normal(size=(6, 2)), rng.uniform(0.2, 1, 8)
+    cost = ((x[:, None] - y) ** 2).sum(2)
+    found = transport(cost, a=a, reach=1.44, penalty="kl", rtol=1e-3)
+    truth = kl(x, y, a=a, reach=1.2, p=2, rtol=1e-3)
+    assert found.cost == pytest.approx(truth.cost, rel=2e-3)
+    assert found.upper <= 1.001 * found.lower
+    assert transport(cost, a=a, reach=1.44, penalty="kl").upper <= 1.01 * found.lower
+    loss = ExactLoss(reach=1.2, penalty="kl")(torch.tensor(x), torch.tensor(y), torch.tensor(a))
+    assert float(loss) == pytest.approx(truth.cost, rel=2e-3)
+    assert "kl" in repr(ExactLoss(reach=1.0, penalty="kl"))
+    for call in (lambda: transport(cost, penalty="kl"), lambda: ExactLoss(penalty="kl")):
+        with pytest.raises(ValueError, match="penalty belongs to reach"):
+            call()

@@ -34,6 +34,29 @@ def test_rows_pairs_transpose_and_parts_agree(kind):
     assert cost.largest >= float(whole.max())
 
 
+@pytest.mark.parametrize("p", [1, 2, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_factors_bound_costs_from_below(p, dtype):
+    cost, whole = costs(p)
+    left, right = cost.lifted(dtype)
+    found = (left @ right).double().clamp(min=0) ** (p / 2)
+    assert bool((found <= whole).all())
+    torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-5)
+    part = cost.sub(torch.tensor([4, 0]), torch.tensor([1, 3, 0])).T
+    left, right = part.lifted(dtype)
+    found = (left @ right).double().clamp(min=0) ** (p / 2)
+    torch.testing.assert_close(found, part.dense(), rtol=1e-4, atol=1e-5)
+    assert costs(None)[0].lifted(dtype) is None
+
+
+def test_arcs_are_those_of_the_node():
+    cost, _ = costs(1)
+    i, j = cost.arcs
+    assert sorted(zip(i.tolist(), j.tolist(), strict=True)) == sorted(
+        [(k, 3) for k in range(4)] + [(4, k) for k in range(4)]
+    )
+
+
 @pytest.mark.parametrize("kind", [None, 1, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_soft_minima_are_those_of_the_matrix(kind, dtype):
