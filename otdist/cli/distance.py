@@ -269,7 +269,7 @@ class Distance(FileOptions):
             direction = answer.result.directions[int(np.argmax(answer.result.slices))]
             points = (x.points @ direction, y.points @ direction)
             columns = ("coordinate along the direction of the largest distance",)
-        elif x.d > 1:
+        elif x.d > 1 or self.mass is not None or self.reach is not None:
             plan = answer.result.plan
         title = (
             f"{answer.quantity} = {float(answer.result.distance):.5g},  "

@@ -87,7 +87,8 @@ class NodeCost(Cost):
     @property
     def arcs(self) -> tuple[Tensor, Tensor]:
         """Rows and columns of all arcs from and to the node."""
-        return (self.at_x[:, None] | self.at_y).nonzero(as_tuple=True)
+        i, j = (self.at_x[:, None] | self.at_y).nonzero(as_tuple=True)
+        return i, j
 
     def lifted(self, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
         """Those of the points; the node has one more column and prices in its rows."""

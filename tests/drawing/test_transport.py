@@ -13,7 +13,8 @@ from otdist.drawing.transport import _arcs
 def test_plane_draws_one_line_an_arc_with_mass_as_opacity():
     x, y = np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])
     plan = scipy.sparse.coo_array(([0.5, 0.1, 0.4], ([0, 1, 1], [0, 1, 2])), shape=(2, 3))
-    (axes,) = plot_transport(x, y, plan, names=("old", "new"), columns=["u", "v"]).axes
+    b, names = np.array([0.5, 0.1, 0.4]), ("old", "new")
+    (axes,) = plot_transport(x, y, plan, b=b, names=names, columns=["u", "v"]).axes
     (lines,) = [c for c in axes.collections if c.__class__.__name__ == "LineCollection"]
     segments = np.array(lines.get_segments())
     assert segments.tolist() == [[[0, 0], [0, 1]], [[1, 0], [1, 1]], [[1, 0], [2, 1]]]
@@ -28,6 +29,28 @@ def test_points_without_weight_are_left_out():
     (axes,) = plot_transport(x, y, np.ones((3, 2)), a=np.array([0.5, 0.0, 0.5])).axes
     scatters = [c for c in axes.collections if c.__class__.__name__ == "PathCollection"]
     assert [len(scatter.get_offsets()) for scatter in scatters] == [2, 2]
+
+
+def test_points_that_stay_are_hollow():
+    x, y = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 9.0]]), np.array([[0.0, 1.0], [1.0, 1.0]])
+    plan = np.array([[0.3, 0.0], [0.0, 0.3], [0.0, 0.0]])
+    (axes,) = plot_transport(x, y, plan).axes
+    scatters = [c for c in axes.collections if c.__class__.__name__ == "PathCollection"]
+    assert [len(scatter.get_offsets()) for scatter in scatters] == [2, 1, 2]
+    assert len(scatters[1].get_facecolors()) == 0
+    assert scatters[1].get_offsets().tolist() == [[9.0, 9.0]]
+    words = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert words == ["x", "x, stays", "y"]
+
+
+def test_mass_that_stays_on_the_line_is_an_outline():
+    x, y = np.arange(40.0), np.arange(40.0) + 7
+    plan = np.diag(np.where(x < 30, 1 / 40, 0.0))
+    top, bottom = plot_transport(x, y, plan).axes
+    assert len(top.patches) == 4  # two filled, two outlines
+    joints = np.array([line.get_xdata() for line in top.get_lines()])
+    assert joints[:, 0].max() == 29
+    assert bottom.get_legend().get_texts()[-1].get_text() == "area = $W_1$ of what moves"
 
 
 def test_higher_dimensions_are_labelled_as_principal_components():
