@@ -55,8 +55,8 @@ def grid(image: Any, *, spacing: Any = 1.0, origin: Any = 0.0) -> tuple[Array, A
             f"image must have shape (H, W) or (D, H, W): got shape {tuple(masses.shape)}{hint}"
         )
     _refuse_channels(tuple(masses.shape))
-    steps = _per_axis("spacing", spacing, masses.ndim, above=0)
-    starts = _per_axis("origin", origin, masses.ndim)
+    steps = per_axis("spacing", spacing, masses.ndim, above=0)
+    starts = per_axis("origin", origin, masses.ndim)
     index, weights = _with_mass(masses, "image", "pixel")
     unit, zero = (index.new_tensor(v, dtype=torch.float64) for v in (steps, starts))
     return kind.array(zero + unit * index.double()), kind.array(weights)
@@ -136,7 +136,7 @@ def _centres(values: Any, name: str, bins: int) -> Tensor:
     return marks if len(marks) == bins else marks[:-1] / 2 + marks[1:] / 2
 
 
-def _per_axis(name: str, value: Any, axes: int, **bounds: float) -> tuple[float, ...]:
+def per_axis(name: str, value: Any, axes: int, **bounds: float) -> tuple[float, ...]:
     """One finite number for each axis."""
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()

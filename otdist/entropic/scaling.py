@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from otdist.core.cost import on_huge_pages
-from otdist.core.point_cost import Cost
 from otdist.entropic import rule
 from otdist.entropic.penalty import damping
 
+_MOST = 700.0  # of a move, which a place of weight zero may exceed: its error is 0, not ∞·0
 ABSORB = 30.0  # log-scaling at which the stored kernel takes the potentials in
 
 
@@ -37,11 +37,29 @@ class Step(Protocol):
     def f(self) -> Tensor: ...
 
 
+class Softened(Protocol):
+    """What a soft-min asks of a cost, one or a batch; eps is a number or (B, 1)."""
+
+    @property
+    def T(self) -> Softened: ...
+
+    def softmin(self, h: Tensor, eps: Any, /) -> Tensor: ...
+
+
+class Costs(Softened, Protocol):
+    """What a stored kernel asks of a cost."""
+
+    @property
+    def T(self) -> Costs: ...
+
+    def kernel(self, f: Tensor | None, g: Tensor, eps: Any, out: Tensor, /) -> Tensor: ...
+
+
 class Softmins:
     """Steps that build every block of the kernel anew: O(n + m) memory."""
 
     def __init__(
-        self, cost: Cost, a: Tensor, b: Tensor, eps: float, reach: Tensor | None = None
+        self, cost: Softened, a: Tensor, b: Tensor, eps: float, reach: Tensor | None = None
     ) -> None:
         self.cost, self.a, self.b, self.eps, self.reach = cost, a, b, eps, reach
         self.f = torch.zeros_like(a)
@@ -63,7 +81,7 @@ class Softmins:
 class SymmetricSoftmins:
     """Half-steps of a measure against itself; f is the mean of the iterate and its transform."""
 
-    def __init__(self, cost: Cost, a: Tensor, eps: float, reach: Tensor | None = None) -> None:
+    def __init__(self, cost: Softened, a: Tensor, eps: float, reach: Tensor | None = None) -> None:
         self.cost, self.a, self.eps, self.reach = cost, a, eps, reach
         self.log_a = eps * a.log()
         self.f = torch.zeros_like(a)
@@ -90,18 +108,7 @@ class Kernel:
         return held[:size].view(rows, columns)
 
 
-class Costs(Protocol):
-    """What a stored kernel asks of a cost, one or a batch; eps is a number or (B, 1)."""
-
-    @property
-    def T(self) -> Costs: ...
-
-    def softmin(self, h: Tensor, eps: Any, /) -> Tensor: ...
-
-    def kernel(self, f: Tensor | None, g: Tensor, eps: Any, out: Tensor, /) -> Tensor: ...
-
-
-def extend(cost: Costs, g: Tensor, b: Tensor, eps: Any, rho: Any = None) -> Tensor:
+def extend(cost: Softened, g: Tensor, b: Tensor, eps: Any, rho: Any = None) -> Tensor:
     """The soft c-transform T_b(g): the potential f at any sources, shape (n,), float64.
 
     With `rho` it is damped, as penalties ask for.
@@ -111,7 +118,7 @@ def extend(cost: Costs, g: Tensor, b: Tensor, eps: Any, rho: Any = None) -> Tens
 
 def _error(move: Tensor, weights: Tensor, reach: Tensor | None) -> float:
     """The error of a potential that its transform moves by `move`, φ − T(φ)."""
-    return rule.error(torch.expm1(move) * weights, move, reach)
+    return rule.error(torch.expm1(move.clamp(max=_MOST)) * weights, move, reach)
 
 
 def _times(kernel: Tensor, v: Tensor) -> Tensor:

@@ -4,9 +4,11 @@
       sliced.py     SlicedWassersteinLoss: averages over random lines; the fastest
       sinkhorn.py   SinkhornLoss: the debiased entropic divergence
       exact.py      ExactLoss: exact transport between mini-batches
+      image.py      ImageSinkhornLoss: the divergence between images, axis by axis
       _batch.py     what they share: leading dimensions, reduction, precision, all ranks' samples
 
-All take samples (..., n, d) and (..., m, d), and reduce over the leading dimensions.
+The first three take samples (..., n, d) and (..., m, d), the last one images (..., H, W); all
+reduce over the leading dimensions.
 """
 
 from __future__ import annotations
@@ -16,16 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otdist.losses.exact import ExactLoss
+    from otdist.losses.image import ImageSinkhornLoss
     from otdist.losses.sinkhorn import SinkhornLoss
     from otdist.losses.sliced import SlicedWassersteinLoss
 
 _ROOMS = {
     "ExactLoss": "otdist.losses.exact",
+    "ImageSinkhornLoss": "otdist.losses.image",
     "SinkhornLoss": "otdist.losses.sinkhorn",
     "SlicedWassersteinLoss": "otdist.losses.sliced",
 }
 
-__all__ = ["ExactLoss", "SinkhornLoss", "SlicedWassersteinLoss"]
+__all__ = ["ExactLoss", "ImageSinkhornLoss", "SinkhornLoss", "SlicedWassersteinLoss"]
 
 
 def __getattr__(name: str) -> Any:

@@ -79,7 +79,7 @@ def prepare(
         a = None if a is None else gather(a, -1, process_group)
         b = None if b is None else gather(b, -1, process_group)
     if not masses:
-        a, b = _normalised(a, "a", tolerances[0]), _normalised(b, "b", tolerances[1])
+        a, b = normalised(a, "a", tolerances[0]), normalised(b, "b", tolerances[1])
     x, y = onto_present(x, a), onto_present(y, b)
     if not centre:
         return Batch(x, y, a, b)
@@ -207,17 +207,27 @@ def _check_length(weights: Tensor | None, name: str, sample: Tensor) -> Tensor |
     return weights.to(device=sample.device, dtype=torch.float64)
 
 
-def _normalised(weights: Tensor | None, name: str, tolerance: float) -> Tensor | None:
+def normalised(
+    weights: Tensor | None, name: str, tolerance: float, total: str = "sum()"
+) -> Tensor | None:
+    """Weights (..., n) over their sum, which must be one up to the tolerance; None stays.
+
+    Args:
+        weights: As they were given.
+        name: Of the argument.
+        tolerance: Of the sum.
+        total: The call that the message advises to divide by.
+    """
     if weights is None:
         return None
-    total = weights.sum(-1, keepdim=True)
+    sums = weights.sum(-1, keepdim=True)
     with torch.no_grad():
         if bool((weights < 0).any()):
             raise ValueError(f"{name} must be non-negative: got {float(weights.min()):.6g}")
-        off = (total - 1).abs()
+        off = (sums - 1).abs()
         if not bool((off <= tolerance).all()):
             raise ValueError(
                 f"{name} must sum to 1 within {tolerance:g}: got "
-                f"{float(total.flatten()[off.argmax()]):.9g}; pass {name} / {name}.sum()"
+                f"{float(sums.flatten()[off.argmax()]):.9g}; pass {name} / {name}.{total}"
             )
-    return weights / total
+    return weights / sums
