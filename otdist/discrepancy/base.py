@@ -66,6 +66,7 @@ class Discrepancy(ABC):
         quick: Whether all labellings of a test cost little more than one value.
         spread: Whether reports show how the value moves over halves of the rows.
         squared: Whether the limit is that of the p-th power of the value.
+        weighted: Whether a test takes weights of rows.
         in_threads: Whether labellings may be shared out among threads, one thread each.
         needs_train: Whether it is a figure of training rows too, which `of_training` takes.
         no_limit: Why there is no interval; "" where there may be one.
@@ -80,6 +81,7 @@ class Discrepancy(ABC):
     quick: ClassVar[bool] = False
     spread: ClassVar[bool] = False
     squared: ClassVar[bool] = True
+    weighted: ClassVar[bool] = False
     in_threads: ClassVar[bool] = False
     needs_train: ClassVar[bool] = False
     no_limit: ClassVar[str] = "no central limit theorem is known"
@@ -174,19 +176,23 @@ class Discrepancy(ABC):
         """The value for every labelling of the pooled sample; here one after another.
 
         Args:
-            pair: Rows that are pooled: those of x, then those of y.
-            labels: Shape (B, N), bool: which pooled rows make the first sample.
+            pair: Rows that are pooled: those of x, then those of y. Weights travel with the rows.
+            labels: Shape (B, N), bool: which pooled rows make the first sample, whose number may
+                differ from one labelling to another.
             seed: As for `value`.
 
         Returns:
             Shape (B,), float64.
         """
-        z = pooled(pair)
+        z, w = pooled(pair), masses(pair)
         marks, values = torch.from_numpy(labels).to(z.device), np.empty(len(labels))
+
+        def of(mark: Tensor) -> Measure:
+            return even(z[mark]) if w is None else weighted(z[mark], w[mark])
 
         def work(part: slice) -> None:
             for k in range(len(labels))[part]:
-                split = replace(pair, x=even(z[marks[k]]), y=even(z[~marks[k]]))
+                split = replace(pair, x=of(marks[k]), y=of(~marks[k]))
                 values[k] = self.value(split, seed).value
 
         # No labelling starts from another's potentials: two random ones have little in common but
@@ -228,6 +234,18 @@ def refuse_blocks(metric: Metric | None) -> None:
 def pooled(pair: Pair) -> Tensor:
     """Both samples in scaled units, (N, d), float64."""
     return torch.cat([pair.x.points, pair.y.points]).detach().double()
+
+
+def masses(pair: Pair) -> Tensor | None:
+    """Weights of the rows of both samples on one scale, (N,), float64; None where uniform."""
+    if pair.x.masses is None or pair.y.masses is None:
+        return None
+    return torch.cat([pair.x.masses, pair.y.masses])
+
+
+def weighted(points: Tensor, mass: Tensor) -> Measure:
+    """A sample with weights of any sum."""
+    return Measure(points, mass / mass.sum(), False, mass)
 
 
 def in_units(sample: Measure, pair: Pair) -> Tensor:

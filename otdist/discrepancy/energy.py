@@ -16,7 +16,15 @@ from otdist.core.cost import Cost
 from otdist.core.gradient import root
 from otdist.core.measure import Pair
 from otdist.core.task import ground
-from otdist.discrepancy.base import Discrepancy, Figure, Limit, only, pooled, refuse_blocks
+from otdist.discrepancy.base import (
+    Discrepancy,
+    Figure,
+    Limit,
+    masses,
+    only,
+    pooled,
+    refuse_blocks,
+)
 from otdist.discrepancy.kernel_means import energy_means, of_labellings
 from otdist.moments import kernels
 
@@ -28,6 +36,7 @@ class Energy(Discrepancy):
     metric: Any = field(default="euclidean", metadata=only("distance", "test"))
 
     quick: ClassVar[bool] = True
+    weighted: ClassVar[bool] = True
     no_limit: ClassVar[str] = ""
     title: ClassVar[str] = "energy distance (root, V-statistic)"
 
@@ -64,7 +73,8 @@ class Energy(Discrepancy):
         """N² distances once, then a product per pair and labelling."""
         cost, unit = ground(pair, 1)
         z = pooled(pair)
-        squared = of_labellings(_negative_distances(cost.between(z, z)), labels)
+        blocks = _negative_distances(cost.between(z, z))
+        squared = of_labellings(blocks, labels, mass=masses(pair))
         return np.sqrt(squared.clip(min=0) * (pair.scale * unit))
 
     def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:

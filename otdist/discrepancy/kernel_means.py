@@ -98,7 +98,10 @@ def kernel_means(pair: Pair, kernel: str, bandwidth: float | None = None) -> Mea
 
 
 def of_labellings(
-    blocks: Iterable[tuple[slice, Tensor]], labels: np.ndarray, own: Tensor | None = None
+    blocks: Iterable[tuple[slice, Tensor]],
+    labels: np.ndarray,
+    own: Tensor | None = None,
+    mass: Tensor | None = None,
 ) -> np.ndarray:
     """MMD² for every labelling, from blocks of rows of K (N, N), without what is only rounding.
 
@@ -108,20 +111,24 @@ def of_labellings(
         blocks: Rows of K, which are overwritten.
         labels: Shape (B, N), bool: which rows are x.
         own: The diagonal of K, (N,), where the pairs of a point with itself do not count.
+        mass: Weights of the rows, (N,), where they differ; then all pairs count.
     """
-    n = int(labels[0].sum())
-    m = labels.shape[1] - n
     marks = torch.from_numpy(np.ascontiguousarray(labels.T)).double()
+    every = torch.ones(len(marks), dtype=torch.float64) if mass is None else mass.cpu()
+    marks *= every[:, None]
+    n = marks.sum(0)
+    m = every.sum() - n
+    of_first = every * torch.where(marks[:, 0] > 0, 1 / n[0], 1 / m[0])
     within, crossed, total, scale = (torch.zeros(len(labels)).double() for _ in range(4))
     for part, k in blocks:
         marks = marks.to(k.device)
         within, crossed, total, scale = (t.to(k.device) for t in (within, crossed, total, scale))
-        rows, sums = k @ marks, k.sum(1)
+        n, m, every, of_first = (t.to(k.device) for t in (n, m, every, of_first))
+        rows, sums = k @ marks, k @ every
         within += (marks[part] * rows).sum(0)
         crossed += sums @ marks[part]
-        total += sums.sum()
-        sizes = torch.where(marks[:, 0] > 0, 1 / n, 1 / m).double()
-        scale += sizes[part] @ (k.abs_() @ sizes)
+        total += every[part] @ sums
+        scale += of_first[part] @ (k.abs_() @ of_first)
     of_x, of_xy = within, crossed - within
     of_y = total - 2 * crossed + within
     if own is None:
@@ -130,7 +137,7 @@ def of_labellings(
         own_x = own.to(marks) @ marks
         values = (of_x - own_x) / (n * (n - 1)) + (of_y - (own.sum() - own_x)) / (m * (m - 1))
         values = values - 2 * of_xy / (n * m)
-    step = float(scale[0]) * _ROUNDING * math.sqrt(n + m)
+    step = float(scale[0]) * _ROUNDING * math.sqrt(len(marks))
     values = values.cpu().numpy()
     return np.round(values / step) * step if step > 0 else values
 

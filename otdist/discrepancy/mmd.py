@@ -12,7 +12,15 @@ from otdist import metrics
 from otdist.core import checks
 from otdist.core.gradient import root
 from otdist.core.measure import Pair
-from otdist.discrepancy.base import Discrepancy, Figure, Limit, only, pooled, refuse_blocks
+from otdist.discrepancy.base import (
+    Discrepancy,
+    Figure,
+    Limit,
+    masses,
+    only,
+    pooled,
+    refuse_blocks,
+)
 from otdist.discrepancy.kernel_means import Means, kernel_means, of_labellings
 from otdist.discrepancy.limit import NoIntervalError
 from otdist.discrepancy.rows import some_of
@@ -33,6 +41,7 @@ class Mmd(Discrepancy):
     metric: Any = field(default="euclidean", metadata=only("distance", "test"))
 
     quick: ClassVar[bool] = True
+    weighted: ClassVar[bool] = True
     no_limit: ClassVar[str] = ""
     title: ClassVar[str] = (
         "MMD, Gaussian kernel, bandwidth the median distance within all samples (root)"
@@ -93,7 +102,7 @@ class Mmd(Discrepancy):
         """N² kernel values once, then a product per pair and labelling."""
         own = torch.cat(kernels.own_values(pair, self.kernel, self.bandwidth))
         blocks = kernels.kernel_rows(pair, self.kernel, self.bandwidth, pooled(pair))
-        squared = of_labellings(blocks, labels, own if self.unbiased else None)
+        squared = of_labellings(blocks, labels, own if self.unbiased else None, masses(pair))
         return squared if self.unbiased else np.sqrt(squared.clip(min=0))
 
     def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
@@ -122,6 +131,7 @@ class Kid(Mmd):
 
     least_rows: ClassVar[int] = 2
     quick: ClassVar[bool] = False
+    weighted: ClassVar[bool] = False
     squared: ClassVar[bool] = False
     title: ClassVar[str] = "KID: unbiased MMD² of the kernel (xy/d + 1)³, all pairs"
 

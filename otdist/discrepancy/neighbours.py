@@ -145,6 +145,6 @@ class Classifier(Discrepancy):
         own = torch.arange(len(z), device=z.device)
         nearest = torch.where(at[:, 0] == own, at[:, 1], at[:, 0]).cpu().numpy()
         right = labels == labels[:, nearest]
-        first = int(labels[0].sum())
+        first = labels.sum(1)
         of_x, of_y = (right & labels).sum(1) / first, (right & ~labels).sum(1) / (len(z) - first)
         return (of_x + of_y) / 2

@@ -38,6 +38,7 @@ class Sinkhorn(Discrepancy):
     metric: Any = field(default="euclidean", metadata=only("distance", "test"))
     reach: float | None = field(default=None, metadata=only("distance"))
 
+    weighted: ClassVar[bool] = True
     most_rows: ClassVar[int | None] = EXACT_ROWS
     no_limit: ClassVar[str] = ""
     title: ClassVar[str] = "root of S_eps, p = 2, eps 1% of the mean cost within all samples"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +25,7 @@ from torch import Tensor
 from otdist.core import checks
 from otdist.core.measure import Pair
 from otdist.core.threads import each
-from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, only, pooled
+from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, masses, only, pooled
 from otdist.discrepancy.limit import Linear, of_influence, without_bias
 from otdist.discrepancy.wasserstein import above_one
 from otdist.line import univariate
@@ -47,6 +48,7 @@ class Sliced(Discrepancy):
     stderr_rtol: float | None = field(default=None, metadata=only("distance"))
 
     quick: ClassVar[bool] = True
+    weighted: ClassVar[bool] = True
     no_limit: ClassVar[str] = ""
     in_tests: ClassVar[Options] = {"n_projections": 100}
     in_intervals: ClassVar[Options] = {"p": 2, "n_projections": sliced.DEFAULT_PROJECTIONS}
@@ -87,18 +89,20 @@ class Sliced(Discrepancy):
 
     def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """O(L N) for a labelling after L sorts, over the directions of `value`."""
-        z = pooled(pair).cpu().numpy()
+        z, mass = pooled(pair).cpu().numpy(), masses(pair)
+        if self.p > 1 and mass is not None:
+            return super().relabelled(pair, labels, seed)
         rows = self._drawn(pair, seed).rows[: 1 if z.shape[1] == 1 else None]
         marks = torch.from_numpy(labels)
         totals = torch.zeros(len(labels), dtype=torch.float64)
-        along = _along_w1 if self.p == 1 else _along
+        along = partial(_along_w1, mass=mass) if self.p == 1 else partial(_along, p=self.p)
         for direction in rows:
             projected = z @ direction
             order = np.argsort(projected)
             line, places = torch.from_numpy(projected[order]), torch.from_numpy(order)
 
             def work(part: slice, line: Tensor = line, places: Tensor = places) -> None:
-                totals[part] += along(line, marks[part].index_select(1, places), self.p)
+                totals[part] += along(line, marks[part].index_select(1, places), places)
 
             each(_blocks(labels), work, totals.device)
         return (totals / len(rows)).clamp(min=0).numpy() ** (1 / self.p) * pair.scale
@@ -193,16 +197,34 @@ def _blocks(labels: np.ndarray) -> Iterator[slice]:
     return (slice(lo, lo + step) for lo in range(0, len(labels), step))
 
 
-def _along_w1(line: Tensor, marks: Tensor, p: float) -> Tensor:
-    """W_1 for labellings (B, N) of sorted points, from integers: equal labellings tie exactly."""
-    number, first = marks.shape[1], int(marks[0].sum())
-    excess = marks[:, :-1].double().cumsum_(1).mul_(number)
-    excess = excess.sub_(first * torch.arange(1, number)).abs_()
-    return excess @ line.diff() / (first * (number - first))
+def _along_w1(line: Tensor, marks: Tensor, places: Tensor, mass: Tensor | None) -> Tensor:
+    """W_1 for labellings (B, N) of sorted points, from integers: equal labellings tie exactly.
+
+    Args:
+        line: The points, (N,).
+        marks: Which of them are of the first sample.
+        places: Which pooled rows they are.
+        mass: Of the pooled rows, where they differ.
+    """
+    held = marks.double()
+    if mass is None:
+        all_below, total = torch.arange(1.0, marks.shape[1] + 1, dtype=torch.float64), len(line)
+    else:
+        mass = mass.cpu()[places]
+        held, all_below, total = held * mass, mass.cumsum(0), float(mass.sum())
+    held = held.cumsum_(1)
+    first = held[:, -1:].clone()
+    excess = held[:, :-1].mul_(total).sub_(first * all_below[:-1]).abs_()
+    return excess @ line.diff() / (first * (total - first))[:, 0]
 
 
-def _along(line: Tensor, marks: Tensor, p: float) -> Tensor:
-    """W_p^p for labellings (B, N) of sorted points."""
-    points = line.expand(marks.shape)
-    x, y = (points[m].view(len(marks), -1) for m in (marks, ~marks))
-    return univariate.cost_of_sorted(x, y, p)
+def _along(line: Tensor, marks: Tensor, places: Tensor, p: float) -> Tensor:
+    """W_p^p for labellings (B, N) of sorted points, those with equal numbers together."""
+    numbers, costs = marks.sum(1), torch.empty(len(marks), dtype=torch.float64)
+    for number in numbers.unique():
+        some = numbers == number
+        chosen = marks[some]
+        points = line.expand(chosen.shape)
+        x, y = (points[m].view(len(chosen), -1) for m in (chosen, ~chosen))
+        costs[some] = univariate.cost_of_sorted(x, y, p)
+    return costs

@@ -149,7 +149,7 @@ class NearestOf(Discrepancy):
         fakes = (self.fakes.to(z) - pair.centre.double()) / pair.scale
         _, at = _nearest(fakes, z)
         counts = np.bincount(at.cpu().numpy(), minlength=len(z))
-        first = int(labels[0].sum())
+        first = labels.sum(1)
         share = labels @ counts / len(fakes)
         return _per_row(share, first, len(z) - first)
 

@@ -45,6 +45,7 @@ class Wasserstein(Discrepancy):
     metric: Any = field(default="euclidean", metadata=only("distance", "test"))
 
     most_rows: ClassVar[int | None] = EXACT_ROWS
+    weighted: ClassVar[bool] = True
     in_threads: ClassVar[bool] = True
     no_limit: ClassVar[str] = ""
     in_intervals: ClassVar[Options] = {"p": 2}

@@ -22,7 +22,7 @@ from otdist.discrepancy.limit import ConfidenceInterval, NoIntervalError, Rows, 
 from otdist.discrepancy.line_limit import LineLimit
 from otdist.evaluation.report import MetricResult
 from otdist.inference.intervals import check_rows
-from otdist.inference.permutation import TestResult, test_of
+from otdist.inference.permutation import TestResult, permutation_test
 from otdist.inference.visible import check_visible
 
 REPEATS = 5
@@ -164,7 +164,9 @@ class Job:
     def _test(self, chosen: Discrepancy, fake: np.ndarray) -> TestResult | None:
         if not (self.n_permutations and chosen.quick):
             return None
-        return test_of(chosen, chosen.frame(self.real, fake), self.n_permutations, self.seed)
+        return permutation_test(
+            chosen, chosen.frame(self.real, fake), self.n_permutations, self.seed
+        )
 
     def _result(self, chosen: Discrepancy, key: str, name: str, draws: list[Draw]) -> MetricResult:
         """One figure, or the mean of several draws with their spread."""

@@ -6,11 +6,13 @@ the law, the sizes and the dimension. With b of B random labellings reaching the
 .. math::  p = (1 + b) / (1 + B)
 
 is a valid p-value at finite n: P(p ≤ α) ≤ α (Phipson and Smyth 2010, Permutation p-values should
-never be zero).
+never be zero). Where rows come in groups, or in pairs, only labellings that respect them are
+equally likely (`labellings`).
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,11 +21,12 @@ import numpy as np
 import torch
 
 from otdist import discrepancy
-from otdist.core import checks, painters
+from otdist.core import checks, measure, painters
 from otdist.core.measure import Pair
 from otdist.core.threads import threads_for
-from otdist.discrepancy.base import Discrepancy, even
+from otdist.discrepancy.base import Discrepancy, even, masses, weighted
 from otdist.discrepancy.rows import canonical
+from otdist.inference.labellings import Scheme, of_groups, of_pairs
 
 _TIE = 1e-12
 """Labellings within this relative distance below the observed value count as reaching it: sums in
@@ -42,6 +45,8 @@ class TestResult:
         n: Rows of x.
         m: Rows of y.
         seconds: Wall-clock time.
+        exchanged: What was exchanged: rows, groups or pairs, and how many.
+        note: What a reader must know.
 
     >>> import otdist
     >>> result = otdist.two_sample_test([0.0, 0.1, 0.2, 0.3], [5.0, 5.1, 5.2, 5.3], "energy")
@@ -58,6 +63,8 @@ class TestResult:
     n: int
     m: int
     seconds: float
+    exchanged: str = ""
+    note: str = ""
 
     def plot(self) -> Any:
         """A matplotlib figure: the null distribution and the observed value.
@@ -68,9 +75,10 @@ class TestResult:
         return painters.draw(self)
 
     def __repr__(self) -> str:
+        what = f"{self.exchanged} of " if self.exchanged else ""
         return (
-            f"{self.name} = {self.statistic:.5g}, p = {self.pvalue:.3g}  "
-            f"{len(self.null)} permutations of {self.n} + {self.m} rows, {self.seconds:.2f} s"
+            f"{self.name} = {self.statistic:.5g}, p = {self.pvalue:.3g}  {len(self.null)} "
+            f"permutations of {what}{self.n} + {self.m} rows, {self.seconds:.2f} s"
         )
 
 
@@ -79,14 +87,19 @@ def two_sample_test(
     y: Any,
     statistic: Any = "sliced",
     *,
+    a: Any = None,
+    b: Any = None,
+    groups_x: Any = None,
+    groups_y: Any = None,
+    paired: bool = False,
     n_permutations: int = 999,
     seed: int | None = 0,
     **options: Any,
 ) -> TestResult:
     r"""Permutation test that two samples come from one law; valid at every size and dimension.
 
-    Rows must be exchangeable under the null: independent rows are; the rows of a time series or
-    repeated measurements of one subject are not.
+    What is exchanged must be exchangeable under the null: independent rows are, and so are donors
+    with all their cells. The rows of one donor depend on each other, and those of a time series.
 
     Args:
         x: Points of the first sample, shape (n, d), or (n,) on the line.
@@ -96,6 +109,16 @@ def two_sample_test(
             "sinkhorn" (`p`, 2; `eps`, 5% of the pooled mean cost), the last four with `metric` as
             the functions of these names have it; or a function of two samples whose value does not
             depend on the order of rows.
+        a: Weights of the rows of x, (n,), of any sum; `b` must be given as well. They travel with
+            their rows: the test is valid where row and weight together are exchangeable, as survey
+            weights of one design are, and not where one sample was weighted to resemble the other.
+            For sliced, energy, mmd, wasserstein and sinkhorn.
+        b: Weights of the rows of y, (m,). Weights of both samples that have the sum one are taken
+            relative to their mean.
+        groups_x: The group of each row of x, (n,), such as its donor: whole groups are exchanged.
+        groups_y: Likewise for y, (m,); no group is in both samples.
+        paired: Row i of x and row i of y are of one subject, or before and after: they change
+            places at random. With `groups_x`, all pairs of a group do so together.
         n_permutations: Random labellings B; the smallest p-value is 1/(B + 1).
         seed: Of labellings and directions; None draws fresh ones.
         **options: Of the statistic, by name.
@@ -104,8 +127,9 @@ def two_sample_test(
         The observed statistic, its p-value, and the null distribution.
 
     Raises:
-        TypeError, ValueError: bad samples (see `wasserstein`), statistic or options; a statistic
-            that is not finite.
+        TypeError, ValueError: bad samples (see `wasserstein`), statistic or options; weights that
+            the statistic does not take; groups or pairs that do not fit; a statistic that is not
+            finite.
 
     Cost: "sliced" sorts once and takes one cumulative sum per direction and labelling; "energy" and
         "mmd" compute the (n + m)² pairs once, in blocks. The others solve B + 1 problems.
@@ -118,12 +142,64 @@ def two_sample_test(
     0.01
     """
     chosen = discrepancy.named(statistic, options, "test")
-    n_permutations = checks.whole("n_permutations", n_permutations)
-    return test_of(chosen, chosen.frame(x, y), n_permutations, checks.seed(seed))
+    n_permutations, seed = checks.whole("n_permutations", n_permutations), checks.seed(seed)
+    scheme = None
+    if checks.flag("paired", paired) or groups_x is not None or groups_y is not None:
+        scheme = _scheme(x, y, groups_x, groups_y, paired)
+    if a is None and b is None:
+        return permutation_test(chosen, chosen.frame(x, y), n_permutations, seed, scheme)
+    return permutation_test(
+        chosen, _weighted(chosen, x, y, a, b, paired), n_permutations, seed, scheme
+    )
 
 
-def test_of(chosen: Discrepancy, pair: Pair, count: int, seed: int | None) -> TestResult:
+def _scheme(x: Any, y: Any, groups_x: Any, groups_y: Any, paired: bool) -> Scheme:
+    """What is exchanged instead of rows."""
+    of_x, of_y = (measure.sample(z, name) for z, name in ((x, "x"), (y, "y")))
+    if not paired:
+        return of_groups(groups_x, groups_y, len(of_x), len(of_y))
+    if groups_y is not None:
+        raise ValueError("groups_y must be None with paired=True: groups_x names those of pairs")
+    return of_pairs(of_x.cpu().double().numpy(), of_y.cpu().double().numpy(), groups_x)
+
+
+def _weighted(chosen: Discrepancy, x: Any, y: Any, a: Any, b: Any, paired: bool) -> Pair:
+    """The pair with the weights of both samples on one scale.
+
+    Weights of sum one have lost theirs: there each sample's are taken relative to their mean.
+    """
+    if a is None or b is None:
+        raise ValueError("a and b must both be given: weights travel with the rows of both samples")
+    if not chosen.weighted:
+        raise ValueError(f"a and b must be None: {chosen.quantity} takes no weights in a test")
+    sides = []
+    for value, name, sample, of in ((a, "a", x, "x"), (b, "b", y, "y")):
+        points = measure.sample(sample, of)
+        sides.append(measure.weights(value, name, of, points, masses=True))
+        if paired and bool((sides[-1] == 0).any()):
+            raise ValueError(f"{name} must be positive for paired samples")
+    sums = [float(side.sum()) for side in sides]
+    if all(math.isclose(total, 1, rel_tol=measure.WEIGHT_TOLERANCE) for total in sums):
+        sums = [float((side > 0).sum()) for side in sides]
+    pair = chosen.frame(x, y, *(side / side.sum() for side in sides))
+    x_, y_ = (
+        weighted(z.points, z.weights.detach() * total)
+        for z, total in zip((pair.x, pair.y), sums, strict=True)
+    )
+    return replace(pair, x=x_, y=y_)
+
+
+def permutation_test(
+    chosen: Discrepancy, pair: Pair, count: int, seed: int | None, scheme: Scheme | None = None
+) -> TestResult:
     """The test of one discrepancy, at the options that the pooled sample gives it.
+
+    Args:
+        chosen: What is compared.
+        pair: The samples.
+        count: Random labellings.
+        seed: Of labellings and directions.
+        scheme: What is exchanged; None for rows.
 
     Raises:
         ValueError: the value is not finite for some labellings.
@@ -131,7 +207,7 @@ def test_of(chosen: Discrepancy, pair: Pair, count: int, seed: int | None) -> Te
     started = time.perf_counter()
     chosen, pair = chosen.exchangeable(pair)
     chosen = chosen.fitted(pair)
-    values = permuted(chosen, pair, count, seed)
+    values = permuted(chosen, pair, count, seed, scheme)
     if not np.isfinite(values).all():
         raise ValueError(
             f"{chosen.quantity} is not finite for some labellings: no test is possible"
@@ -140,10 +216,13 @@ def test_of(chosen: Discrepancy, pair: Pair, count: int, seed: int | None) -> Te
     return TestResult(
         observed, pvalue(observed, null), null, chosen.quantity, len(pair.x), len(pair.y),
         time.perf_counter() - started,
+        "" if scheme is None else scheme.words, "" if scheme is None else scheme.note(count),
     )  # fmt: skip
 
 
-def permuted(chosen: Discrepancy, pair: Pair, count: int, seed: int | None) -> np.ndarray:
+def permuted(
+    chosen: Discrepancy, pair: Pair, count: int, seed: int | None, scheme: Scheme | None = None
+) -> np.ndarray:
     """Values (count + 1,) at the observed labelling, which is the first, and at random ones.
 
     Rows are pooled in an order of their own, equal rows in a random one: then a value depends on
@@ -155,11 +234,17 @@ def permuted(chosen: Discrepancy, pair: Pair, count: int, seed: int | None) -> n
     z = torch.cat([pair.x.points, pair.y.points]).detach().double()
     mixed = rng.permutation(n + m)
     order = mixed[canonical(z.cpu().numpy()[mixed])]
-    labels = labellings(n, m, count, rng)
-    labels[0] = order < n
-    z = z[torch.from_numpy(order).to(z.device)]
+    if scheme is None:
+        labels = labellings(n, m, count, rng)
+        labels[0] = order < n
+    else:
+        labels = scheme.labels(count, rng)[:, order]
+    at = torch.from_numpy(order).to(z.device)
+    z, w = z[at], masses(pair)
+    parts = [slice(n), slice(n, None)]
+    x, y = (even(z[part]) if w is None else weighted(z[part], w[at][part]) for part in parts)
     with torch.no_grad(), threads_for(chosen.numbers(pair) * count):
-        return chosen.relabelled(replace(pair, x=even(z[:n]), y=even(z[n:])), labels, seed)
+        return chosen.relabelled(replace(pair, x=x, y=y), labels, seed)
 
 
 def labellings(n: int, m: int, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ import otdist
 from otdist.core.measure import pair
 from otdist.discrepancy import Authenticity, Copying
 from otdist.evaluation.metrics import names
-from otdist.inference.permutation import test_of as permutation_test
+from otdist.inference.permutation import permutation_test
 
 RNG = np.random.default_rng(11)
 TRAIN, REAL, FAKE = RNG.normal(size=(90, 3)), RNG.normal(size=(60, 3)), RNG.normal(size=(50, 3))
