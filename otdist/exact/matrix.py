@@ -135,10 +135,10 @@ def _generate(
     marks = _nearest(reduced, _NEAREST)
     if below < math.inf:
         marks &= matrix < below
+    box = _BOX * float(reduced[marks].max(initial=0.0)) or 1.0
     if always is not None:
         marks[always] = True
     rows, cols = np.nonzero(marks)
-    box = _BOX * float(reduced[rows, cols].max()) or 1.0
     for _ in range(_ROUNDS):
         costs = reduced[rows, cols]
         useful = costs <= 2 * box

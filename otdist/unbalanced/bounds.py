@@ -24,6 +24,8 @@ from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs
 from otdist.entropic.penalty import divergent_value, translated
 
+_SPARE = 64  # points of either side among which a near pair is looked for
+
 
 @dataclass(frozen=True)
 class Dual:
@@ -88,16 +90,28 @@ def partial_primal(
 ) -> tuple[float, float]:
     """Cost of a plan that moves `mass`, and an upper bound on the least.
 
-    Mass that the plan takes beyond a or b, or lacks of `mass`, is charged at the largest cost: so
-    much may have to move elsewhere.
+    Mass that the plan takes beyond a or b, or lacks of `mass`, has to move elsewhere: between two
+    points with mass to spare, or it is charged at the largest cost.
     """
     value, slack, stays = _paid(cost, a, b, arcs)
     sent = float(arcs.mass.sum())
     extra = sum(float((-rest).clamp(min=0).sum()) for rest in stays)
     missing = extra + max(mass - sent, 0.0)
     if missing > 0:
-        slack += missing * cost.largest
+        slack += missing * _between_spare(cost, stays, missing)
     return value, value + slack
+
+
+def _between_spare(cost: Cost, stays: tuple[Tensor, Tensor], mass: float) -> float:
+    """A cost at which so much mass can move between points that keep more."""
+    first = [rest.topk(min(len(rest), _SPARE)).indices for rest in stays]
+    i, j = (k[rest[k] > 4 * mass] for k, rest in zip(first, stays, strict=True))
+    if not (len(i) and len(j)):
+        return cost.largest
+    cost = cost.to(torch.float64)
+    k = int(cost.sub(i, j).dense().argmin())
+    found = cost.pairs(i[k // len(j), None], j[k % len(j), None])
+    return min(float(found) * (1 + 1e-9) + cost.error + cost.underflow, cost.largest)
 
 
 def priced_primal(

@@ -70,6 +70,35 @@ def test_diracs():
     assert found.cost == pytest.approx(truth, rel=1e-10)
 
 
+def soft(g, mean, var, mass, eps, damp):
+    """λ T(g) for a Gaussian measure on the line; potentials are ε (k + w x − u x²/2)."""
+    (u, w, k), c = g, 2 / eps
+    s, h = u + c + 1 / var, w + mean / var
+    level = math.log(mass) - math.log(var * s) / 2 + h**2 / (2 * s) - mean**2 / (2 * var)
+    return -damp * (c - c**2 / s), -damp * h * c / s, -damp * (level + k)
+
+
+@pytest.mark.parametrize("eps, rho", [(0.6, 1.5), (0.2, 4.0), (2.0, 0.7)])
+def test_gaussian_measures(eps, rho):
+    """Of Gaussian measures potentials are quadratic and the plan is Gaussian: the closed form of
+    Janati, Muzellec, Peyré and Cuturi (2020) is the fixed point of three numbers.
+    """
+    (m, v, s), (n, w, t) = (0.0, 1.0, 1.1), (1.3, 0.5, 0.8)  # means, variances, masses
+    f = g = (0.0, 0.0, 0.0)
+    for _ in range(500):
+        f = soft(g, n, w, t, eps, rho / (rho + eps))
+        g = soft(f, m, v, s, eps, rho / (rho + eps))
+    r = eps / rho
+    bend, slope = 1 / w - r * g[0], n / w - r * g[1]
+    moved = t / math.sqrt(w * bend) * math.exp(slope**2 / (2 * bend) - n**2 / (2 * w) - r * g[2])
+    truth = rho * (s + t) + eps * s * t - (2 * rho + eps) * moved
+    nodes = np.linspace(-8, 8, 161)
+    weights = np.exp(-(nodes**2) / 2) / np.exp(-(nodes**2) / 2).sum()
+    x, y = m + nodes * v**0.5, n + nodes * w**0.5
+    options = {"a": s * weights, "b": t * weights, "p": 2, "eps": eps, "reach": rho**0.5}
+    assert entropic_cost(x, y, **options).cost == pytest.approx(truth, rel=1e-9)
+
+
 def test_values_of_other_libraries():
     """GeomLoss 0.3.1 `SamplesLoss("sinkhorn", scaling=0.999)` and the objective of the plan of POT
     0.9.7.post1 `unbalanced.sinkhorn_unbalanced(reg_type="kl", stopThr=1e-14)` for these samples.

@@ -78,6 +78,28 @@ def test_diracs():
         assert found.lower * (1 - 1e-15) <= truth ** (1 / p) <= found.upper * (1 + 1e-15)
 
 
+def test_gaussian_measures():
+    """Marginals of the best plan are Gaussian too, so that five numbers say all of it."""
+    rho, (m, v, s), (n, w, t) = 2.0, (0.0, 1.0, 1.1), (1.3, 0.5, 0.8)
+
+    def penalty(mass, mean, var, centre, spread, whole):
+        shape = (math.log(spread / var) + (var + (mean - centre) ** 2) / spread - 1) / 2
+        return rho * (mass * (math.log(mass / whole) + shape) - mass + whole)
+
+    def value(at):
+        mass, v1, v2 = np.exp(at[:3])
+        paid = mass * ((at[3] - at[4]) ** 2 + (math.sqrt(v1) - math.sqrt(v2)) ** 2)
+        return paid + penalty(mass, at[3], v1, m, v, s) + penalty(mass, at[4], v2, n, w, t)
+
+    truth = minimize(value, [0.0, 0.0, 0.0, m, n], tol=1e-10).fun
+    nodes = np.linspace(-5, 5, 201)
+    weights = np.exp(-(nodes**2) / 2) / np.exp(-(nodes**2) / 2).sum()
+    x, y = m + nodes * v**0.5, n + nodes * w**0.5
+    found = kl(x, y, a=s * weights, b=t * weights, p=2, reach=rho**0.5, rtol=2e-3)
+    assert found.converged
+    assert found.cost == pytest.approx(truth, rel=5e-3)
+
+
 def test_equal_samples_cost_nothing():
     x = np.random.default_rng(0).normal(size=(40, 2))
     for reach in (0.01, 1.0, 100.0):
