@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from otdist.core import checks
 
+POWER_STEPS = 30  # towards the Perron vector of a Gram operator: any number gives a bound
 GRID = 8  # frequencies per (k − 1): the bound exceeds the norm by at most 2% along each axis
 
 
@@ -72,10 +73,14 @@ def matrix_norm(matrix: Tensor) -> float:
 def convolution_norm(kernel: Tensor, stride: Sequence[int], groups: int = 1) -> float:
     r"""A bound of the operator norm of a zero-padded convolution, for inputs of any size.
 
-    The less of two. First, a stride s regroups the input into s^axes phases (an isometry), each of
-    which sees a kernel of size ⌈k/s⌉ at stride 1; the transfer matrix has out rows and in·s^axes
-    columns. Second, a pixel lies in at most m = Π⌈k/s⌉ patches, so √m times the norm of the kernel
-    as a matrix; this is the less where the kernel looks like noise or like a single patch.
+    The least of three. First, a stride s regroups the input into s^axes phases (an isometry), each
+    of which sees a kernel of size ⌈k/s⌉ at stride 1; the transfer matrix has out rows and
+    in·s^axes columns. Second, a pixel lies in at most m = Π⌈k/s⌉ patches, so √m times the norm of
+    the kernel as a matrix; this is the least where the kernel looks like noise or a single patch.
+    Third, the Gram operator of the smaller side has entries G_ij(t) over pairs of channels and
+    shifts, so its norm is at most the spectral radius of A_ij = Σ_t |G_ij(t)|, which is at most
+    max_i (A v)_i / v_i for every positive v (Collatz, Wielandt); this is the least where the
+    kernel is orthogonal.
 
     Args:
         kernel: Shape (out, in / groups, k_1, …, k_axes).
@@ -101,13 +106,34 @@ def convolution_norm(kernel: Tensor, stride: Sequence[int], groups: int = 1) -> 
         kernel = nn.functional.pad(kernel, [0, 0] * (axes - 1 - axis) + [0, missing])
     for axis, step in enumerate(stride):  # (out, in, …, k, …) → (out, in · step, …, k / step, …)
         kernel = kernel.unflatten(2 + axis, (-1, step)).movedim(3 + axis, 2).flatten(1, 2)
+    radius = max(_gram_norm(part) for part in kernel.chunk(groups))
     grid = [max(1, GRID * (size - 1)) for size in sizes]
     factor = math.prod(
         1 / math.cos((size - 1) * math.pi / (2 * n)) for size, n in zip(sizes, grid, strict=True)
     )
     transfer = torch.fft.fftn(kernel, s=grid, dim=list(range(2, 2 + axes)))
     waves = [matrix_norm(part.movedim((0, 1), (-2, -1))) for part in transfer.chunk(groups)]
-    return min(patches, max(waves) * factor) * (1 + 1e-12)  # the FFT's rounding
+    return min(patches, radius, max(waves) * factor) * (1 + 1e-12)  # the FFT's rounding
+
+
+def _gram_norm(kernel: Tensor) -> float:
+    """The bound of a convolution (out, in, k, …) at stride 1 by its absolute Gram operator."""
+    if kernel.numel() == 0 or not torch.isfinite(kernel).all():
+        return math.inf
+    rows = kernel if kernel.shape[0] <= kernel.shape[1] else kernel.transpose(0, 1)
+    largest = float(rows.abs().max())
+    if largest == 0:
+        return 0.0
+    rows = rows / largest  # no square underflows
+    convolve = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)
+    gram = convolve[rows.dim() - 3](rows, rows, padding=[k - 1 for k in rows.shape[2:]])
+    absolute = gram.abs().flatten(2).sum(2)
+    v = absolute.diagonal().sqrt() + 1e-300
+    for _ in range(POWER_STEPS):
+        v = absolute @ v
+        v = v / v.max() + 1e-9
+    slack = 1 + (32 + 8 * rows[0].numel()) * torch.finfo(torch.float64).eps
+    return largest * math.sqrt(float((absolute @ v / v).max())) * slack
 
 
 def _bound(module: nn.Module, name: str) -> float:

@@ -2,6 +2,7 @@
 
 from otdist.critics.penalties import clip_weights, compute_gradient_penalty
 from otdist.wgan.architectures import (
+    LipschitzCritic,
     MLPCritic,
     MLPGenerator,
     SNWGANCritic,
@@ -36,6 +37,7 @@ from otdist.wgan.trainer import WGANTrainer
 __all__ = [
     "Callback",
     "Evaluation",
+    "LipschitzCritic",
     "MLPCritic",
     "MLPGenerator",
     "SNWGANCritic",

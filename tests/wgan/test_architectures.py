@@ -24,6 +24,7 @@ def test_guides_sizes_are_the_defaults():
         (wgan.MLPCritic((2, 3), hidden=(4,)), (7, 2, 3), (7, 1)),
         (wgan.WGANCritic(3, 4), (2, 3, 32, 32), (2, 1)),
         (wgan.SNWGANCritic(3, 4), (2, 3, 32, 32), (2, 1)),
+        (wgan.LipschitzCritic(3, 4, size=16), (2, 3, 16, 16), (2, 1)),
         (wgan.WGANGenerator(6, 3, 4), (2, 6), (2, 3, 32, 32)),
     ],
 )
@@ -45,6 +46,7 @@ def test_bounded_generators_stay_in_range():
         *(wgan.MLPCritic((1, 4, 4), (32, 32), layers=k) for k in ("orthogonal", "bjorck")),
         wgan.MLPCritic((1, 4, 4), (32, 32), layers="spectral"),
         wgan.SNWGANCritic(1, 4),
+        wgan.LipschitzCritic(1, 4),
     ],
 )
 def test_certified_critics_are_one_lipschitz(critic):
@@ -79,6 +81,8 @@ def test_plain_critics_have_a_bound_too():
         (lambda: wgan.MLPCritic((0, 2)), "each of shape must be at least 1"),
         (lambda: wgan.MLPCritic(3, layers="clipped"), "plain, orthogonal, bjorck, spectral"),
         (lambda: wgan.SNWGANCritic(1, 5), "even"),
+        (lambda: wgan.LipschitzCritic(1, 5), "even"),
+        (lambda: wgan.LipschitzCritic(size=28), "multiple of 8"),
     ],
 )
 def test_errors(build, message):
