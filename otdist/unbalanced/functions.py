@@ -80,7 +80,7 @@ def partial_wasserstein(
     """
     mass = checks.positive("mass", mass)
     task = of_samples(x, y, a, b, p, metric)
-    return partly(task, rtol=rtol, solver=solver, mass=mass)
+    return partly(task, rtol=checks.number("rtol", rtol, least=0), solver=solver, mass=mass)
 
 
 @full_precision()
