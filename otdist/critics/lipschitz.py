@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from otdist.core import checks
 
-POWER_STEPS = 30  # towards the Perron vector of a Gram operator: any number gives a bound
 GRID = 8  # frequencies per (k − 1): the bound exceeds the norm by at most 2% along each axis
 
 
@@ -78,9 +77,8 @@ def convolution_norm(kernel: Tensor, stride: Sequence[int], groups: int = 1) -> 
     in·s^axes columns. Second, a pixel lies in at most m = Π⌈k/s⌉ patches, so √m times the norm of
     the kernel as a matrix; this is the least where the kernel looks like noise or a single patch.
     Third, the Gram operator of the smaller side has entries G_ij(t) over pairs of channels and
-    shifts, so its norm is at most the spectral radius of A_ij = Σ_t |G_ij(t)|, which is at most
-    max_i (A v)_i / v_i for every positive v (Collatz, Wielandt); this is the least where the
-    kernel is orthogonal.
+    shifts, so its norm is at most the spectral radius of A_ij = Σ_t |G_ij(t)|; this is the least
+    where the kernel is orthogonal.
 
     Args:
         kernel: Shape (out, in / groups, k_1, …, k_axes).
@@ -127,13 +125,8 @@ def _gram_norm(kernel: Tensor) -> float:
     rows = rows / largest  # no square underflows
     convolve = (nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d)
     gram = convolve[rows.dim() - 3](rows, rows, padding=[k - 1 for k in rows.shape[2:]])
-    absolute = gram.abs().flatten(2).sum(2)
-    v = absolute.diagonal().sqrt() + 1e-300
-    for _ in range(POWER_STEPS):
-        v = absolute @ v
-        v = v / v.max() + 1e-9
-    slack = 1 + (32 + 8 * rows[0].numel()) * torch.finfo(torch.float64).eps
-    return largest * math.sqrt(float((absolute @ v / v).max())) * slack
+    radius = matrix_norm(gram.abs().flatten(2).sum(2))
+    return largest * math.sqrt(radius) * (1 + 8 * rows[0].numel() * torch.finfo(torch.float64).eps)
 
 
 def _bound(module: nn.Module, name: str) -> float:
