@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from otdist.core.threads import threads_for
 from otdist.exact import boxed, network_simplex
 from otdist.exact.network_simplex import Flow
 
@@ -83,14 +84,16 @@ def solve(
     found = _assign(matrix, a, start) if uniform else None
     if found is not None:
         return found
-    if n * m <= (FLAT_PAIRS if flat else ALL_PAIRS):
+    if n * m <= ALL_PAIRS:
         flow = network_simplex.solve_dense(a, b, matrix)
+    elif flat and n * m <= FLAT_PAIRS:
+        flow = _simplex_from(matrix, a, b, _entropic(matrix, a, b) if start is None else start)
     else:
         g = _entropic(matrix, a, b) if start is None else start
         flow = _generate(matrix, a, b, g, always, below)
-    used = flow.mass > _NOISE * np.minimum(a[flow.rows], b[flow.cols])
-    if used.all():
+    if flow.mass.min() > _NOISE:
         return flow
+    used = flow.mass > _NOISE * np.minimum(a[flow.rows], b[flow.cols])
     return Flow(flow.rows[used], flow.cols[used], flow.mass[used], flow.f, flow.g)
 
 
@@ -182,9 +185,16 @@ def _generate(
             violated &= _nearest(reduced, _MORE)
         i, j = np.nonzero(violated)
         rows, cols = np.concatenate([rows, i]), np.concatenate([cols, j])
-    reduced -= reduced.min(1)[:, None]
+    return _simplex_from(matrix, a, b, g)
+
+
+def _simplex_from(matrix: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray) -> Flow:
+    """The simplex on all costs less near-optimal duals, which takes half its time."""
+    reduced = matrix - g
+    f = np.minimum.reduce(reduced, 1)
+    reduced -= f[:, None]
     flow = network_simplex.solve_dense(a, b, reduced)
-    return Flow(flow.rows, flow.cols, flow.mass, f, g + flow.g)
+    return Flow(flow.rows, flow.cols, flow.mass, f + flow.f, g + flow.g)
 
 
 def _nearest(reduced: np.ndarray, k: int) -> np.ndarray:
@@ -212,11 +222,13 @@ def _entropic(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     eps = _EPS * float(matrix.mean())
     if not eps > 0:
         return g
-    kernel = torch.from_numpy(np.maximum(reduced * (-1 / eps), _FAINT).astype(np.float32)).exp_()
     u, v = (torch.from_numpy(w.astype(np.float32)) for w in (a, b))
-    mass_a, mass_b, transposed = u, v, kernel.T
-    for _ in range(_STEPS):
-        u = mass_a / torch.mv(kernel, v)
-        v = mass_b / torch.mv(transposed, u)
+    exponents = np.maximum(reduced * (-1 / eps), _FAINT).astype(np.float32)
+    with threads_for(matrix.size):
+        kernel = torch.from_numpy(exponents).exp_()
+        mass_a, mass_b, transposed = u, v, kernel.T
+        for _ in range(_STEPS):
+            u = mass_a / torch.mv(kernel, v)
+            v = mass_b / torch.mv(transposed, u)
     found = g + eps * (v / mass_b).log_().double().numpy()
     return found if np.isfinite(found).all() else g

@@ -38,7 +38,7 @@ class Staircase:
 
 def uniform_staircase(n: int, m: int, device: torch.device) -> Staircase:
     """The staircase of uniform weights."""
-    cells = UniformWalk(n, m).cells(slice(0, n))
+    cells = UniformWalk(n, m).new_cells(slice(0, n))
     return Staircase(*(torch.from_numpy(part).to(device) for part in cells))
 
 

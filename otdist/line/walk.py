@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ Array = np.ndarray
 
 _PART = 1 << 15
 """Cells of a part."""
+_KEPT = 1 << 12
+"""Points of both samples up to which the cells of uniform weights are kept: at most 6 MB in all."""
 _HEAD = 2.0**-51
 """Heads are multiples of this: sums of up to four of weights of sum one have no rounding."""
 _EXACT_COUNT = 1 << 26
@@ -59,6 +61,12 @@ class UniformWalk:
 
     def cells(self, part: slice) -> Cells:
         """The cells of some rows: each from the column where it begins to that where it ends."""
+        if self.n + self.m <= _KEPT:
+            return _all_cells(self.n, self.m)
+        return self.new_cells(part)
+
+    def new_cells(self, part: slice) -> Cells:
+        """The same, always computed."""
         n, m = self.n, self.m
         ends = np.arange(part.start, part.stop + 1) * m
         first = ends // n
@@ -70,6 +78,15 @@ class UniformWalk:
         places = (cols + 1) * n
         places[stop - 1] = ends[1:]
         return Cells(rows, cols, np.diff(places, prepend=ends[0]) / (n * m))
+
+
+@lru_cache(maxsize=64)
+def _all_cells(n: int, m: int) -> Cells:
+    """All cells of a small walk, which calls on samples of the same sizes share."""
+    found = UniformWalk(n, m).new_cells(slice(0, n))
+    for part in found:
+        part.flags.writeable = False
+    return found
 
 
 @dataclass(frozen=True)
