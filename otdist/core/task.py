@@ -98,7 +98,7 @@ class Task(Units):
         except OverflowError:
             price = math.inf
         if not 0 < price < math.inf:
-            raise ValueError(f"reach must have a p-th power in the range of float64: got {reach:g}")
+            raise out_of_range(reach)
         return price
 
     def potential(self, start: OTResult) -> Tensor:
@@ -115,6 +115,11 @@ class Task(Units):
         if not bool(torch.isfinite(g).all()):
             raise ValueError("start must have finite potentials: they overflow, leave start out")
         return g
+
+
+def out_of_range(reach: float) -> ValueError:
+    """The error of a reach whose power vanishes or overflows."""
+    return ValueError(f"reach must have a p-th power in the range of float64: got {reach:g}")
 
 
 def check_sizes(start: OTResult, sizes: tuple[int, int]) -> None:

@@ -10,17 +10,26 @@ for the slowest. Values and gradients are those of `divergence`, which has the d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from otdist.core.cost import LOG2E, exp2_
 from otdist.core.gradient import attach
-from otdist.entropic import anderson, rule
+from otdist.core.task import out_of_range
+from otdist.entropic import anderson
+from otdist.entropic.dense_costs import DenseCosts
 from otdist.entropic.divergence import finer
 from otdist.entropic.entropic import FLAT
+from otdist.entropic.penalty import (
+    Damped,
+    DampedSymmetric,
+    of_one_mass,
+    penalty_size,
+    slopes,
+    value,
+)
 from otdist.entropic.scaling import Stored, SymmetricStored
 from otdist.entropic.sinkhorn import DEFAULT_SHARE, LIMIT, REACH, check_reach
 
@@ -35,55 +44,6 @@ _STAGE_TOL = 1e-3
 _STAGE_STEPS = 200
 _PRECISE = 2000.0  # largest cost / eps that float32 exponents resolve to a ten-thousandth
 _SINGLE_TOL = 1e-5  # errors that sums in float32 still tell
-
-
-class DenseCosts:
-    """‖x_i − y_j‖^p of each problem, shape (B, n, m); what `scaling` asks of a cost."""
-
-    def __init__(self, costs: Tensor) -> None:
-        self.costs = costs
-
-    @classmethod
-    def between(cls, x: Tensor, y: Tensor, p: float) -> DenseCosts:
-        """Costs of points (B, n, d) and (B, m, d), centred and of moderate size."""
-        if p == 2:
-            norms = x.square().sum(-1)[:, :, None] + y.square().sum(-1)[:, None, :]
-            return cls(torch.baddbmm(norms, x, y.mT, alpha=-2).clamp_(min=0))
-        lengths = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
-        return cls(lengths if p == 1 else lengths.pow_(p))
-
-    @property
-    def T(self) -> DenseCosts:
-        return DenseCosts(self.costs.mT)
-
-    def mean(self, a: Tensor, b: Tensor) -> Tensor:
-        """Σ_ij a_i b_j c_ij, shape (B,), float64."""
-        rows = torch.bmm(self.costs, b[..., None].to(self.costs.dtype))[..., 0]
-        return (rows.double() * a).sum(-1)
-
-    def reach(self, a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
-        """That of `rule.reach`, for each problem; scales (B,), shape (B, m)."""
-        rows, columns = (
-            torch.bmm(c, w[..., None].to(c.dtype))[..., 0]
-            for c, w in ((self.costs, b), (self.costs.mT, a))
-        )
-        below = (rows[..., None] - self.costs).amax(1)
-        return rule.of_bounds(torch.maximum(columns, below).double(), scale[:, None])
-
-    def softmin(self, h: Tensor, eps: Tensor) -> Tensor:
-        """−eps · log Σ_j exp((h_j − c_ij)/eps), shape (B, n)."""
-        exponents = (h[:, None, :] - self.costs) / eps[..., None]
-        return -eps * exponents.logsumexp(-1)
-
-    def kernel(self, f: Tensor | None, h: Tensor, eps: Tensor, out: Tensor) -> Tensor:
-        """Write exp((f_i + h_j − c_ij)/eps); f None makes the largest entry of each row one."""
-        unit = (LOG2E / eps)[..., None].to(out.dtype)
-        torch.mul(self.costs, -unit, out=out)
-        out.add_((h.to(out.dtype) * unit[..., 0])[:, None, :])
-        if f is None:
-            f = -out.amax(-1).double() * eps / LOG2E
-        exp2_(out.add_(f.to(out.dtype)[..., None] * unit))
-        return f
 
 
 @dataclass(frozen=True)
@@ -104,30 +64,62 @@ def potentials(
     tol: float,
     max_iter: int,
     scale: Tensor,
+    rho: Tensor | None = None,
+    size: Tensor | None = None,
 ) -> Potentials:
-    """Potentials of each problem at its eps, shape (B, 1); from its mean cost (B,) downwards."""
+    """Potentials of each problem at its eps, shape (B, 1); from its mean cost (B,) downwards.
+
+    With `rho` (B, 1), marginals are penalised, and `size` is what the values are measured by.
+    """
     room = torch.empty_like(cost.costs)
     stage = torch.maximum(scale[:, None], eps)
     phi = torch.zeros_like(b)
     while bool((stage > eps).any()):
-        step = Stored(cost, a, b, stage, phi, room)
+        step = _step(cost, a, b, stage, phi, room, rho=rho, size=size)
         phi = anderson.iterate(step, phi, b, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).point
         below = torch.maximum(stage / _RATIO, eps)
         phi, stage = phi * (stage / below), below
-    step = Stored(cost, a, b, eps, phi, room, cost.reach(a, b, scale))
+    reach = None if rho is not None else cost.reach(a, b, scale)
+    step = _step(cost, a, b, eps, phi, room, reach, rho, size)
     stop = anderson.iterate(step, phi, b, tol=tol, max_iter=max_iter)
-    return Potentials(step.f, stop.point * eps, stop)
+    return Potentials(step.f, step.g if isinstance(step, Damped) else stop.point * eps, stop)
+
+
+def _step(
+    cost: DenseCosts,
+    a: Tensor,
+    b: Tensor,
+    eps: Tensor,
+    phi: Tensor,
+    room: Tensor,
+    reach: Tensor | None = None,
+    rho: Tensor | None = None,
+    size: Tensor | None = None,
+) -> Stored | Damped:
+    """Steps of all problems, damped with `rho`."""
+    plain = Stored(cost, a, b, eps, phi, room, reach)
+    return plain if rho is None else Damped(plain, rho, size)
 
 
 def potentials_symmetric(
-    cost: DenseCosts, a: Tensor, eps: Tensor, *, tol: float, max_iter: int, scale: Tensor
+    cost: DenseCosts,
+    a: Tensor,
+    eps: Tensor,
+    *,
+    tol: float,
+    max_iter: int,
+    scale: Tensor,
+    rho: Tensor | None = None,
+    size: Tensor | None = None,
 ) -> Potentials:
-    """Potentials f = g of measures against themselves."""
-    phi = torch.zeros_like(a)
-    reach = cost.reach(a, a, scale)
-    step = SymmetricStored(cost, a, eps, phi, torch.empty_like(cost.costs), reach)
+    """Potentials f = g of measures against themselves; with `rho`, g is the transform of f."""
+    phi, room = torch.zeros_like(a), torch.empty_like(cost.costs)
+    if rho is None:
+        step = SymmetricStored(cost, a, eps, phi, room, cost.reach(a, a, scale))
+    else:
+        step = DampedSymmetric(Stored(cost, a, a, eps, phi, room), rho, size)
     stop = anderson.iterate(step, phi, a, tol=tol, max_iter=max_iter, damping=0.5)
-    return Potentials(step.f, step.f, stop)
+    return Potentials(step.f, step.g if isinstance(step, DampedSymmetric) else step.f, stop)
 
 
 @dataclass(frozen=True)
@@ -149,6 +141,7 @@ class Objective:
         tol: Error of `rule` to stop at, in every problem.
         max_iter: Steps allowed.
         debias: Subtract the symmetric terms.
+        reach: Let mass stay, as in `penalised`; weights are masses.
     """
 
     p: float
@@ -156,6 +149,7 @@ class Objective:
     tol: float
     max_iter: int
     debias: bool
+    reach: float | None = None
 
     def values(self, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Values:
         """Solve.
@@ -186,18 +180,29 @@ class _Solved:
         units = self.scale.pow(p)
         x, y = (z / self.scale.to(z.dtype)[:, None, None] for z in points)
         costs = DenseCosts.between(x, y, p)
-        scale = costs.mean(*weights)
+        self.rho: Tensor | None = None
+        if objective.reach is not None:
+            self.rho = (objective.reach / self.scale[:, None]) ** p
+            if not bool(((self.rho > 0) & self.rho.isfinite()).all()):
+                raise out_of_range(objective.reach)
+        sums = [w.sum(-1, keepdim=True) for w in weights]
+        shares = (
+            weights
+            if self.rho is None
+            else tuple(w / m for w, m in zip(weights, sums, strict=True))
+        )
+        scale = costs.mean(*shares)
         eps = self._strength(objective.eps, costs, units, scale)
         if x.dtype == torch.float32 and _needs_double(costs, eps, objective.tol):
             x, y = x.double(), y.double()
             costs = DenseCosts.between(x, y, p)
         share = float((costs.costs.amax((1, 2)) / eps[:, 0]).min())
-        limits: dict[str, Any] = {
-            "tol": finer(objective.tol, share, 1.0),
-            "max_iter": objective.max_iter,
-            "scale": scale,
-        }
+        tol = finer(objective.tol, share, 1.0) if self.rho is None else objective.tol
+        limits: dict[str, Any] = {"tol": tol, "max_iter": objective.max_iter, "scale": scale}
         self.points, self.eps = (x, y), eps
+        if self.rho is not None:
+            self._solve_penalised(costs, units, sums, limits, objective.debias)
+            return
         crossed = potentials(costs, *weights, eps, **limits)
         self.crossed, self.stops = (costs, crossed), [crossed.stop]
         self.own: list[tuple[DenseCosts, Potentials]] = []
@@ -215,6 +220,40 @@ class _Solved:
         if objective.debias:
             self.value.clamp_(min=0)
 
+    def _solve_penalised(
+        self,
+        costs: DenseCosts,
+        units: Tensor,
+        sums: list[Tensor],
+        limits: dict[str, Any],
+        debias: bool,
+    ) -> None:
+        """Values and slopes where marginals are penalised; see `penalised`."""
+        weights, eps, rho = self.weights, self.eps, self.rho
+        size = penalty_size(limits["scale"][:, None], *weights, rho)
+        limits |= {"rho": rho, "size": torch.where(size > 0, size, 1.0)}
+        even, apart, given_up = of_one_mass(*weights, rho)
+        found = potentials(costs, *even, eps, **limits)
+        total = value(found.f, found.g, *even, eps, rho).sum(-1) + given_up[:, 0]
+        crossed = replace(found, f=found.f + apart, g=found.g - apart)
+        self.crossed, self.stops, self.keep, self.own = (costs, crossed), [crossed.stop], units, []
+        self.f, self.g = (slopes(h, eps, rho) for h in (crossed.f, crossed.g))
+        if debias:
+            for z, w in zip(self.points, weights, strict=True):
+                within = DenseCosts.between(z, z, self.p)
+                alone = potentials_symmetric(within, w, eps, **limits)
+                total = total - value(alone.f, alone.g, w, w, eps, rho).sum(-1) / 2
+                self.own.append((within, alone))
+                self.stops.append(alone.stop)
+            own_f, own_g = (slopes((o.f + o.g) / 2, eps, rho) for _, o in self.own)
+            self.f, self.g = self.f - own_f, self.g - own_g
+            self.keep = torch.where(_same(self.points, weights), 0.0, units)
+            total = total.clamp(min=0)
+        else:
+            total = total + (eps * sums[0] * sums[1])[:, 0]
+            self.f, self.g = self.f + eps * (sums[1] - 1), self.g + eps * (sums[0] - 1)
+        self.value = total * self.keep
+
     def _strength(
         self, eps: float | None, costs: DenseCosts, units: Tensor, mean: Tensor
     ) -> Tensor:
@@ -222,7 +261,11 @@ class _Solved:
         if eps is not None:
             strength, top = eps / units, costs.costs.amax((1, 2)).double()
             check_reach(eps, bool((strength >= REACH * top).all()))
+            if self.rho is not None:
+                top = torch.maximum(top, self.rho[:, 0])
             return torch.where(top > 0, strength.minimum(LIMIT * top), strength)[:, None]
+        if self.rho is not None:
+            mean = torch.minimum(mean, 2 * self.rho[:, 0])
         return DEFAULT_SHARE * torch.where(mean > 0, mean, 1.0)[:, None]
 
     def gradients(self) -> list[Tensor]:
@@ -231,8 +274,9 @@ class _Solved:
         pull_x = self._pull(costs, (x, y), (a, b), (crossed.f, crossed.g))
         pull_y = self._pull(costs.T, (y, x), (b, a), (crossed.g, crossed.f))
         if self.own:
-            pull_x -= self._pull(self.own[0][0], (x, x), (a, a), (self.own[0][1].f,) * 2)
-            pull_y -= self._pull(self.own[1][0], (y, y), (b, b), (self.own[1][1].f,) * 2)
+            (of_x, own_x), (of_y, own_y) = self.own
+            pull_x -= self._pull(of_x, (x, x), (a, a), (own_x.f, own_x.g))
+            pull_y -= self._pull(of_y, (y, y), (b, b), (own_y.f, own_y.g))
         lever = (self.keep / self.scale)[:, None, None]
         potential = self.f * self.keep[:, None], self.g * self.keep[:, None]
         return [pull_x * lever, pull_y * lever, *potential]

@@ -31,7 +31,7 @@ from otdist.core.task import ground
 from otdist.entropic import divergence, entropic
 from otdist.entropic.divergence import Value
 from otdist.entropic.entropic import Dual
-from otdist.entropic.penalty import penalty_size, slopes, value
+from otdist.entropic.penalty import of_one_mass, penalty_size, slopes, value
 from otdist.entropic.scaling import Kernel
 
 _UNIT = torch.finfo(torch.float64).eps
@@ -54,13 +54,11 @@ def objective(
     x, y = pair.x, pair.y
     a, b = x.weights.detach(), y.weights.detach()
     cost, _ = ground(pair, p)
-    sums, roots = (float(a.sum()), float(b.sum())), (a.sum().sqrt(), b.sum().sqrt())
+    sums = float(a.sum()), float(b.sum())
     mean = float(cost.mean(a / sums[0], b / sums[1]))
     rule: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "rho": rho}
     rule["scale"] = float(penalty_size(mean, a, b, rho)) or 1.0
-    level = roots[1] / roots[0]
-    even = a * level, b / level
-    given_up, apart = rho * (roots[0] - roots[1]).square()[None], -rho * level.log()
+    even, apart, given_up = of_one_mass(a, b, rho)
 
     def crossed(near: Tensor | None = None) -> tuple[Dual, Tensor]:
         """The solution between both measures, and the terms of its value."""

@@ -52,7 +52,7 @@ def damping(rho: Any, eps: Any) -> Any:
 def penalty_size(mean: Any, a: Tensor, b: Tensor, rho: Any) -> Any:
     """What values are measured by: the geometric mean of masses, moved at `mean` or given up."""
     cost = min(mean, 2 * rho) if isinstance(mean, float) else torch.minimum(mean, 2 * rho)
-    return cost * (a.sum(-1) * b.sum(-1)).sqrt()
+    return cost * (a.sum(-1, keepdim=True) * b.sum(-1, keepdim=True)).sqrt()
 
 
 class Damped:
@@ -133,6 +133,17 @@ def value(f: Tensor, g: Tensor, a: Tensor, b: Tensor, eps: Any, rho: Any) -> Ten
     terms = [divergent_value(h, w, w.log(), rho) for h, w in ((f, a), (g, b))]
     terms += [-eps * torch.exp(b.log() - g / rho)]
     return torch.cat([t.sum(-1, keepdim=True) for t in terms], -1)
+
+
+def of_one_mass(a: Tensor, b: Tensor, rho: Any) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+    """Measures of one mass with the same plans, as in `penalised`.
+
+    Returns:
+        ã and b̃; what their potential f lacks, t; and what their value lacks; both (…, 1).
+    """
+    roots = [w.sum(-1, keepdim=True).sqrt() for w in (a, b)]
+    level = roots[1] / roots[0]
+    return (a * level, b / level), -rho * level.log(), rho * (roots[0] - roots[1]).square()
 
 
 def slopes(h: Tensor, eps: Any, rho: Any) -> Tensor:

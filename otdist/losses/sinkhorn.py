@@ -132,17 +132,17 @@ class SinkhornLoss(nn.Module):
         a, b = flat_weights(batch)
         n, m = x.shape[1], y.shape[1]
         fits = self.metric is None and len(x) > 1 and n * m <= entropic_batch.LARGEST
-        fits = fits and self.reach is None
         with torch.no_grad():
             # Points that are not finite and weights of zero are what one problem at a time is for.
             fits = fits and all(bool(z.isfinite().all()) for z in (x, y))
-            fits = fits and all(bool((w > NO_MASS).all()) for w in (a, b))
+            fits = fits and all(bool(((w > NO_MASS) & w.isfinite()).all()) for w in (a, b))
         if not fits:
             return []
         # Few points that do not converge soon are finished alone, where Newton's method can.
         few = max(n, m) <= newton.LARGEST
         limit = min(self.max_iter, PLAIN_STEPS) if few else self.max_iter
-        objective = entropic_batch.Objective(self.p, self.eps, self.tol, limit, self.debias)
+        rule = self.eps, self.tol, limit, self.debias, self.reach
+        objective = entropic_batch.Objective(self.p, *rule)
         step = max(1, entropic_batch.ENTRIES // max(n, m) ** 2)
         values = []
         for lo in range(0, len(x), step):

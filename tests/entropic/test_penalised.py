@@ -232,7 +232,7 @@ def test_the_loss_is_the_function(debias):
     rng = np.random.default_rng(6)
     x, y = (torch.tensor(rng.normal(size=(2, 2, k, 2))) for k in (8, 6))
     a = torch.tensor(rng.uniform(0.2, 1, size=(2, 2, 8)))
-    loss = SinkhornLoss(eps=0.3, reach=0.8, debias=debias, reduction="none")
+    loss = SinkhornLoss(eps=0.3, reach=0.8, debias=debias, reduction="none", tol=1e-9)
     costs = loss(x, y, a)
     function = sinkhorn_divergence if debias else entropic_cost
     for i in range(2):
@@ -244,6 +244,29 @@ def test_the_loss_is_the_function(debias):
     points = x[0].clone().requires_grad_()
     fine = SinkhornLoss(eps=0.5, reach=0.8, tol=1e-11, debias=debias)
     assert torch.autograd.gradcheck(lambda p, w: fine(p, y[0], w), (points[:, :3], masses[:3]))
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("debias", [True, False])
+def test_a_batch_is_solved_together_as_alone(p, debias):
+    rng = np.random.default_rng(7)
+    x, y = (torch.tensor(rng.normal(size=(3, k, 2))) for k in (9, 7))
+    x[1] = 100 * x[1]
+    a, b = (torch.tensor(rng.uniform(0.2, 2, size=(3, k))) for k in (9, 7))
+    inputs = [z.requires_grad_() for z in (x, y, a, b)]
+    for eps, reach in ((0.5, 2.0), (None, 0.3), (0.5, 1e4)):
+        loss = SinkhornLoss(p=p, eps=eps, reach=reach, debias=debias, reduction="none", tol=1e-9)
+        together = loss(*inputs)
+        alone = torch.stack([loss(*(z[k] for z in inputs)) for k in range(3)])
+        torch.testing.assert_close(together, alone, rtol=1e-7, atol=1e-9)
+        weights = torch.tensor([1.0, 2.0, -1.0], dtype=torch.float64)
+        slopes = [torch.autograd.grad(v @ weights, inputs) for v in (together, alone)]
+        for one, other in zip(*slopes, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    same = loss(x, x.detach(), a, a.detach())
+    assert (float(same.detach().abs().max()) == 0) is debias
+    with pytest.raises(ValueError, match="reach must have a p-th power"):
+        SinkhornLoss(reach=1e-300)(x, y, a, b)
 
 
 def test_half_precision_and_equal_samples():
