@@ -89,7 +89,8 @@ def pot_partial(inputs: Inputs, mass: float) -> Call:
 
     def call() -> Outcome:
         cost = ot.dist(x, y, "sqeuclidean" if p == 2 else "euclidean")
-        return Outcome((ot.partial.partial_wasserstein2(a, b, cost, m=mass) / mass) ** (1 / p))
+        found: Any = ot.partial.partial_wasserstein2(a, b, cost, m=mass)
+        return Outcome((found / mass) ** (1 / p))
 
     return call
 

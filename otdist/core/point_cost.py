@@ -22,7 +22,7 @@ from torch import Tensor
 from otdist.core.cost import LOG2E, Cost, Exponents, block_entries, lowest
 from otdist.core.threads import each, scratch
 
-__all__ = ["Cost", "MatrixCost", "PointCost"]
+__all__ = ["Cost", "MatrixCost", "PointCost", "WrittenCost"]
 
 _DIRECT_DIMENSION = 12  # up to here float64 differences cost no more than the product
 _WIDE_DIMENSION = 64  # up to here a float64 product costs little more than a float32 one
@@ -275,6 +275,18 @@ class PointCost(Cost):
             plan.mul_(torch.where(c > 0, c.pow((self.p - 2) / self.p), 0.0))
         pull = plan.sum(1, keepdim=True) * self.x[part] - plan @ self.y
         return pull.mul_(self.p)
+
+
+class WrittenCost(PointCost):
+    """Costs between points whose whole matrix is at hand, (n, m), as `rows` would write it."""
+
+    def __init__(self, cost: PointCost, matrix: Tensor) -> None:
+        super().__init__(cost.x, cost.y, cost.p)
+        self.matrix = matrix
+
+    def rows(self, lo: int, hi: int) -> Tensor:
+        """A copy of rows lo … hi − 1."""
+        return self.matrix[lo:hi].clone(memory_format=torch.contiguous_format)
 
 
 class MatrixCost(Cost):

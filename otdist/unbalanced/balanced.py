@@ -25,6 +25,7 @@ def solve(
     cap: float | None = None,
     below: float | None = None,
     start: Tensor | None = None,
+    written: Tensor | None = None,
 ) -> Outcome:
     """A plan and a potential of the targets, optimal unless the limits say otherwise.
 
@@ -37,6 +38,7 @@ def solve(
         cap: Costs that are never paid, which a matrix cuts off there; None keeps all.
         below: What costs less than that may be of use; None for all.
         start: A potential of the targets near an optimal one, shape (m,).
+        written: The costs as a matrix, where they are at hand.
     """
     network_simplex.load()
     always = None
@@ -45,7 +47,7 @@ def solve(
         always = i.cpu().numpy(), j.cpu().numpy()
     if len(a) * len(b) > MATRIX_PAIRS:
         return column_generation.solve(cost, a, b, limits, start, always)
-    values = cost.dense().cpu().numpy()
+    values = (cost.dense() if written is None else written).cpu().numpy()
     if cap is not None:
         values = values.clip(max=cap)
     size = float(values.max()) or 1.0

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from otdist.core.answer import Proof, answer
 from otdist.core.certificate import UNIT, bracket
+from otdist.core.point_cost import Cost, PointCost, WrittenCost
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, Bracket, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.exact import dense
 from otdist.exact.column_generation import Limits
-from otdist.exact.exact import Exact
+from otdist.exact.exact import MATRIX_PAIRS, Exact
 from otdist.unbalanced import balanced
 from otdist.unbalanced.bounds import Dual, partial_dual, partial_primal, priced_dual, priced_primal
 from otdist.unbalanced.node import NodeCost
@@ -44,8 +45,8 @@ def partial_transport(task: Task, mass: float, solver: Exact, rtol: float) -> OT
     a, b = task.a.detach(), task.b.detach()
     rest_a, rest_b = (max(float(w.sum()) - mass, 0.0) for w in (a, b))
     found = _solve(task, (0.0, 0.0, None), (rest_b, rest_a), solver, rtol)
-    dual = partial_dual(task.cost, a, b, mass, found.g)
-    value, upper = partial_primal(task.cost, a, b, mass, found.arcs)
+    dual = partial_dual(found.cost, a, b, mass, found.g)
+    value, upper = partial_primal(found.cost, a, b, mass, found.arcs)
     ends = _per_mass(bracket(dual.lower / mass, upper / mass, task.p, task.scale), task.p)
     return _result(task, found, dual, value, ends, begin, rtol, mass=mass)
 
@@ -70,8 +71,8 @@ def priced_transport(task: Task, price: float, solver: Exact, rtol: float) -> OT
         over = 0.0
     further = (price - near) * abs(over) if over else 0.0
     found = _solve(task, (near, near, 0.0), (sums[1], sums[0]), solver, rtol)
-    dual = priced_dual(task.cost, a, b, near, found.g)
-    value, upper = priced_primal(task.cost, a, b, near, found.arcs)
+    dual = priced_dual(found.cost, a, b, near, found.g)
+    value, upper = priced_primal(found.cost, a, b, near, found.arcs)
     slack = 8 * UNIT * further + (price - near) * max(sums) * _ROUNDED if further else 0.0
     lower, upper = dual.lower + further - slack, upper + further + slack
     shift = math.copysign(price - near, over) if over else 0.0
@@ -90,6 +91,7 @@ class _Found:
         optimal: Whether the solver ended by itself.
         message: How it ended.
         rounds: Of column generation.
+        cost: Between the points, to prove by.
     """
 
     arcs: Arcs
@@ -97,6 +99,7 @@ class _Found:
     optimal: bool
     message: str
     rounds: int
+    cost: Cost
 
 
 def _solve(
@@ -109,7 +112,8 @@ def _solve(
     """Balanced transport with a node that holds and lacks `held`."""
     leave, arrive, between = prices
     closed = task.cost.largest or 1.0 if between is None else between
-    cost = NodeCost.around(task.cost.to(torch.float64), (leave, arrive, closed))
+    points, written = task.cost.to(torch.float64), None
+    cost = NodeCost.around(points, (leave, arrive, closed))
     a, b = (
         torch.cat([w.detach(), w.new_tensor([more])])
         for w, more in zip((task.a, task.b), held, strict=True)
@@ -117,6 +121,11 @@ def _solve(
     i, j = ((w > 0).nonzero()[:, 0] for w in (a, b))
     cost, a, b = cost.sub(i, j), a[i], b[j]
     a, b = a / a.sum(), b / b.sum()
+    (n, m), few = task.cost.shape, cost.shape[0] * cost.shape[1] <= MATRIX_PAIRS
+    if few and isinstance(points, PointCost) and points.slack == 0:
+        written = cost.dense()
+        if len(task.a) == int((i < n).sum()) and len(task.b) == int((j < m).sum()):
+            points = WrittenCost(points, written[:n, :m])  # the node, if any, is the last
     cap = None if between is None else _BEYOND * max(cost.prices)
     below = None if between is None else _USED * (leave + arrive)
     limit = solver.max_seconds
@@ -126,16 +135,17 @@ def _solve(
             deadline=math.inf if limit is None else time.perf_counter() + limit,
             report=say,
         )
-        found = balanced.solve(cost, a, b, limits, points=task.cost, cap=cap, below=below)
+        found = balanced.solve(
+            cost, a, b, limits, points=task.cost, cap=cap, below=below, written=written
+        )
     arcs, g = found.arcs, found.g
-    n, m = task.cost.shape
     rows, cols = i[arcs.rows], j[arcs.cols]
     real = (rows < n) & (cols < m)
     total = float(task.a.detach().sum()) + held[0]
     whole = g.new_zeros(m + 1)
     whole[j] = g
     sent = Arcs(rows[real], cols[real], arcs.mass[real] * total, (n, m))
-    return _Found(sent, whole[:m] - whole[m], found.optimal, found.message, found.rounds)
+    return _Found(sent, whole[:m] - whole[m], found.optimal, found.message, found.rounds, points)
 
 
 def _per_mass(ends: Bracket, p: float) -> Bracket:
