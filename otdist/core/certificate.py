@@ -16,11 +16,13 @@ import math
 import sys
 import threading
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.core import below
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import Arcs, Bracket
@@ -68,6 +70,7 @@ def lower_from_potentials(
     f: Tensor | None = None,
     g: Tensor | None = None,
     settled: int = SETTLED_PAIRS,
+    quick: bool = False,
 ) -> DualBound:
     """The best bound within reach of a potential on either side: two c-transforms, O(n·m·d).
 
@@ -79,15 +82,18 @@ def lower_from_potentials(
         g: any potential of the targets, shape (m,).
         settled: Number of pairs from which costs in many dimensions are bounded from below by
             their expansion, instead of being settled by direct differences.
+        quick: Bound the costs of points by their expansion in float32, and transform once: the
+            other potential stays as it is. A tenth of the time, for brackets that need not close.
     """
     if (f is None) == (g is None):
         raise ValueError("pass one of f and g: the other side follows by c-transform")
     cost, a, b = cost.to(torch.float64), a.detach().double(), b.detach().double()
+    transform = partial(_quick if quick else transforms, settled=settled)
     if f is not None:
-        g, f = transforms(cost.T, _usable(f), settled)
+        g, f = transform(cost.T, _usable(f))
     else:
         assert g is not None
-        f, g = transforms(cost, _usable(g), settled)
+        f, g = transform(cost, _usable(g))
     value = float(a @ f + b @ g)
     # c at the arg-min is f + g there, so that |f| and |g| bound every term of the transforms.
     size = float(a @ f.abs() + b @ g.abs())
@@ -188,8 +194,8 @@ def transforms(cost: Cost, g: Tensor, settled: int = SETTLED_PAIRS) -> tuple[Ten
     500 by 500 points in eight dimensions takes 1.3 ms instead of 2.3.
     """
     if cost.slack > 0 and isinstance(cost, PointCost) and cost.shape[0] * cost.shape[1] >= settled:
-        f = cost.ctransform_below(g)
-        return f, cost.T.ctransform_below(f)
+        f = below.ctransform(cost, g, torch.float64)
+        return f, below.ctransform(cost.T, f, torch.float64)
     if cost.slack > 0:  # every minimum is settled by direct differences
         f, _ = cost.ctransform(g)
         return f, cost.T.ctransform(f)[0]
@@ -209,6 +215,13 @@ def transforms(cost: Cost, g: Tensor, settled: int = SETTLED_PAIRS) -> tuple[Ten
     parts = [slice(lo, min(lo + step, n)) for lo in range(0, n, step)] if small else cost.parts()
     each(parts, block, cost.device)
     return f, low
+
+
+def _quick(cost: Cost, g: Tensor, settled: int) -> tuple[Tensor, Tensor]:
+    """f_i ≤ min_j c_ij − g_j with g as it is, in float32; `transforms` where that cannot be."""
+    if not isinstance(cost, PointCost) or not bool(torch.isfinite(g).all()):
+        return transforms(cost, g, settled)
+    return below.ctransform(cost, g, torch.float32), g
 
 
 def _usable(potential: Tensor) -> Tensor:

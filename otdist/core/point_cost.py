@@ -26,7 +26,6 @@ __all__ = ["Cost", "MatrixCost", "PointCost", "WrittenCost"]
 
 _DIRECT_DIMENSION = 12  # up to here float64 differences cost no more than the product
 _WIDE_DIMENSION = 64  # up to here a float64 product costs little more than a float32 one
-_TILE = 2048  # columns of a product whose rows are reduced at once
 _OUTER = 16  # one landmark in so many is an outermost point
 _NORMAL = 2.0**-1022  # the least float64 that carries all its digits
 _NEAR = 1e-3  # pairs closer than this share of the squared norms are recomputed by differences
@@ -167,36 +166,6 @@ class PointCost(Cost):
             bound = error**half
         rounding = torch.finfo(self.dtype).eps if self._product_dtype != self.dtype else 0.0
         return bound + rounding * span**half
-
-    def ctransform_below(self, g: Tensor) -> Tensor:
-        """At most min_j c_ij − g_j, shape (n,), by the expansion alone, less its error, in tiles.
-
-        A third of the time of `ctransform` for 16 coordinates. What is lost is the error of the
-        squared distance: nothing that shows but for points that nearly coincide at p < 2.
-        """
-        left, right = self._lift()
-        right = right.clone()
-        right[-2] -= (self.dimension + 8) * torch.finfo(right.dtype).eps * self._reach()
-        if self.p == 2:  # c − g is a product, too
-            right[-2] -= g
-        out = torch.empty_like(self.x[:, 0])
-        n, m = self.shape
-
-        def block(part: slice) -> None:
-            low: Tensor | None = None
-            for at in range(0, m, _TILE):
-                c = torch.mm(left[part], right[:, at : at + _TILE])
-                if self.p != 2:
-                    c = c.clamp_(min=0).sqrt_() if self.p == 1 else c.clamp_(min=0).pow_(self.p / 2)
-                    c -= g[at : at + _TILE]
-                found = c.amin(1)
-                low = found if low is None else torch.minimum(low, found, out=low)
-            assert low is not None
-            out[part] = low
-
-        step = max(1, block_entries(self.device) // min(m, _TILE))
-        each([slice(lo, min(lo + step, n)) for lo in range(0, n, step)], block, self.device)
-        return out
 
     def pairs(self, i: Tensor, j: Tensor) -> Tensor:
         """Costs by direct differences, shape (k,)."""

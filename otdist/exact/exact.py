@@ -115,7 +115,8 @@ class Exact:
                 restrict(task.cost, x, y), x.weights, y.weights, limits, g
             )
         a, b = task.a.detach(), task.b.detach()
-        proof = prove(task, deal(found.arcs, x, a, y, b), found.g[y.group])
+        quick = 0.0 if found.optimal else rtol
+        proof = prove(task, deal(found.arcs, x, a, y, b), found.g[y.group], quick)
         converged = found.optimal or proof.bracket.proves(max(rtol, dense.AGREED))
         if not converged:
             warn_caller(found.message)

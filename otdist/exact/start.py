@@ -1,12 +1,13 @@
-r"""A potential to begin column generation from: a few steps of the entropic dual, coarse to fine.
+r"""Potentials to begin column generation from: the entropic dual of landmarks, extended to all.
 
-The nearer it is to an optimal potential, the more of the pairs that matter are among the nearest
-by reduced cost, and the fewer rounds follow. Entropic potentials are smooth, which those of a
+The nearer they are to optimal ones, the more of the pairs that matter are among the nearest by
+reduced cost, and the fewer rounds follow. Entropic potentials are smooth, which those of a
 subsample solved exactly are not: the latter left gaps as large, at ten times the cost.
 
-Steps are cheap where the kernel fits into memory (`entropic`), which a subsample of `_MIDDLE`
-points does. Beyond that size it takes most of the steps and all points take two, since a restricted
-problem with its pricing costs less than two further steps.
+Landmarks carry the mass of the points nearest to them, so that every cluster keeps its mass. With
+equal shares of a subsample, 2% of the mass between 20 clusters in the plane had to leave its
+cluster, and one round ended 20% above the optimum instead of 0.01%. Steps are cheap on landmarks,
+whose kernel fits into memory (`entropic`); all that is done for all points is one soft-min.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from torch import Tensor
 from otdist.core.cost import Cost, evenly
 from otdist.entropic import entropic
 
-_EPS = 0.01  # in units of the mean cost
-_STEPS = 6
-_LAST_STEPS = 2
-_MIDDLE = 4096
+# Lower bounds between mixtures of 20 normal clusters, n = 10,000, d = 2, 10 and 64, at 0.02,
+# 0.01, 0.003 and 0.001 of the optimal cost: 99.9, 99.9, 99.9, 99.8%; 99.4, 99.3, 99.0, 98.7%; 99.6,
+# 99.8, 99.8, 99.7%. With 2,048 landmarks 98.9 instead of 99.4%.
+_EPS = 0.02  # in units of the optimal cost, at most
+_RATIO, _FALL = 4.0, 256.0  # between one eps and the next, and in all
+_STEPS = 20
+_LANDMARKS = 4096
 _SAMPLED = 256  # points of the estimate of the mean cost
 _TOL = 1e-2
 
@@ -34,31 +38,32 @@ def entropic_start(cost: Cost, a: Tensor, b: Tensor) -> Tensor:
         b: Weights of the targets, shape (m,), positive.
     """
     cost = cost.to(torch.float32)
-    mean = _typical(cost, a, b)
-    if not _EPS * mean > 8 * cost.rounding:
-        return torch.zeros_like(b)
-    g = _coarse_to_fine(cost, a, b, mean)
-    return g if bool(torch.isfinite(g).all()) else torch.zeros_like(b)
+    eps = _EPS * _typical(cost, a, b)
+    if eps > 8 * cost.rounding:
+        g = _from_landmarks(cost, a, b, eps)
+        if bool(torch.isfinite(g).all()):
+            return g
+    return torch.zeros_like(b)
 
 
-def _coarse_to_fine(cost: Cost, a: Tensor, b: Tensor, mean: float) -> Tensor:
-    """Coarse to fine on subsamples, the last steps on all points."""
-    eps = _EPS * mean
-    g = entropic.coarse(cost, a, b, eps)
-    steps = _STEPS
-    if max(cost.shape) > 1.5 * _MIDDLE:
-        g, steps = _on_subsample(cost, a, b, g, eps), _LAST_STEPS
-    return entropic.solve(cost, a, b, eps, tol=_TOL, max_iter=steps, start=g).g
+def _from_landmarks(cost: Cost, a: Tensor, b: Tensor, eps: float) -> Tensor:
+    """Solved between landmarks, extended to all targets by a soft-min.
 
-
-def _on_subsample(cost: Cost, a: Tensor, b: Tensor, g: Tensor, eps: float) -> Tensor:
-    """The same on at most `_MIDDLE` points of either side, extended to all by soft-mins."""
-    i, j = evenly(a, _MIDDLE), evenly(b, _MIDDLE)
-    u, v = (torch.full_like(k, 1.0 / len(k), dtype=torch.float64) for k in (i, j))
-    part = cost.sub(i, j)
-    g = entropic.solve(part, u, v, eps, tol=_TOL, max_iter=_STEPS, start=g[j]).g
-    f = entropic.extend(cost.sub(torch.arange(len(a), device=a.device), j), g, v, eps)
-    return entropic.extend(cost.T, f, a, eps)
+    Where the optimal cost is far below the mean, as between clusters that are nearly the same, eps
+    falls with it.
+    """
+    rows, u = cost.landmarks(a, _LANDMARKS)
+    columns, v = cost.T.landmarks(b, _LANDMARKS)
+    part = cost.sub(rows, columns)
+    g = entropic.coarse(part, u, v, eps)
+    least, eps = max(eps / _FALL, 8 * cost.rounding), _RATIO * eps
+    value, dual = 0.0, None
+    while dual is None or eps > max(_EPS * value, least):
+        eps = max(eps / _RATIO, least)
+        dual = entropic.solve(part, u, v, eps, tol=_TOL, max_iter=_STEPS, start=g)
+        g, value = dual.g, float(u @ dual.f + v @ dual.g)
+    targets = torch.arange(len(b), device=b.device)
+    return entropic.extend(cost.sub(rows, targets).T, dual.f, u, eps)
 
 
 def _typical(cost: Cost, a: Tensor, b: Tensor) -> float:
