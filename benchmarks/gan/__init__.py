@@ -37,9 +37,10 @@ class Settings:
 
 def _toys(name: str, settings: Settings) -> Cases:
     steps = 50 if settings.short else settings.steps
-    for seed in settings.seeds:
-        known = {"experiment": name, "critic": "gp", "seed": seed}
-        yield known, partial(toys.run, name, seed, steps)
+    for critic in toys.RECIPES:
+        for seed in settings.seeds if critic in settings.critics else ():
+            known = {"experiment": name, "critic": critic, "seed": seed}
+            yield known, partial(toys.run, name, seed, steps, **toys.RECIPES[critic])
 
 
 def _digits(settings: Settings) -> Cases:
@@ -48,6 +49,14 @@ def _digits(settings: Settings) -> Cases:
         for seed in settings.seeds:
             known = {"experiment": "digits", "critic": critic, "seed": seed}
             yield known, partial(digits.run, critic, seed, steps, every)
+
+
+def _digits28(settings: Settings) -> Cases:
+    steps, every = (20, 10) if settings.short else (settings.steps or 2000, 500)
+    for critic in settings.critics:
+        for seed in settings.seeds:
+            known = {"experiment": "digits28", "critic": critic, "seed": seed}
+            yield known, partial(digits.run, critic, seed, steps, every, digits.LARGE)
 
 
 def _segments(settings: Settings) -> Cases:
@@ -76,6 +85,7 @@ EXPERIMENT = Experiment(
     {
         **{name: partial(_toys, name) for name in toys.TOYS},
         "digits": _digits,
+        "digits28": _digits28,
         "segments": _segments,
         "speed": _speed,
     },

@@ -3,47 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 from benchmarks import page
+from benchmarks.gan import digits
+from benchmarks.gan.toys import RECIPES
 from benchmarks.records import Row
 
 
 def render(rows: Sequence[Row]) -> str:
     """Markdown: points in the plane, digits by critic, gradients, speed."""
-    parts = [_toys(rows), _digits(rows), _segments(rows), _speed(rows)]
+    parts = [_toys(rows), _digits(rows, "digits"), _digits(rows, "digits28")]
+    parts += [_segments(rows), _speed(rows)]
     return "\n".join("\n".join([*part, ""]) for part in parts if part)
 
 
 def _toys(rows: Sequence[Row]) -> list[str]:
     titles = [
-        "points, GP", "seeds", "modes found, by seed", "samples within 3σ of a mode",
+        "points, critic", "seeds", "modes found, by seed", "samples within 3σ of a mode",
         "exact W_1 to held-out", "floor", "worst ratio to the floor", "seconds",
     ]  # fmt: skip
     lines = []
-    for name in ("ring", "grid", "swiss"):
-        if group := [r for r in rows if r["experiment"] == name]:
+    for name, critic in product(("ring", "grid", "swiss"), RECIPES):
+        known = (name, critic)
+        if group := [r for r in rows if (r["experiment"], r.get("critic")) == known]:
             modes = ", ".join(f"{r['modes']} of {r['of']}" for r in group if "modes" in r) or "—"
             near = _mean(group, "near_a_mode") if "near_a_mode" in group[0] else "—"
             worst = max(r["w1"] / r["w1_floor"] for r in group)
             means = [_mean(group, "w1"), _mean(group, "w1_floor")]
             lines.append(
-                [name, len(group), modes, near, *means, f"{worst:.2f}", _mean(group, "seconds", 0)]
+                [
+                    f"{name}, {critic}",
+                    len(group),
+                    modes,
+                    near,
+                    *means,
+                    f"{worst:.2f}",
+                    _mean(group, "seconds", 0),
+                ]
             )
     return page.table(titles, lines) if lines else []
 
 
-def _digits(rows: Sequence[Row]) -> list[str]:
+def _digits(rows: Sequence[Row], experiment: str) -> list[str]:
+    size = "8×8" if experiment == "digits" else "28×28"
     titles = [
-        "digits, critic", "seeds", "exact W_1 to held-out", "rank correlation of estimate and W_1",
-        "the same with the first steps", "bound of the Lipschitz constant", "seconds",
+        f"digits {size}, critic", "seeds", "exact W_1 to held-out", "floor",
+        "rank correlation of estimate and W_1", "the same with the first steps",
+        "bound of the Lipschitz constant", "seconds",
     ]  # fmt: skip
     lines = []
-    for critic in ("gp", "lp", "orthogonal", "spectral", "clipping"):
-        if group := [r for r in rows if (r["experiment"], r.get("critic")) == ("digits", critic)]:
+    for critic in digits.RECIPES:
+        known = (experiment, critic)
+        if group := [r for r in rows if (r["experiment"], r.get("critic")) == known]:
             w1 = f"{_mean(group, 'w1')} (worst {max(r['w1'] for r in group):.3f})"
             ranks = [_by_seed(group, "spearman"), _by_seed(group, "spearman_all")]
             means = [_mean(group, "lipschitz"), _mean(group, "seconds", 0)]
-            lines.append([critic, len(group), w1, *ranks, *means])
+            lines.append([critic, len(group), w1, _mean(group, "w1_floor"), *ranks, *means])
     return page.table(titles, lines) if lines else []
 
 

@@ -17,8 +17,11 @@ from otdist import problems, wasserstein, wgan
 
 ROWS = 1000
 """Of each sample in exact transport."""
-PENALISED: dict[str, Any] = {"lambda_gp": 0.1, "lr": 5e-4}
-"""What the trainer is told by default."""
+RECIPES: dict[str, dict[str, Any]] = {
+    "gp": {"lambda_gp": 0.1, "lr": 5e-4},
+    "relativistic": {"loss": "relativistic", "mode": "r1-r2", "lambda_gp": 0.02, "lr": 5e-4},
+}
+"""What the trainer is told."""
 TOYS = {"ring": 2000, "grid": 2000, "swiss": 4000}
 """Generator steps of the recipes."""
 MIXTURES = {"ring": problems.eight_gaussians(), "grid": problems.twenty_five_gaussians()}
@@ -50,7 +53,7 @@ def run(name: str, seed: int, steps: int | None = None, **options: Any) -> Row:
     """Train on one distribution."""
     steps = TOYS[name] if steps is None else steps
     trainer = wgan.WGANTrainer(
-        *networks(seed), 2, batch_size=256, ema=0.999, seed=seed, **(options or PENALISED)
+        *networks(seed), 2, batch_size=256, ema=0.999, seed=seed, **(options or RECIPES["gp"])
     )
     data = torch.from_numpy(draw(name, 50_000, 1000 + seed)).float()
     records = trainer.train(data, steps=steps)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import records
-from benchmarks.gan import EXPERIMENT, segments, speed, toys
+from benchmarks.gan import EXPERIMENT, digits, segments, speed, toys
 from otdist import problems
 
 
@@ -42,7 +42,7 @@ def test_speed_returns_positive_ratios():
 def test_rows_are_kept_once_and_shown(tmp_path):
     path = tmp_path / "deep" / "gan.json"
     for seeds in ([0], [0, 1]):
-        EXPERIMENT.run(["ring"], EXPERIMENT.settings(seeds=seeds, steps=2), path)
+        EXPERIMENT.run(["ring"], EXPERIMENT.settings(seeds=seeds, steps=2, critics=["gp"]), path)
     rows = records.read(path)
     assert [r["seed"] for r in rows] == [0, 1]
     page = tmp_path / "page.md"
@@ -53,4 +53,12 @@ def test_rows_are_kept_once_and_shown(tmp_path):
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
-    assert "| ring | 2 |" in text
+    assert "| ring, gp | 2 |" in text
+
+
+@pytest.mark.parametrize("critic", ["relativistic", "conv", "clipping"])
+def test_enlarged_digits_are_trained_and_measured(critic):
+    row = digits.run(critic, seed=0, steps=2, every=1, side=digits.LARGE)
+    assert row["w1_floor"] == pytest.approx(7.0, abs=0.1)
+    assert row["w1_floor"] < row["w1"] < 30
+    assert len(row["checkpoints"]) == 2
