@@ -33,7 +33,9 @@ class Evaluate(ReportOptions):
         str | None, Option(help="Rows that the generators were trained on, to flag copies of them.")
     ] = None
     metrics: Annotated[str | None, Option(help="Names with commas between; all by default.")] = None
-    features: Annotated[str, Option(help="raw, pca-K or module:function.")] = "raw"
+    features: Annotated[
+        str, Option(help="raw, pca-K, module:function, or torchvision:MODEL ….")
+    ] = "raw"
     n_permutations: Annotated[int, Option(min=0, help="For p-values; 0 leaves them out.")] = 0
     max_samples: Annotated[int | None, Option(min=1, help="Most rows of each sample.")] = None
     fail_below: Annotated[
@@ -174,9 +176,9 @@ class Evaluate(ReportOptions):
         try:
             with _here_importable():
                 return otdist.evaluate(
-                    real.points,
-                    {name: sample.points for name, sample in fakes.items()},
-                    train=None if train is None else train.points,
+                    self._rows(real),
+                    {name: self._rows(sample) for name, sample in fakes.items()},
+                    train=None if train is None else self._rows(train),
                     metrics=wanted,
                     features=self.features,
                     n_permutations=self.n_permutations,
@@ -186,6 +188,15 @@ class Evaluate(ReportOptions):
                 )
         except UnknownFeaturesError as error:
             raise usage("--features", str(error)) from None
+
+    def _rows(self, sample: Samples) -> Any:
+        """The points, or the images that they were where an encoder takes those."""
+        from otdist.evaluation.encoders import PACKAGES
+
+        encodes = self.features.partition(":")[0] in PACKAGES
+        if sample.shape is None or not encodes:
+            return sample.points
+        return sample.points.reshape(-1, *sample.shape).astype(sample.dtype)
 
 
 @contextmanager

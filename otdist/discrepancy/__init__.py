@@ -11,6 +11,7 @@ from otdist.discrepancy.base import Discrepancy
 from otdist.discrepancy.clipped import Clipped
 from otdist.discrepancy.energy import Energy
 from otdist.discrepancy.function import OfFunction
+from otdist.discrepancy.fuse import MmdFuse
 from otdist.discrepancy.gaussian import Fid, Frechet, FrechetInfinity, Gaussian
 from otdist.discrepancy.max_sliced import MaxSliced
 from otdist.discrepancy.mmd import Kid, Mmd
@@ -33,6 +34,7 @@ DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
     "sinkhorn": Sinkhorn,
     "energy": Energy,
     "mmd": Mmd,
+    "mmd_fuse": MmdFuse,
     "gaussian": Gaussian,
     "frechet": Frechet,
     "fid": Fid,
@@ -51,7 +53,7 @@ DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
 }
 UNASKED = (
     "wasserstein", "sliced", "max_sliced", "gaussian", "mind", "fid",
-    "clipped_density", "clipped_coverage", "vendi",
+    "clipped_density", "clipped_coverage", "vendi", "mmd_fuse",
 )  # fmt: skip
 """Names that a report leaves out unless it is asked: others show the same, up to a convention, or
 more of it."""

@@ -57,8 +57,9 @@ def evaluate(
             divided by n − 1), clipped_density, clipped_coverage, vendi, wasserstein, sliced,
             max_sliced and gaussian.
         features: What is compared: None or "raw", "pca-K" (of the pooled samples), a callable from
-            rows to features, an nn.Module (in batches, in eval mode), "module:function", or
-            `Features`, which sets batches, device and a cache on disk.
+            rows to features, an nn.Module (in batches, in eval mode), "module:function", an encoder
+            of images such as "torchvision:resnet50", or `Features`, which sets batches, device,
+            weights and a cache on disk.
         n_permutations: Permutations of a test for sliced_w2, energy, mmd, classifier and copying; 0
             leaves p-values out.
         confidence: Level of the intervals, which say in words what they cover; metrics without a

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ import torch
 
 from otdist.core import checks
 from otdist.core.arrays import as_tensor
+from otdist.evaluation.encoders import Encoder, content, encoder
 
 _BATCH = 256
+_IMAGES = 64
+"""Images at a time in an encoder: at 299 × 299 they are 70 MB of float32."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,16 @@ class Features:
         function: From rows to features, one array: an nn.Module (given tensors, in eval and
             inference mode, then put back as it was), another callable (given the rows as they
             came), or an import path "module:function" of either. A module's rows take the floating
-            type of its parameters; integers stay integers where it has an embedding layer.
-        batch_size: Rows at a time. None: 256 for modules, all for other callables.
+            type of its parameters; integers stay integers where it has an embedding layer. Also an
+            encoder of images by name, "torchvision:resnet50", "torch-fidelity:inception-v3-compat"
+            or "open_clip:ViT-B-32" (`pip install "otdist[encoders]"`).
+        batch_size: Rows at a time. None: 256 for modules, 64 for encoders, all for other callables.
         device: Where a module runs, such as "cuda"; it is moved back afterwards. None: where it is.
         cache: Folder that keeps features on disk, by the content of rows and function; None: none.
         identity: Distinguishes this function from others in the cache: needed for callables that
             are neither modules nor import paths, whose content cannot be hashed.
+        weights: File with the weights of an encoder. None: the one in the cache of PyTorch.
+        download: Whether weights of an encoder that are not there may be fetched.
 
     >>> import numpy as np, otdist
     >>> halves = otdist.Features(lambda rows: rows[:, :1], batch_size=2)
@@ -50,6 +58,8 @@ class Features:
     device: Any = None
     cache: str | Path | None = None
     identity: str | None = None
+    weights: str | Path | None = None
+    download: bool = False
 
     def __post_init__(self) -> None:
         checks.settle(self, batch_size=checks.optional(checks.whole, "batch_size", self.batch_size))
@@ -61,11 +71,37 @@ class Features:
             checks.instance("identity", self.identity, str, "text or None")
         if self.device is not None:
             checks.settle(self, device=checks.device(self.device))
+        checks.flag("download", self.download)
+        if self.weights is not None:
+            checks.instance("weights", self.weights, (str, os.PathLike), "a file or None")
+
+    @cached_property
+    def made(self) -> Callable[[Any], Any] | Encoder:
+        """The function itself, or the encoder, of the name that stands for it.
+
+        Raises:
+            ImportError: the package of an encoder is missing.
+            ValueError: a name that stands for nothing; weights that are missing, or do not apply.
+        """
+        found = None
+        if isinstance(self.function, str):
+            found = encoder(self.function, self.weights, self.download)
+        if found is None and (self.weights is not None or self.download):
+            option = "download" if self.weights is None else "weights"
+            raise ValueError(
+                f'{option} applies to encoders such as "torchvision:resnet50" only: got '
+                f"{checks.shown(self.function)}"
+            )
+        if found is not None:
+            return found
+        return imported(self.function) if isinstance(self.function, str) else self.function
 
     @property
     def name(self) -> str:
         """Of the function, for the report."""
         if isinstance(self.function, str):
+            if isinstance(self.made, Encoder):
+                return self.made.label
             return self.function.partition(":")[2]
         return getattr(self.function, "__name__", type(self.function).__name__)
 
@@ -81,8 +117,8 @@ class Features:
                 module, several outputs instead of one array, or features of the wrong number of
                 rows.
         """
-        function = imported(self.function) if isinstance(self.function, str) else self.function
-        if self.device is not None and not isinstance(function, torch.nn.Module):
+        function = self.made
+        if self.device is not None and not isinstance(function, torch.nn.Module | Encoder):
             raise ValueError("device applies to modules only: leave it out")
         path = None
         if self.cache is not None:
@@ -97,7 +133,16 @@ class Features:
             _write(path, found)
         return found
 
-    def _compute(self, function: Callable[[Any], Any], rows: Any, name: str) -> np.ndarray:
+    def _compute(
+        self, function: Callable[[Any], Any] | Encoder, rows: Any, name: str
+    ) -> np.ndarray:
+        if isinstance(function, Encoder):
+            size = self.batch_size or _IMAGES
+            with _at_work(function.network, self.device):
+                parts = [
+                    function(rows[i : i + size], name).numpy() for i in range(0, len(rows), size)
+                ]
+            return np.concatenate(parts)
         if not isinstance(function, torch.nn.Module):
             size = self.batch_size or len(rows)
             starts = range(0, len(rows), max(1, size))
@@ -132,14 +177,13 @@ class Features:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{error} (from {self.function})") from None
 
-    def _identity(self, function: Callable[[Any], Any]) -> list[bytes]:
+    def _identity(self, function: Callable[[Any], Any] | Encoder) -> list[bytes]:
         """What the answers depend on besides the rows."""
         parts = [] if self.identity is None else [self.identity.encode()]
-        if isinstance(function, torch.nn.Module):
-            parts += [repr(function).encode(), _source(type(function))]
-            for key, value in sorted(function.state_dict().items()):
-                content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-                parts += [f"{key} {value.dtype}".encode(), content.numpy().tobytes()]
+        if isinstance(function, Encoder):
+            parts += [function.label.encode(), *content(function.network)]
+        elif isinstance(function, torch.nn.Module):
+            parts += [*content(function), _source(type(function))]
         elif isinstance(self.function, str):
             module = inspect.getmodule(function)
             parts += [self.function.encode(), b"" if module is None else _source(module)]

@@ -14,7 +14,7 @@ import numpy as np
 from otdist.core import checks
 from otdist.core.principal import principal
 from otdist.core.shapes import check_shapes
-from otdist.evaluation.feature_functions import Features, UnknownFeaturesError, floats, imported
+from otdist.evaluation.feature_functions import Features, UnknownFeaturesError, floats
 
 
 def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarray], str]:
@@ -22,7 +22,8 @@ def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarra
 
     Args:
         samples: Real and fake samples by name, (n, ...) each.
-        features: None or "raw", "pca-K", a callable, an nn.Module, "module:function" or `Features`.
+        features: None or "raw", "pca-K", a callable, an nn.Module, "module:function", the name of
+            an encoder or `Features`.
 
     Raises:
         ValueError: an unknown specification, K out of range, features of the wrong shape, or single
@@ -33,14 +34,13 @@ def extract(samples: dict[str, Any], features: Any) -> tuple[dict[str, np.ndarra
     if features is None or text == "raw" or components:
         rows = _flattened({name: floats(value, name) for name, value in samples.items()})
         return (_principal(rows, int(components[1])) if components else rows), features or "raw"
-    if isinstance(features, str):
-        imported(features)  # raises before anything is computed
-    elif isinstance(features, type) or not callable(features):
+    if not isinstance(features, str) and (isinstance(features, type) or not callable(features)):
         raise TypeError(
             f'features must be None, "raw", "pca-K", a callable, Features(...) or '
             f'"module:function": got {checks.shown(features)}'
         )
     function = features if isinstance(features, Features) else Features(features)
+    _ = function.made  # raises before anything is computed
     found = {key: function.arrays(value, key) for key, value in samples.items()}
     return _flattened(found), f"features of {function.name}"
 

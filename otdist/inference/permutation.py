@@ -105,7 +105,8 @@ def two_sample_test(
         x: Points of the first sample, shape (n, d), or (n,) on the line.
         y: Points of the second sample, shape (m, d) or (m,).
         statistic: "sliced" (SW_1; option `n_projections`, 100), "energy", "mmd" (Gaussian kernel;
-            `bandwidth`, the median distance of the pooled sample), "wasserstein" (exact; `p`, 1),
+            `bandwidth`, the median distance of the pooled sample), "mmd_fuse" (20 kernels at
+            once, Gaussian and Laplacian; `n_bandwidths`, 10), "wasserstein" (exact; `p`, 1),
             "sinkhorn" (`p`, 2; `eps`, 5% of the pooled mean cost), the last four with `metric` as
             the functions of these names have it; or a function of two samples whose value does not
             depend on the order of rows.
