@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from otdist.core.result import Arcs
+from otdist.line.counted import CountedWalk, counted
 from otdist.line.sorting import in_threads, ordered, sort
-from otdist.line.walk import Array, Cells, UniformWalk, Walk, walk
+from otdist.line.walk import Array, Cells, UniformWalk, WeightedWalk, varied, walk
 
 _CPU = torch.device("cpu")
 
@@ -30,9 +31,14 @@ class Matching:
 
     x: Array
     y: Array
-    walk: Walk
+    walk: UniformWalk | WeightedWalk | CountedWalk
     orders: tuple[Array, Array] | None
     device: torch.device
+
+    def exact(self, a: Tensor | Array | None, b: Tensor | Array | None) -> Matching:
+        """The same with exact masses, for the weights that it was made of."""
+        u, v = (_array(w.detach()) if isinstance(w, Tensor) else w for w in (a, b))
+        return replace(self, walk=walk(u, v, len(self.x), len(self.y), self.orders))
 
     def parts(self) -> list[slice]:
         """Parts of the plan, for `quantiles`."""
@@ -97,7 +103,13 @@ class Matching:
 
 
 def match(
-    x: Tensor, y: Tensor, a: Tensor | None = None, b: Tensor | None = None, *, places: bool = False
+    x: Tensor,
+    y: Tensor,
+    a: Tensor | None = None,
+    b: Tensor | None = None,
+    *,
+    places: bool = False,
+    count: bool = False,
 ) -> Matching:
     """Match samples x (n,) and y (m,) by quantiles, in float64 and without a graph.
 
@@ -107,6 +119,7 @@ def match(
         a: Weights of x, non-negative and of any sum, exact as they are; None means uniform.
         b: Weights of y.
         places: Keep the sorting indices, which uniform weights do not need.
+        count: Let masses be off by about 1e-18, in a third of the time.
     """
     if a is None and b is None and not places:
         orders, (xs, ys) = None, (_array(z) for z in sort(x, y))
@@ -115,7 +128,7 @@ def match(
         orders = order_x, order_y
     xs, ys = xs.astype(np.float64, copy=False), ys.astype(np.float64, copy=False)
     u, v = (None if w is None else _array(w.detach()) for w in (a, b))
-    return Matching(xs, ys, walk(u, v, len(x), len(y), orders), orders, x.device)
+    return Matching(xs, ys, _walk(u, v, len(x), len(y), orders, count), orders, x.device)
 
 
 def match_few(x: Array, y: Array, a: Array | None, b: Array | None) -> Matching:
@@ -130,7 +143,21 @@ def match_few(x: Array, y: Array, a: Array | None, b: Array | None) -> Matching:
         ys.sort()
         return Matching(xs, ys, UniformWalk(n, m), None, _CPU)
     orders = x.argsort(), y.argsort()
-    return Matching(x[orders[0]], y[orders[1]], walk(a, b, n, m, orders), orders, _CPU)
+    return Matching(x[orders[0]], y[orders[1]], _walk(a, b, n, m, orders, True), orders, _CPU)
+
+
+def _walk(
+    a: Array | None,
+    b: Array | None,
+    n: int,
+    m: int,
+    orders: tuple[Array, Array] | None,
+    count: bool,
+) -> UniformWalk | WeightedWalk | CountedWalk:
+    if not count or orders is None:
+        return walk(a, b, n, m, orders)
+    a, b = varied(a), varied(b)
+    return UniformWalk(n, m) if a is None and b is None else counted(a, b, n, m, orders)
 
 
 def mean_power(gaps: Array, mass: Array | float, p: float) -> tuple[float, Array]:

@@ -35,6 +35,7 @@ from otdist.core.result import Bracket, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.core.units import Units, finish
 from otdist.line import univariate
+from otdist.line.counted import CountedWalk
 from otdist.line.matching import Matching, match, match_few, mean_power
 from otdist.line.sorting import in_threads
 
@@ -42,6 +43,8 @@ _SAFE = 2.0**900
 """Sums of costs between this and its inverse have neither overflown nor lost terms that count."""
 CLOSED = 1e-6
 """Relative gap of a bracket that counts as closed."""
+_COUNTED = 1e-10
+"""Relative slack up to which counted masses are good enough: 1e-15 at 100 points, 3e-11 at 10^6."""
 MESSAGE = "exact: sorted quantiles"
 _AGREED = 1e-6
 """Relative difference of two evaluations of one cost, of float64 points divided by a unit."""
@@ -82,6 +85,17 @@ def prove(found: Matching, p: float) -> Proved:
     if p != 1 and not 1 / _SAFE < proof.cost < _SAFE:
         proof = _proved(found, p, _largest_gap(found))
     return proof
+
+
+def _settled(found: Matching, p: float, samples: Sequence[Any]) -> tuple[Matching, Proved]:
+    """A matching and its proof; with exact masses where counted ones leave it open."""
+    proof = prove(found, p)
+    if isinstance(found.walk, CountedWalk) and not (
+        proof.slack <= _COUNTED * proof.cost < math.inf
+    ):
+        found = found.exact(*samples[2:])
+        proof = prove(found, p)
+    return found, proof
 
 
 def _proved(found: Matching, p: float, unit: float) -> Proved:
@@ -156,8 +170,7 @@ def solve(task: Task, pair: Pair, begin: float) -> OTResult:
     p = task.p
     x, y = (side.points.detach()[:, 0] for side in (pair.x, pair.y))
     samples = x, y, pair.x.masses, pair.y.masses
-    found = match(*samples)
-    proof = prove(found, p)
+    found, proof = _settled(match(*samples, count=True), p, samples)
     proved = proof.bracket(p, task.scale)
     closed, agrees = proved.proves(CLOSED), _agrees(found, proof, p)
     message = MESSAGE
@@ -182,7 +195,7 @@ def solve_few(both: Framed, p: float) -> OTResult | None:
     """
     begin = time.perf_counter()
     samples = both.x[:, 0], both.y[:, 0], both.a, both.b
-    proof = prove(match_few(*samples), p)
+    _, proof = _settled(match_few(*samples), p, samples)
     proved = proof.bracket(p, both.scale)
     if proved.upper - proved.lower > CLOSED * proved.lower:
         return None

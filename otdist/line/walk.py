@@ -29,7 +29,7 @@ from otdist.line.sorting import in_threads
 
 Array = np.ndarray
 
-_PART = 1 << 15
+PART = 1 << 15
 """Cells of a part."""
 _KEPT = 1 << 12
 """Points of both samples up to which the cells of uniform weights are kept: at most 6 MB in all."""
@@ -57,7 +57,7 @@ class UniformWalk:
 
     def parts(self) -> list[slice]:
         """Ranges of rows."""
-        return _slices(self.n, max(1, _PART * self.n // (self.n + self.m)))
+        return slices(self.n, max(1, PART * self.n // (self.n + self.m)))
 
     def cells(self, part: slice) -> Cells:
         """The cells of some rows: each from the column where it begins to that where it ends."""
@@ -109,7 +109,7 @@ class WeightedWalk:
 
     def parts(self) -> list[slice]:
         """Ranges of cells."""
-        return _slices(len(self.order) + 1, _PART)
+        return slices(len(self.order) + 1, PART)
 
     def cells(self, part: slice) -> Cells:
         """Some cells; a mass may be negative by less than the doubt."""
@@ -130,17 +130,14 @@ class WeightedWalk:
         return Cells(np.arange(start, part.stop) - cols, cols, mass / self.total.sum())
 
 
-Walk = UniformWalk | WeightedWalk
-
-
 def walk(
     a: Array | None, b: Array | None, n: int, m: int, orders: tuple[Array, Array] | None = None
-) -> Walk:
+) -> UniformWalk | WeightedWalk:
     """The walk of weights a (n,) and b (m,), in sorted order or in what `orders` make of it.
 
     None means uniform.
     """
-    a, b = (None if w is None or (w == w[0]).all() else w for w in (a, b))
+    a, b = varied(a), varied(b)
     if a is None and b is None:
         return UniformWalk(n, m)
     ends, totals, doubts = np.empty((3, n + m - 2)), np.empty((2, 3)), [0.0, 0.0]
@@ -158,6 +155,13 @@ def walk(
     return WeightedWalk(n, ends, total, order, doubt / float(total.sum()))
 
 
+def varied(weights: Array | None) -> Array | None:
+    """Weights, or None where all are equal."""
+    if weights is None or weights[0] != weights[-1]:  # which mostly tells
+        return weights
+    return None if (weights == weights[0]).all() else weights
+
+
 def _fill(weights: Array, order: Array | None, ends: Array) -> tuple[Array, float]:
     """Write cumulative sums of n weights in some order, but the last, into (3, n − 1).
 
@@ -169,7 +173,7 @@ def _fill(weights: Array, order: Array | None, ends: Array) -> tuple[Array, floa
     shift = 0 if 0.5 < total < 1.5 else -math.frexp(total)[1]
     units = _HEAD, 2.0 ** (digits - 104), 2.0 ** (2 * digits - 157)  # n rests stay exact in each
     before = np.zeros(4)
-    for part in _slices(n, _PART):
+    for part in slices(n, PART):
         rest = weights[part] if order is None else weights.take(order[part])
         if shift:
             rest = np.ldexp(rest, shift)
@@ -208,7 +212,7 @@ def _multiply(ends: Array, totals: Array, fixed: int) -> float:
     if change == 0:
         return 0.0
     change /= float(totals[1 - fixed, 0])
-    for part in _slices(ends.shape[1], _PART):
+    for part in slices(ends.shape[1], PART):
         ends[2, part] += (ends[0, part] + ends[1, part]) * change
     return abs(change) * 2.0**-50 + 2.0**-104
 
@@ -224,7 +228,7 @@ def _order(ends: Array) -> Array:
     """The indices that sort breakpoints, in the order of all their digits."""
     key = ends[0] + (ends[1] + ends[2])
     order = key.argsort(kind="stable")  # two ascending runs, which a merge sort finds
-    for part in _slices(len(order), _PART):
+    for part in slices(len(order), PART):
         some = order[part.start : part.stop + 1]
         near = key.take(some)
         ties = np.flatnonzero(near[1:] == near[:-1])
@@ -236,5 +240,6 @@ def _order(ends: Array) -> Array:
     return order
 
 
-def _slices(size: int, step: int) -> list[slice]:
+def slices(size: int, step: int) -> list[slice]:
+    """The slices of so many entries in steps."""
     return [slice(start, min(start + step, size)) for start in range(0, size, step)]

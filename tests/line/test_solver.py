@@ -14,6 +14,7 @@ import torch
 import otdist
 from otdist.core.result import ConvergenceWarning
 from otdist.line import univariate
+from otdist.line.counted import counted
 from otdist.line.walk import WeightedWalk, walk
 
 pytestmark = pytest.mark.filterwarnings("ignore::otdist.core.result.ConvergenceWarning")
@@ -122,6 +123,44 @@ def test_masses_are_exact_up_to_their_doubt(seed):
         ends = [0, *(sums_a[i + 1] if k > i else sums_b[j + 1] for i, k, j in steps), 1]
         for got, exact in zip(mass, np.diff(ends), strict=True):
             assert abs(Fraction(float(got)) - exact) <= 2 * found.doubt + 1e-15 * abs(exact)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_counted_masses_are_exact_up_to_their_doubt(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(200):
+        n, m = (int(k) for k in rng.integers(1, 12, 2))
+        a, b = (weights(rng, k) for k in (n, m))
+        a = np.full(n, 1.0) if a is None else a * 10.0 ** rng.integers(-3, 3)
+        orders = rng.permutation(n), rng.permutation(m)
+        found = counted(a, b, n, m, orders)
+        (part,) = found.parts()
+        rows, cols, mass = found.cells(part)
+        assert found.doubt < 1e-14
+        assert (np.diff(rows) + np.diff(cols) == 1).all()
+        assert (rows[0], cols[0], rows[-1], cols[-1]) == (0, 0, n - 1, m - 1)
+        sums = [np.cumsum([0, *masses(a[orders[0]], n)])]
+        sums.append(np.cumsum([0, *masses(None if b is None else b[orders[1]], m)]))
+        steps = zip(rows[:-1], rows[1:], cols[:-1], strict=True)
+        ends = [0, *(sums[0][i + 1] if k > i else sums[1][j + 1] for i, k, j in steps), 1]
+        for got, exact in zip(mass, np.diff(ends), strict=True):
+            assert abs(Fraction(float(got)) - exact) <= 2 * found.doubt + 1e-15 * abs(exact)
+
+
+def test_parts_of_a_counted_walk_join():
+    rng = np.random.default_rng(0)
+    a, b = rng.dirichlet(np.ones(40_000)), rng.dirichlet(np.ones(30_000))
+    found = counted(a, b, len(a), len(b), (np.arange(len(a)), np.arange(len(b))))
+    parts = [found.cells(part) for part in found.parts()]
+    assert len(parts) > 2
+    rows, cols, mass = (np.concatenate(each) for each in zip(*parts, strict=True))
+    exact = walk(a, b, len(a), len(b))
+    for mine, theirs in zip(
+        (rows, cols, mass),
+        map(np.concatenate, zip(*(exact.cells(part) for part in exact.parts()), strict=True)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(mine, theirs, atol=2 * found.doubt, rtol=0)
 
 
 @pytest.mark.parametrize(

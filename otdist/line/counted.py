@@ -1,0 +1,113 @@
+r"""The cells of the monotone plan for given weights, in integers: a third of the time of `walk`.
+
+Weights are counted in units of 2⁻⁶¹ of about their sum, so that cumulative sums and differences of
+breakpoints are integers, one sort merges the breakpoints of both samples, and the last bit of each
+says whose it is. What is lost is counted in `doubt`: about 1e-18 of the mass, which samples that
+are not nearly equal never notice. Where it does show, `walk.WeightedWalk` has exact masses.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from otdist.line.sorting import in_threads
+from otdist.line.walk import PART, Array, Cells, slices
+
+_UNIT = 2.0**61
+"""Units of a sum of one: twice a sum of up to 1.5, and the bit of a side, fit into 64 bits."""
+
+
+@dataclass(frozen=True)
+class CountedWalk:
+    """The walk of weights that are counted in units.
+
+    Attributes:
+        keys: Breakpoints of both samples, ascending, (n + m − 2,): twice their units, and one more
+            for those of y.
+        total: Units of all the mass.
+        doubt: How far a breakpoint can be from its true place, in units of the total.
+        before: Breakpoints of y before each part.
+    """
+
+    keys: Array
+    total: int
+    doubt: float
+    before: list[int]
+
+    def parts(self) -> list[slice]:
+        """Ranges of cells."""
+        return slices(len(self.keys) + 1, PART)
+
+    def cells(self, part: slice) -> Cells:
+        """Some cells; a mass may be off by the doubt of both its ends."""
+        start, size = part.start, part.stop - part.start
+        first = int(start == 0)
+        within = self.keys[start - 1 + first : part.stop]  # from where the first cell begins
+        cols = np.empty(size, dtype=np.int64)
+        cols[0] = self.before[start // PART]
+        np.bitwise_and(within[1 - first : size - first], 1, out=cols[1:])
+        np.cumsum(cols, out=cols)
+        places = np.empty(size + 1, dtype=np.int64)
+        places[0], places[-1] = 0, self.total
+        np.right_shift(within, 1, out=places[first : first + len(within)])
+        return Cells(np.arange(start, part.stop) - cols, cols, np.diff(places) / self.total)
+
+
+def counted(
+    a: Array | None, b: Array | None, n: int, m: int, orders: tuple[Array, Array]
+) -> CountedWalk:
+    """The walk of weights a (n,) and b (m,), of any sum, in given orders; None means uniform."""
+    ends, lost = [np.empty(0, dtype=np.int64)] * 2, [0.0, 0.0]
+
+    def fill(side: int, weights: Array | None, size: int) -> None:
+        if weights is None:
+            ends[side] = _even(size)
+        else:
+            ends[side], lost[side] = _sums(weights, orders[side])
+
+    in_threads([partial(fill, 0, a, n), partial(fill, 1, b, m)], n + m)
+    total, other = int(ends[0][-1]), int(ends[1][-1])
+    change = (total - other) / other
+    if change:
+        ends[1] = ends[1] + np.rint(ends[1] * change).astype(np.int64)
+        lost[1] = lost[1] * (1 + abs(change)) + 1 + abs(change) * 2.0**10
+    keys = np.concatenate([ends[0][:-1], ends[1][:-1]])
+    keys <<= 1
+    keys[n - 1 :] |= 1
+    keys.sort(kind="stable")  # two ascending runs, which a merge sort finds
+    before = [0]
+    for part in slices(n + m - 1, PART)[:-1]:
+        before.append(before[-1] + int(np.count_nonzero(keys[part] & 1)))
+    return CountedWalk(keys, total, (sum(lost) + 1) / total, before)
+
+
+def _sums(weights: Array, order: Array) -> tuple[Array, float]:
+    """Cumulative sums of n weights in units, (n,), and how many may be missing from one."""
+    n, found = len(weights), np.empty(len(weights), dtype=np.int64)
+    total = float(np.add.reduce(weights))
+    unit = _UNIT if 0.5 < total < 1.5 else math.ldexp(_UNIT, -math.frexp(total)[1])
+    whole_before, rest_before = 0, 0.0
+    for part in slices(n, PART):
+        rest = weights.take(order[part])
+        rest *= unit
+        whole = rest.astype(np.int64)
+        rest -= whole
+        whole[0] += whole_before
+        rest[0] += rest_before
+        np.cumsum(whole, out=whole)
+        np.cumsum(rest, out=rest)
+        whole_before, rest_before = whole[-1], rest[-1]
+        whole += rest.astype(np.int64)
+        found[part] = whole
+    return found, 1 + n * n * 2.0**-53
+
+
+def _even(n: int) -> Array:
+    """k/n in units for k = 1 … n."""
+    each, more = divmod(int(_UNIT), n)
+    k = np.arange(1, n + 1)
+    return k * each + k * more // n
