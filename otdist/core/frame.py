@@ -40,6 +40,7 @@ _FEW = 1 << 15  # numbers in both samples, below which numpy is faster than torc
 _NORMAL = 2.0**-1022  # the least number that carries all its digits
 _EXPONENT = 500  # up to which one product changes the units
 _MODERATE_SIZE = 2.0**200  # sums of squares of coordinates below which no fourth power overflows
+_NEAR_ONE = 2.0**-400
 _ORIGIN = np.zeros(1)
 
 
@@ -72,7 +73,7 @@ def framed(
 def place(low: np.ndarray, high: np.ndarray, p: float) -> tuple[np.ndarray, int]:
     """The centre of the frame and the exponent of its scale; arguments as for `framed`."""
     middle, half = low / 2 + high / 2, high / 2 - low / 2
-    centre = np.where(np.abs(middle) / 2 >= half, middle, middle.dtype.type(0))
+    centre = middle * (np.abs(middle) / 2 >= half)
     exponent = _diagonal(half) - (int(_ROOM / p) if p > SINGLE_POWER else 0)
     if len(low) == 1 and abs(exponent) <= _MODERATE and p <= _LOW_POWER:
         exponent = 0
@@ -115,6 +116,9 @@ def scaled(
 def _diagonal(half: np.ndarray) -> int:
     """The least e for which the diagonal of a box of these half-widths is below 2^e; 0 for none."""
     widths = half.astype(np.float64, copy=False)
+    diagonal = 2 * math.sqrt(widths @ widths)
+    if _NEAR_ONE < diagonal < 1 / _NEAR_ONE:  # squares have neither vanished nor overflown
+        return math.frexp(diagonal)[1]
     top = math.frexp(float(widths.max()))[1]
     units = np.ldexp(widths, -top)
     diagonal = 2 * math.sqrt(units @ units)

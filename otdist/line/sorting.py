@@ -44,6 +44,8 @@ def _rows(tensor: Tensor) -> np.ndarray:
 
 
 def _row_slices(rows: int, parts: int) -> list[slice]:
+    if min(rows, parts) == 1:
+        return [slice(0, rows)]
     edges = np.linspace(0, rows, min(rows, parts) + 1).astype(int)
     return [slice(int(i), int(j)) for i, j in pairwise(edges)]
 
