@@ -116,7 +116,7 @@ def scaled(
 def _diagonal(half: np.ndarray) -> int:
     """The least e for which the diagonal of a box of these half-widths is below 2^e; 0 for none."""
     widths = half.astype(np.float64, copy=False)
-    diagonal = 2 * math.sqrt(widths @ widths)
+    diagonal = 2 * math.sqrt(np.vdot(widths, widths))
     if _NEAR_ONE < diagonal < 1 / _NEAR_ONE:  # squares have neither vanished nor overflown
         return math.frexp(diagonal)[1]
     top = math.frexp(float(widths.max()))[1]
