@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core import below
+from otdist.core import below, places
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import Arcs, Bracket
@@ -193,6 +193,9 @@ def transforms(cost: Cost, g: Tensor, settled: int = SETTLED_PAIRS) -> tuple[Ten
     One pass over the costs does both, since each block of rows has its own f: the certificate of
     500 by 500 points in eight dimensions takes 1.3 ms instead of 2.3.
     """
+    if (on := places.of(cost)) is not None:
+        f = on.ctransform(g)
+        return f, on.T.ctransform(f)
     if cost.slack > 0 and isinstance(cost, PointCost) and cost.shape[0] * cost.shape[1] >= settled:
         f = below.ctransform(cost, g, torch.float64)
         return f, below.ctransform(cost.T, f, torch.float64)

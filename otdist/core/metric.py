@@ -28,6 +28,7 @@ class Metric(ABC):
         name: As in `scipy.spatial.distance`, where it is known there.
         framed: Whether a common shift leaves distances as they are, and a common factor
             multiplies them: samples are then centred and scaled as for the Euclidean distance.
+        additive: The power p for which distance^p is Σ_k |x_k − y_k|^p, if there is one.
         factor: What distances between mapped points are multiplied by.
 
     >>> import otdist
@@ -37,6 +38,7 @@ class Metric(ABC):
 
     name: ClassVar[str]
     framed: ClassVar[bool] = False
+    additive: ClassVar[float | None] = None
     factor: float = 1.0
 
     @abstractmethod

@@ -29,7 +29,7 @@ from otdist.core.progress import progress
 from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.core.units import Units, finish
-from otdist.exact import column_generation, dense, matrix, network_simplex
+from otdist.exact import column_generation, dense, matrix, network_simplex, staying
 from otdist.line import circle, solver
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
 
@@ -111,9 +111,7 @@ class Exact:
                 deadline=math.inf if self.max_seconds is None else begin + self.max_seconds,
                 report=say,
             )
-            found = column_generation.solve(
-                restrict(task.cost, x, y), x.weights, y.weights, limits, g
-            )
+            found = staying.solve(restrict(task.cost, x, y), x.weights, y.weights, limits, g)
         a, b = task.a.detach(), task.b.detach()
         quick = 0.0 if found.optimal else rtol
         proof = prove(task, deal(found.arcs, x, a, y, b), found.g[y.group], quick)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, PointCost
 from otdist.core.result import Arcs
 from otdist.line.staircase import staircase
@@ -61,7 +62,9 @@ def restrict(cost: Cost, x: Merged, y: Merged) -> Cost:
 
 def coincident(cost: Cost) -> tuple[Tensor | None, Tensor | None]:
     """The points behind a cost, for `merge`; None where there are none."""
-    return (cost.x, cost.y) if isinstance(cost, PointCost) else (None, None)
+    if isinstance(cost, MetricCost) and not cost.metric.framed:
+        return None, None
+    return (cost.x, cost.y) if isinstance(cost, PointCost | MetricCost) else (None, None)
 
 
 def deal(arcs: Arcs, x: Merged, a: Tensor, y: Merged, b: Tensor) -> Arcs:

@@ -80,6 +80,7 @@ class Cityblock(_Minkowski):
     """
 
     name, order = "cityblock", 1.0
+    additive = 1.0
 
 
 class Chebyshev(_Minkowski):

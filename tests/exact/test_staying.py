@@ -1,0 +1,65 @@
+"""Mass that both samples have at a point stays there."""
+
+import numpy as np
+import pytest
+import torch
+
+import otdist
+from otdist.core.point_cost import PointCost
+from otdist.exact import staying
+from otdist.exact.column_generation import Limits
+
+
+def pieces(seed, shared, n=60, m=50, d=2):
+    """Samples of which `shared` points are in both, in other places, with other weights."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d))
+    y[m - shared :] = x[:shared]
+    a, b = rng.random(n), rng.random(m)
+    return x, y, a / a.sum(), b / b.sum()
+
+
+def outcome(x, y, a, b, p=1.0):
+    x, y, a, b = (torch.from_numpy(part) for part in (x, y, a, b))
+    return staying.solve(PointCost(x, y, p), a, b, Limits())
+
+
+@pytest.mark.parametrize("shared", [0, 1, 20, 50])
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_plan_and_potential_prove_each_other(shared, p):
+    x, y, a, b = pieces(shared, shared)
+    found = outcome(x, y, a, b, p)
+    cost = np.linalg.norm(x[:, None] - y, axis=-1) ** p
+    plan = np.zeros_like(cost)
+    np.add.at(plan, (found.arcs.rows.numpy(), found.arcs.cols.numpy()), found.arcs.mass.numpy())
+    np.testing.assert_allclose(plan.sum(1), a, atol=1e-14)
+    np.testing.assert_allclose(plan.sum(0), b, atol=1e-14)
+    f = (cost - found.g.numpy()).min(1)
+    g = (cost - f[:, None]).min(0)
+    assert (plan * cost).sum() == pytest.approx(a @ f + b @ g, rel=1e-11)
+    assert found.optimal
+
+
+def test_equal_samples_stay():
+    x, _, a, _ = pieces(0, 0)
+    order = np.random.default_rng(1).permutation(len(x))
+    found = outcome(x, x[order], a, a[order])
+    assert torch.equal(found.arcs.rows, torch.from_numpy(order))
+    assert found.rounds == 0
+
+
+def test_half_of_two_images_stays():
+    """The public function, with a start, a tolerance and gradients."""
+    rng = np.random.default_rng(2)
+    (x, a), (y, b) = (otdist.grid(rng.random((36, 36))) for _ in range(2))
+    solver = otdist.Exact(_matrix_pairs=10_000)
+    exact = otdist.wasserstein(x, y, a=a, b=b, solver=solver)
+    assert exact.gap <= 1e-11
+    assert exact.distance == pytest.approx(otdist.wasserstein(x, y, a=a, b=b).distance, rel=1e-11)
+    again = otdist.wasserstein(x, y, a=a, b=b, solver=solver, start=exact)
+    assert again.distance == pytest.approx(exact.distance, rel=1e-11)
+    rough = otdist.wasserstein(x, y, a=a, b=b, solver=solver, rtol=0.05)
+    assert rough.lower <= exact.distance <= rough.upper <= 1.05 * exact.distance
+    chebyshev = otdist.wasserstein(x, y, a=a, b=b, solver=solver, metric="chebyshev")
+    wanted = otdist.wasserstein(x, y, a=a, b=b, metric="chebyshev").distance
+    assert chebyshev.distance == pytest.approx(wanted, rel=1e-11)
