@@ -135,7 +135,7 @@ def _line(
     curves = [_cumulative(v, w, grid) for v, w in ((x, a), (y, b))]
     for curve, colour in zip(curves, (BLUE, ORANGE), strict=True):
         bottom.step(grid, curve, where="post", color=colour)
-    area = "area = $W_1$" + (" of what moves" if stays else "")
+    area = "area = cost of what moves, p = 1" if stays else "area = $W_1$"
     bottom.fill_between(grid, *curves, step="post", color=GREY, alpha=0.25, linewidth=0, label=area)
     bottom.set_ylabel("share of mass below")
     bottom.legend(loc="best", frameon=False)

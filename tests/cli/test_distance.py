@@ -111,6 +111,25 @@ def test_plot_is_written(tmp_path, d, suffix):
         assert picture.read_text().startswith("<?xml")
 
 
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("option, value", [("--mass", "0.5"), ("--reach", "0.02")])
+def test_plots_are_told_what_stays(tmp_path, monkeypatch, d, option, value):
+    drawing = pytest.importorskip("otdist.drawing")
+    problem, plans, draw = problems.convex_gradient(n=30, d=d), [], drawing.plot_transport
+    np.save(tmp_path / "x.npy", problem.x)
+    np.save(tmp_path / "y.npy", problem.y)
+
+    def noted(x, y, plan, **options):
+        plans.append(plan)
+        return draw(x, y, plan, **options)
+
+    monkeypatch.setattr(drawing, "plot_transport", noted)
+    pair, picture = (tmp_path / "x.npy", tmp_path / "y.npy"), tmp_path / "plan.png"
+    call("distance", *pair, option, value, "--plot", picture)
+    assert 0 <= plans[0].sum() < 0.99
+    assert picture.stat().st_size > 2000
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [

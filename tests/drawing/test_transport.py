@@ -50,7 +50,7 @@ def test_mass_that_stays_on_the_line_is_an_outline():
     assert len(top.patches) == 4  # two filled, two outlines
     joints = np.array([line.get_xdata() for line in top.get_lines()])
     assert joints[:, 0].max() == 29
-    assert bottom.get_legend().get_texts()[-1].get_text() == "area = $W_1$ of what moves"
+    assert bottom.get_legend().get_texts()[-1].get_text() == "area = cost of what moves, p = 1"
 
 
 def test_higher_dimensions_are_labelled_as_principal_components():
