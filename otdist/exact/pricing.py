@@ -6,10 +6,11 @@ Column generation asks two questions of all pairs, and each is one pass over the
   on request also the smallest among every 8th, every 64th, … pair of the row;
 * `below`: every pair whose reduced cost lies under a margin.
 
-A pass is one matrix product per block and two sweeps of the block while it lies in cache, in
-float32 by default. It works on *lower bounds* of the costs: ‖x‖² + ‖y‖² − 2⟨x, y⟩ is off by at most
-(d + 8)·u·(‖x‖² + ‖y‖²), which is taken off both norms beforehand, for nothing. So no violating pair
-is missed; what is found is judged again by float64 direct differences (`Cost.pairs`). Where float32
+A pass is one matrix product per block and a sweep or two of the block while it lies in cache, in
+float32 by default. A block is some rows by one tile of columns, whatever the number of columns, so
+that both factors of the product stay in cache as well. It works on *lower bounds* of the costs:
+‖x‖² + ‖y‖² − 2⟨x, y⟩ is off by at most (d + 8)·u·(‖x‖² + ‖y‖²), which is taken off both norms
+beforehand, for nothing. So no violating pair is missed; what is found is judged again by float64 direct differences (`Cost.pairs`). Where float32
 cannot tell pairs apart, so that too many are found, the same pass runs in float64.
 
 At n = m = 10,000, d = 10 a pass takes half the time of a k-d tree on lifted points
@@ -19,6 +20,7 @@ At n = m = 10,000, d = 10 a pass takes half the time of a k-d tree on lifted poi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TypeVar
 
 import torch
@@ -29,7 +31,10 @@ from otdist.core.threads import each
 
 _BLOCK = 2**19  # entries of a block: two megabytes of float32, the second-level cache
 _Part = TypeVar("_Part")
+_TILE = 2048  # its columns: from 1,024 to 4,096 equally fast
 _GROUP = 32  # columns behind one group minimum of `nearest`, at most
+_GATHERED = 2**21  # numbers gathered at once for pairs that are computed one by one
+_CLASSES = 8  # of rows, each with other columns to choose from at larger scales
 _THIN = 8  # ratio between one scale of `nearest` and the next
 
 
@@ -59,53 +64,124 @@ class Pricer:
         """Passes over columns."""
         return Pricer(self._given.T, self.dtype)
 
-    def _sweep(self, work: Callable[[int, Tensor], _Part]) -> list[_Part]:
-        """work(first row, block of costs) for all blocks, which it may overwrite, in order."""
-        n, m = self.shape
-        step = max(1, (_BLOCK if self.cost.device.type == "cpu" else 64 * _BLOCK) // m)
+    @cached_property
+    def _targets(self) -> Tensor:
+        """The right factor with one row per target."""
+        assert self._lifted is not None
+        return self._lifted[1].T.contiguous()
+
+    @property
+    def _wide(self) -> int:
+        """Columns of a tile; all of them where costs come in whole rows."""
+        tile = _TILE if self.cost.device.type == "cpu" else 32 * _TILE
+        return self.shape[1] if self._lifted is None else min(tile, self.shape[1])
+
+    def _sweep(self, work: Callable[[slice], _Part]) -> list[_Part]:
+        """work(rows) for blocks of rows, in order."""
+        n = self.shape[0]
+        step = max(1, (_BLOCK if self.cost.device.type == "cpu" else 64 * _BLOCK) // self._wide)
         done: dict[int, _Part] = {}
 
         def part(rows: slice) -> None:
-            if self._lifted is None:
-                block = self.cost.rows(rows.start, rows.stop)
-            else:
-                block = _power(torch.mm(self._lifted[0][rows], self._lifted[1]), self.cost.p)
-            done[rows.start] = work(rows.start, block)
+            done[rows.start] = work(rows)
 
         each([slice(lo, min(lo + step, n)) for lo in range(0, n, step)], part, self.cost.device)
         return [done[lo] for lo in sorted(done)]
 
+    def _tiles(self, rows: slice) -> Iterator[tuple[slice, Tensor]]:
+        """(columns, costs of some rows there), tile by tile; the caller may overwrite the costs."""
+        if self._lifted is None:
+            yield slice(0, self.shape[1]), self.cost.rows(rows.start, rows.stop)
+            return
+        for at in range(0, self.shape[1], self._wide):
+            columns = slice(at, min(at + self._wide, self.shape[1]))
+            yield columns, self._product(rows, columns)
+
+    def _product(self, rows: slice, columns: slice) -> Tensor:
+        assert self._lifted is not None
+        left, right = self._lifted
+        return _power(torch.mm(left[rows], right[:, columns]), self.cost.p)
+
+    def _chosen(self, rows: slice, cols: Tensor) -> Tensor:
+        """Costs of each of some rows with columns of its own, shape (h, c) as `cols`."""
+        if self._lifted is None:
+            i = torch.arange(rows.start, rows.stop, device=cols.device).repeat_interleave(
+                cols.shape[1]
+            )
+            return self.cost.pairs(i, cols.reshape(-1)).view(cols.shape)
+        left, out = self._lifted[0][rows], []
+        step = max(1, _GATHERED // (cols.shape[1] * left.shape[1]))
+        for lo in range(0, len(cols), step):
+            part = slice(lo, lo + step)
+            chosen = self._targets[cols[part]]
+            out.append(torch.bmm(chosen, left[part, :, None])[..., 0])
+        return _power(torch.cat(out), self.cost.p)
+
     def nearest(self, g: Tensor, k: int, farther: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """At least the k pairs of smallest c_ij − g_j in every row.
+        """The k pairs of smallest c_ij − g_j in every row.
 
         With `farther`, also that many of the smallest in every 8th column, in every 64th, and so on
         as long as there are four times as many to choose from: pairs at all scales.
 
-        The minima of groups of columns give a threshold below which at least k pairs lie, at the
-        price of one sweep; ties with it are kept, so that rows may have a few pairs more.
+        A sweep takes the minima of groups of columns; the k smallest of all lie in the k groups of
+        smallest minima, whose pairs are computed again.
 
         Returns:
             rows and columns of the pairs; the row minima, shape (n,), the c-transform of g in the
-            precision of the pass; and the distance from each to its row's threshold.
+            precision of the pass; and the distance from each to the k-th smallest of its row.
         """
-        m = self.shape[1]
+        m, wide = self.shape[1], self._wide
         g, k = g.to(self.dtype), min(k, m)
-        strides = [] if farther == 0 else list(_strides(m // (4 * farther)))
         width = min(_GROUP, max(1, m // (4 * k)))
-        groups = m // width
+        groups, last = -(-wide // width), -(-((m - 1) % wide + 1) // width)
+        strides = [] if farther == 0 else list(_strides(m // (4 * farther)))
 
-        def work(lo: int, block: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            minima = block.sub_(g)
-            if width > 1:
-                minima = block[:, : groups * width].unflatten(1, (width, groups)).amin(1)
-            least = torch.topk(minima, k, dim=1, largest=False).values
-            pairs = [_where(block <= least[:, -1:], lo)]
-            pairs += [_thinned(block, lo, farther, stride) for stride in strides]
-            i, j = (torch.cat(part) for part in zip(*pairs, strict=True))
-            return i, j, block.amin(1), least[:, -1] - least[:, 0]
+        def work(rows: slice) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            minima, block = [], None
+            for columns, block in self._tiles(rows):
+                minima.append(_grouped(block.sub_(g[columns]), width))
+            least, group = torch.topk(torch.cat(minima, 1), k, dim=1, largest=False)
+            # Members of the chosen groups: every `groups`-th column of the tile.
+            tile, place = group // groups, group % groups
+            every = torch.where(tile == (m - 1) // wide, last, groups)
+            member = torch.arange(width, device=g.device)
+            within = place[..., None] + every[..., None] * member
+            cols = (tile[..., None] * wide + within).flatten(1)
+            beyond = ((within >= wide).flatten(1)) | (cols >= m)
+            cols = cols.clamp(max=m - 1)
+            reduced = (self._chosen(rows, cols) - g[cols]).masked_fill_(beyond, torch.inf)
+            low, at = torch.topk(reduced, k, dim=1, largest=False)
+            found = [_listed(rows, cols.gather(1, at))]
+            whole = block if self._lifted is None else None
+            found += [self._thinned(rows, whole, g, farther, stride) for stride in strides]
+            i, j = (torch.cat(part) for part in zip(*found, strict=True))
+            return i, j, torch.minimum(low[:, 0], least[:, 0]), low[:, -1] - low[:, 0]
 
         i, j, low, spread = (torch.cat(part) for part in zip(*self._sweep(work), strict=True))
         return i, j, low.double(), spread.double()
+
+    def _thinned(
+        self, rows: slice, block: Tensor | None, g: Tensor, k: int, stride: int
+    ) -> tuple[Tensor, Tensor]:
+        """The k pairs of smallest c_ij − g_j of every row among one in `stride` of its columns.
+
+        Rows choose from different columns, so that no column is left out by all.
+        """
+        height = rows.stop - rows.start
+        at = torch.empty(height, k, dtype=torch.int64, device=g.device)
+        width = self.shape[1] // stride
+        for c in range(min(_CLASSES, height)):
+            first = (rows.start + c) % _CLASSES * (stride // _CLASSES)
+            first += rows.start // max(1, height) % (stride // _CLASSES)
+            columns = slice(first, first + width * stride, stride)
+            if block is None:
+                mine = slice(rows.start + c, rows.stop, _CLASSES)
+                thin = self._product(mine, columns).sub_(g[columns])
+            else:
+                thin = block[c::_CLASSES, columns]
+            least = torch.topk(thin, k, dim=1, largest=False).indices
+            at[c::_CLASSES] = least * stride + first
+        return _listed(rows, at)
 
     def below(
         self, f: Tensor, g: Tensor, margin: float, limit: int
@@ -114,12 +190,14 @@ class Pricer:
         f, g = (f + margin).to(self.dtype), g.to(self.dtype)
         found: list[int] = []
 
-        def work(lo: int, block: Tensor) -> tuple[Tensor, Tensor]:
-            if sum(found) > limit:
-                return _where(block[:0] > 0, lo)
-            hit = _where(block.sub_(g) < f[lo : lo + len(block), None], lo)
-            found.append(len(hit[0]))
-            return hit
+        def work(rows: slice) -> tuple[Tensor, Tensor]:
+            hits = [_where(g[:0, None] > 0, 0, 0)]
+            for columns, block in self._tiles(rows) if sum(found) <= limit else ():
+                hit = block.sub_(g[columns]) < f[rows, None]
+                hits.append(_where(hit, rows.start, columns.start))
+            i, j = (torch.cat(part) for part in zip(*hits, strict=True))
+            found.append(len(i))
+            return i, j
 
         i, j = (torch.cat(part) for part in zip(*self._sweep(work), strict=True))
         return None if sum(found) > limit else (i, j)
@@ -132,6 +210,18 @@ def _power(squared: Tensor, p: float) -> Tensor:
     return squared.sqrt_() if p == 1 else squared.pow_(p / 2)
 
 
+def _grouped(block: Tensor, width: int) -> Tensor:
+    """Minima of groups of at most `width` columns; column j is in group j mod their number."""
+    columns = block.shape[1]
+    groups = -(-columns // width)
+    full = columns // groups * groups
+    minima = block[:, :full].unflatten(1, (-1, groups)).amin(1)
+    rest = columns - full
+    if rest:
+        torch.minimum(minima[:, :rest], block[:, full:], out=minima[:, :rest])
+    return minima
+
+
 def _strides(largest: int) -> Iterator[int]:
     """8, 64, … up to the largest."""
     stride = _THIN
@@ -140,22 +230,13 @@ def _strides(largest: int) -> Iterator[int]:
         stride *= _THIN
 
 
-def _thinned(block: Tensor, lo: int, k: int, stride: int) -> tuple[Tensor, Tensor]:
-    """The k smallest entries of every row among its columns ≡ row (mod stride).
-
-    Each row has columns of its own to choose from, so that no column is left out by all.
-    """
-    height, width = len(block), block.shape[1] // stride
-    row = torch.arange(lo, lo + height, device=block.device)
-    first = (row % stride)[:, None, None]
-    chosen = block[:, : width * stride].unflatten(1, (width, stride))
-    thin = chosen.take_along_dim(first, 2).squeeze(2)
-    least = torch.topk(thin, k, dim=1, largest=False).indices
-    j = least * stride + first[:, 0]
-    return row[:, None].expand_as(j).reshape(-1), j.reshape(-1)
+def _listed(rows: slice, cols: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column indices of the columns (h, c) of each row."""
+    row = torch.arange(rows.start, rows.stop, device=cols.device)
+    return row[:, None].expand_as(cols).reshape(-1), cols.reshape(-1)
 
 
-def _where(hit: Tensor, lo: int) -> tuple[Tensor, Tensor]:
-    """Row and column indices of the true entries of a block that begins at row `lo`."""
+def _where(hit: Tensor, lo: int, at: int) -> tuple[Tensor, Tensor]:
+    """Row and column indices of the true entries of a block that begins at row lo, column at."""
     i, j = where(hit)
-    return i + lo, j
+    return i + lo, j + at

@@ -251,45 +251,18 @@ def test_nearest_reaches_farther_at_every_scale():
     g = torch.from_numpy(rng.normal(size=1100))
     reduced = (cost.dense() - g).numpy()
     i, j, _, _ = Pricer(cost, torch.float64).nearest(g, 4, farther=3)
-    pairs = set(zip(i.tolist(), j.tolist(), strict=True))
+    nearest = Pricer(cost, torch.float64).nearest(g, 4)[0]
+    assert len(i) == len(nearest) + 70 * 2 * 3
     for stride in (8, 64):  # 512 would leave two columns to choose three from
+        used = set()
         for row in range(70):
-            thinned = np.arange(row % stride, 1100 // stride * stride, stride)
-            for column in thinned[np.argsort(reduced[row, thinned])[:3]]:
-                assert (row, int(column)) in pairs
-    assert len(i) == len(Pricer(cost, torch.float64).nearest(g, 4)[0]) + 70 * 2 * 3
-
-
-def test_box_holds_the_duals_and_drops_mass_that_has_no_way():
-    supplies = boxed.Supplies.of(np.array([0.5, 0.5]), np.array([0.5, 0.5]))
-    box = np.array([1.0, 1.0]), np.array([1.0, 1.0])
-    only = boxed.solve(supplies, np.array([0, 1]), np.array([0, 0]), np.array([0.0, 0.25]), box)
-    assert only.mass.sum() == pytest.approx(0.5)
-    assert only.dropped_a.sum() == pytest.approx(0.5)
-    assert only.dropped_b == pytest.approx([0.0, 0.5])
-    assert max(only.u.max(), only.v.max()) <= 1 + 1e-12
-
-
-def test_merged_plans_deal_out_every_member():
-    rng = np.random.default_rng(11)
-    x = torch.from_numpy(rng.integers(0, 3, (50, 2)).astype(float))
-    a = torch.from_numpy(weights("random", 50, rng))
-    side = merge(x, a)
-    assert len(side.first) <= 9
-    assert float(side.weights.sum()) == pytest.approx(1.0)
-    k = torch.arange(len(side.first))
-    plan = deal(Arcs(k, k, side.weights, (len(k), len(k))), side, a, side, a)
-    reached = torch.zeros(50, dtype=torch.float64).index_add_(0, plan.rows, plan.mass)
-    torch.testing.assert_close(reached, a, rtol=0, atol=MARGINAL_ATOL)
-    assert bool((x[plan.rows] == x[plan.cols]).all())
-
-
-@pytest.mark.slow
-def test_integer_data_and_lattices_end_fast():
-    side = np.stack(np.unravel_index(np.arange(2500), (50, 50)), 1).astype(float)
-    begin = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        result = wasserstein(side, side + np.array([3.0, 0.0]), p=1)
-    assert result.distance == pytest.approx(3.0, rel=1e-12)
-    assert time.perf_counter() - begin < 60
+            mine = j[i == row].numpy()
+            firsts = [
+                first
+                for first in range(stride)
+                for thinned in [np.arange(first, 1100 // stride * stride, stride)]
+                if np.isin(thinned[np.argsort(reduced[row, thinned])[:3]], mine).all()
+            ]
+            assert firsts
+            used |= set(firsts)
+        assert len(used) >= 8
