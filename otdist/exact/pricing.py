@@ -10,8 +10,9 @@ A pass is one matrix product per block and a sweep or two of the block while it 
 float32 by default. A block is some rows by one tile of columns, whatever the number of columns, so
 that both factors of the product stay in cache as well. It works on *lower bounds* of the costs:
 ‖x‖² + ‖y‖² − 2⟨x, y⟩ is off by at most (d + 8)·u·(‖x‖² + ‖y‖²), which is taken off both norms
-beforehand, for nothing. So no violating pair is missed; what is found is judged again by float64 direct differences (`Cost.pairs`). Where float32
-cannot tell pairs apart, so that too many are found, the same pass runs in float64.
+beforehand, for nothing. So no violating pair is missed; what is found is judged again by float64
+direct differences (`Cost.pairs`). Where float32 cannot tell pairs apart, so that too many are
+found, the same pass runs in float64.
 
 At n = m = 10,000, d = 10 a pass takes half the time of a k-d tree on lifted points
 (``python -m benchmarks --suite exact_parts``): pruning has nothing to win at these sizes.

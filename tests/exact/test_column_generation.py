@@ -1,8 +1,5 @@
 """Column generation: equal to the dense simplex, proved for all pairs, and bounded when stopped."""
 
-import time
-import warnings
-
 import numpy as np
 import ot
 import pytest
@@ -12,10 +9,9 @@ from hypothesis import strategies as st
 
 import otdist
 from otdist.core.point_cost import MatrixCost, PointCost
-from otdist.core.result import Arcs, ConvergenceWarning
-from otdist.exact import boxed, column_generation
+from otdist.core.result import ConvergenceWarning
+from otdist.exact import column_generation
 from otdist.exact.pricing import Pricer
-from otdist.line.merge import deal, merge
 
 COST_RTOL = 1e-9  # of the cost, or of 1e-12 of the largest pair where the cost all but vanishes
 MARGINAL_ATOL = 1e-12
