@@ -67,7 +67,8 @@ def wasserstein(
         y: Points of the second sample, shape (m, d), (m,), or (..., m, d).
         a: Weights of x, shape (n,) or (..., n), of sum one; uniform when None. Zeros pad.
         b: Weights of y, shape (m,) or (..., m), likewise.
-        p: Exponent, at least 1.
+        p: Exponent, at least 1; `math.inf` for the bottleneck, the least distance within which all
+            mass can move, which takes memory for all pairs beyond the line.
         solver: None is exact: the closed form for d = 1, `Exact` otherwise. `Sinkhorn(eps=…)` and
             `Sliced(…)` are approximate, with a bracket that contains the exact distance.
         rtol: Stop once the bracket proves this relative accuracy; 0 means exact.
@@ -86,7 +87,7 @@ def wasserstein(
         MemoryError: the problem does not fit; said before anything is allocated.
 
     Gradients: x, y, a, b, first order; a subgradient where plans or duals are not unique, 0 where
-        the samples coincide. A second differentiation raises.
+        the samples coincide; x and y alone at p = inf. A second differentiation raises.
     Cost: O((n + m) log(n + m)) for d = 1, otherwise about O(n m d) time; Peyré and Cuturi (2019).
 
     >>> wasserstein([[0.0]], [[5.0]]).distance

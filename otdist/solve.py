@@ -11,6 +11,7 @@ from otdist.core.absent import extended, stayed
 from otdist.core.modes import full_precision
 from otdist.core.result import OTResult
 from otdist.core.threads import threads_for
+from otdist.exact import bottleneck as farthest
 from otdist.exact import forbidden
 from otdist.exact.exact import Exact
 from otdist.unbalanced.functions import mass_or_reach, partly
@@ -109,6 +110,22 @@ def solve(job: task.Task, solver: Solver | None, rtol: float, start: OTResult | 
     with threads_for(job.numbers):
         result = solver.solve(job, rtol=rtol, start=start)
     return result if job.whole is None else extended(job, result)
+
+
+def bottleneck(job: task.Task, solver: Solver | None, start: OTResult | None) -> OTResult:
+    """W_∞ of a task of distances.
+
+    Raises:
+        TypeError: `solver` is no solver.
+        ValueError: a solver with options or `start`, which do not apply.
+    """
+    if solver not in (None, _EXACT):
+        check_solver(solver)
+        raise ValueError("solver must be left out at p = inf, which has one of its own")
+    if start is not None:
+        raise ValueError("start must be left out at p = inf")
+    with threads_for(job.numbers):
+        return extended(job, farthest.solve(job))
 
 
 def check_solver(solver: Any) -> Solver:

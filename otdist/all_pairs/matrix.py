@@ -251,7 +251,7 @@ def _items(
 def _options(distance: Any, p: float | None, solver: Any, metric: Any) -> dict[str, Any]:
     """The options to pass on; raises where `distance` does not take them."""
     checks.function("distance", distance)
-    options = {} if p is None else {"p": checks.exponent(p)}
+    options = {} if p is None else {"p": checks.exponent(p, infinite=True)}
     options |= {} if solver is None else {"solver": check_solver(solver)}
     metrics.named(metric)
     options |= {} if metric is None else {"metric": metric}

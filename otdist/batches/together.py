@@ -7,6 +7,7 @@ transport, where most of a small call is spent around the solver, has ways of it
 
 from __future__ import annotations
 
+import math
 import time
 from functools import partial
 from typing import Any, TypeGuard
@@ -65,6 +66,7 @@ def is_exact(chosen: Discrepancy) -> TypeGuard[Wasserstein]:
         isinstance(chosen, Wasserstein)
         and chosen.metric is None
         and (chosen.solver is None or chosen.solver == Exact())
+        and chosen.p < math.inf
     )
 
 

@@ -98,13 +98,15 @@ def share(name: str, value: Any) -> float:
     return number(name, value, above=0, below=1)
 
 
-def exponent(value: Any, most: float = LARGEST_P) -> float:
-    """The exponent p of a transport distance.
+def exponent(value: Any, most: float = LARGEST_P, *, infinite: bool = False) -> float:
+    """The exponent p of a transport distance; infinity where it is allowed.
 
     >>> exponent(0.5)
     Traceback (most recent call last):
     ValueError: p must be finite and at least 1: got 0.5
     """
+    if infinite and _plain("p", value, "a number, at least 1") == math.inf:
+        return math.inf
     found = number("p", value, least=1)
     if found > most:
         raise ValueError(f"p must be at most {most:g}: got {shown(value)}")

@@ -7,6 +7,7 @@ influence function. On the line W_p itself is bootstrapped around the population
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -27,7 +28,7 @@ from otdist.exact import exact
 from otdist.exact.dense import DIRECT
 from otdist.exact.matrix import ALL_PAIRS
 from otdist.line import solver
-from otdist.solve import Solver, solve
+from otdist.solve import Solver, bottleneck, solve
 
 EXACT_ROWS = 2000
 """Rows of the values whose work or memory grows too fast, unless a caller of a report asks."""
@@ -53,7 +54,7 @@ class Wasserstein(Discrepancy):
     def __post_init__(self) -> None:
         number = checks.optional(checks.whole, "n_resamples", self.n_resamples)
         rtol = checks.number("rtol", self.rtol, least=0)
-        checks.settle(self, p=checks.exponent(self.p), rtol=rtol, n_resamples=number)
+        checks.settle(self, p=checks.exponent(self.p, infinite=True), rtol=rtol, n_resamples=number)
         checks.settle(self, metric=metrics.named(self.metric))
 
     @property
@@ -82,6 +83,8 @@ class Wasserstein(Discrepancy):
         """
         if self.solver is not None or self.metric is not None or call.get("start") is not None:
             return None
+        if self.p == math.inf:
+            return None
         both = framed_arrays(x, y, a, b, self.p, WEIGHT_TOLERANCE, differences=DIRECT)
         if both is None:
             return None
@@ -93,17 +96,26 @@ class Wasserstein(Discrepancy):
 
     def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
         """Without points of weight zero, to which the answer is extended."""
-        return pair(x, y, a, b, p=self.p, extends=True, metric=self.metric)
+        return pair(x, y, a, b, p=self._power, extends=True, metric=self.metric)
+
+    @property
+    def _power(self) -> float:
+        """Of distances in the costs."""
+        return 1.0 if self.p == math.inf else self.p
 
     def answer(self, pair: Pair, seed: int | None = 0, *, start: OTResult | None = None) -> Any:
         """The result of the solver."""
-        return solve(of_pair(pair, self.p), self.solver, self.rtol, start)
+        task = of_pair(pair, self._power)
+        if self.p == math.inf:
+            return bottleneck(task, self.solver, start)
+        return solve(task, self.solver, self.rtol, start)
 
     def streamed(self, x: Any, y: Any, a: Any, b: Any, seed: int | None = 0, **call: Any) -> Any:
         """On the line, from sketches."""
         from otdist.outofcore.functions import wasserstein
 
         refuse_blocks(self.metric)
+        checks.exponent(self.p)
         return wasserstein(x, y, a=a, b=b, p=self.p, solver=self.solver, rtol=self.rtol, **call)
 
     def value(self, pair: Pair, seed: int | None) -> Figure:
@@ -113,6 +125,10 @@ class Wasserstein(Discrepancy):
 
     def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
         """Normal, from the potentials; on the line a bootstrap."""
+        if self.p == math.inf:
+            raise NoIntervalError(
+                "p must be finite: single points decide W_inf, which has no limit"
+            )
         if pair.x.points.shape[1] == 1:
             return LineLimit(pair, self.p, seed, self.n_resamples or RESAMPLES)
         if self.n_resamples is not None:

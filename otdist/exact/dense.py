@@ -139,9 +139,9 @@ def _in_smaller_units(problem: _Problem, best: Evidence) -> Evidence:
     new plan is better, or no plan is.
     """
     cost, p = problem.cost, problem.cost.p
-    distances = _distances(cost) if isinstance(cost, PointCost) else cost.dense().numpy()
+    apart = distances(cost) if isinstance(cost, PointCost) else cost.dense().numpy()
     for step in range(_CHANGES):
-        used = distances[best.rows, best.cols]
+        used = apart[best.rows, best.cols]
         unit = float((used * best.mass ** (1 / p)).max())  # W_p up to the root of the arcs
         if best.closed or unit == 0:
             break
@@ -150,10 +150,10 @@ def _in_smaller_units(problem: _Problem, best: Evidence) -> Evidence:
             unit = (old.lower / problem.scale + unit) / 2
         with np.errstate(over="ignore", under="ignore"):
             cap = min(max(2.0**_SEEN, 16 * (used.max() / unit) ** p), _CAP)
-            values = np.minimum(distances / unit, cap ** (1 / p)) ** p
+            values = np.minimum(apart / unit, cap ** (1 / p)) ** p
             flow = problem.solve(values)
-            paid = (distances[flow.rows, flow.cols] / unit) ** p
-            largest = float((distances.max() / unit) ** p)
+            paid = (apart[flow.rows, flow.cols] / unit) ** p
+            largest = float((apart.max() / unit) ** p)
             found = problem.prove(values, flow, paid, unit, largest, least=_SUBNORMAL)
         new = found.bracket
         ends = between(max(old.lower, new.lower), min(old.upper, new.upper))
@@ -161,10 +161,10 @@ def _in_smaller_units(problem: _Problem, best: Evidence) -> Evidence:
         best = replace(kept, bracket=ends)
         if ends.upper > (1 - _PROGRESS) * old.upper and ends.lower < (1 + _PROGRESS) * old.lower:
             break
-    return _restated(best, distances[best.rows, best.cols], p)
+    return _restated(best, apart[best.rows, best.cols], p)
 
 
-def _distances(cost: PointCost) -> np.ndarray:
+def distances(cost: PointCost) -> np.ndarray:
     """Distances of all pairs, (n, m); those whose squares would vanish in units of their own."""
     x, y = cost.x.numpy(), cost.y.numpy()
     distances = cdist(x, y)

@@ -104,7 +104,8 @@ class Exact:
     def _columns(self, task: Task, x: Merged, y: Merged, rtol: float, g: Tensor | None) -> OTResult:
         """Column generation between merged points."""
         begin = time.perf_counter()
-        _check_memory(len(x.first), len(y.first))
+        n, m = len(x.first), len(y.first)
+        check_memory(n, m, POINT_BYTES * (n + m))
         with progress("exact transport", quiet=not self.progress) as say:
             limits = column_generation.Limits(
                 rtol=math.expm1(min(task.p * math.log1p(rtol), 700.0)),
@@ -134,7 +135,7 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
         cost = restrict(cost, *merged)
         mass_a, mass_b = merged[0].weights, merged[1].weights
     if cost.device.type != "cpu":
-        cost, mass_a, mass_b = _on_cpu(cost), mass_a.cpu(), mass_b.cpu()
+        cost, mass_a, mass_b = on_cpu(cost), mass_a.cpu(), mass_b.cpu()
     mass_a, mass_b = (np.ascontiguousarray(mass.numpy()) for mass in (mass_a, mass_b))
     pair = task.pair
     given = pair is None or not (pair.x.uniform and pair.y.uniform)
@@ -204,7 +205,8 @@ def _original(
     return arcs, f, g
 
 
-def _on_cpu(cost: Cost) -> Cost:
+def on_cpu(cost: Cost) -> Cost:
+    """The same cost between points on the CPU."""
     if isinstance(cost, PointCost):
         return PointCost(cost.x.cpu(), cost.y.cpu(), cost.p)
     if isinstance(cost, MetricCost):
@@ -212,9 +214,9 @@ def _on_cpu(cost: Cost) -> Cost:
     return MatrixCost(cost.dense().cpu())
 
 
-def _check_memory(n: int, m: int) -> None:
-    """Refuse what would not fit, before anything is allocated."""
-    needed, free = POINT_BYTES * (n + m), _available_memory()
+def check_memory(n: int, m: int, needed: int) -> None:
+    """Refuse what would not fit into so many bytes, before anything is allocated."""
+    free = _available_memory()
     if needed > free:
         raise MemoryError(
             f"exact transport of {n:,} by {m:,} points needs about {needed / 1e9:.1f} GB and "
