@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from otdist.mixtures import mixture_wasserstein
     from otdist.sliced.sliced import Sliced
     from otdist.solve import transport
+    from otdist.spherical import spherical_sliced_wasserstein
     from otdist.transport_map import barycentric_map, extend_potential, soft_ctransform
     from otdist.unbalanced.functions import partial_wasserstein, unbalanced_wasserstein
 
@@ -99,6 +100,7 @@ _WHERE = {
     "sinkhorn_divergence": "otdist.distances",
     "sliced_wasserstein": "otdist.distances",
     "soft_ctransform": "otdist.transport_map",
+    "spherical_sliced_wasserstein": "otdist.spherical",
     "transport": "otdist.solve",
     "two_sample_test": "otdist.inference.permutation",
     "unbalanced_wasserstein": "otdist.unbalanced.functions",
@@ -153,6 +155,7 @@ __all__ = [
     "sinkhorn_divergence",
     "sliced_wasserstein",
     "soft_ctransform",
+    "spherical_sliced_wasserstein",
     "streaming",
     "transport",
     "two_sample_test",

@@ -26,7 +26,7 @@ from otdist.entropic.answer import Rule, answer
 from otdist.solve import Solver
 
 
-def _of(chosen: Discrepancy, samples: tuple[Any, Any, Any, Any], **call: Any) -> Any:
+def answer_of(chosen: Discrepancy, samples: tuple[Any, Any, Any, Any], **call: Any) -> Any:
     """The answer for x, y, a and b, in memory or in blocks."""
     found = chosen.quickly(*samples, **call)
     return _framed(chosen, samples, **call) if found is None else found
@@ -96,7 +96,7 @@ def wasserstein(
     >>> result.distance, result.cost, result.lower <= 3 <= result.upper
     (3.0, 9.0, True)
     """
-    return _of(chosen(p, solver, rtol, metric), (x, y, a, b), start=start)
+    return answer_of(chosen(p, solver, rtol, metric), (x, y, a, b), start=start)
 
 
 def sliced_wasserstein(
@@ -137,7 +137,7 @@ def sliced_wasserstein(
     3.0
     """
     chosen = Sliced(p, n_projections, directions, stderr_rtol)
-    return _of(chosen, (x, y, a, b), seed=checks.seed(seed))
+    return answer_of(chosen, (x, y, a, b), seed=checks.seed(seed))
 
 
 def max_sliced_wasserstein(
@@ -174,7 +174,7 @@ def max_sliced_wasserstein(
     >>> round(r.distance, 6), r.directions.round(3).tolist()
     (5.0, [[-0.6, -0.8]])
     """
-    return _of(MaxSliced(p, n_starts, max_iter), (x, y, a, b), seed=checks.seed(seed))
+    return answer_of(MaxSliced(p, n_starts, max_iter), (x, y, a, b), seed=checks.seed(seed))
 
 
 def sinkhorn_divergence(
@@ -224,7 +224,7 @@ def sinkhorn_divergence(
     >>> round(sinkhorn_divergence([[0, 0], [1, 0]], [[0, 2], [1, 2]], p=2, eps=0.1).cost, 6)
     4.0
     """
-    return _of(Sinkhorn(p, eps, tol, max_iter, metric=metric, reach=reach), (x, y, a, b))
+    return answer_of(Sinkhorn(p, eps, tol, max_iter, metric=metric, reach=reach), (x, y, a, b))
 
 
 @full_precision()
@@ -286,7 +286,7 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Num
     >>> gaussian_wasserstein([[-1.0], [1.0]], [[1.0], [5.0]])
     3.1622776601683795
     """
-    return _of(Gaussian(), (x, y, a, b))
+    return answer_of(Gaussian(), (x, y, a, b))
 
 
 def energy_distance(
@@ -309,7 +309,7 @@ def energy_distance(
     >>> energy_distance([0.0], [2.0])
     2.0
     """
-    return _of(Energy(metric), (x, y, a, b))
+    return answer_of(Energy(metric), (x, y, a, b))
 
 
 def mmd(
@@ -347,4 +347,4 @@ def mmd(
     >>> round(mmd([0.0], [1.0], bandwidth=1.0) ** 2, 6)
     0.786939
     """
-    return _of(Mmd(bandwidth, kernel, statistic, metric), (x, y, a, b))
+    return answer_of(Mmd(bandwidth, kernel, statistic, metric), (x, y, a, b))

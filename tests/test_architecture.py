@@ -26,6 +26,7 @@ ROOMS = [
     "discrepancy",
     "batches",
     "distances",
+    "spherical",
     "mixtures",
     "all_pairs",
     "losses",

@@ -125,6 +125,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "certify": {"plan": np.full((5, 4), 1 / 20)},
     "soft_ctransform": {"g": np.zeros(4), "eps": 1.0},
     "confidence_interval": {"x": _points(30, 2, 4), "y": _points(30, 2, 5) + 3, "eps": 1.0},
+    "spherical_sliced_wasserstein": {"x": np.eye(3), "y": -np.eye(3)},
     "two_sample_test": {"n_permutations": 9},
     "drift": {"n_permutations": 9},
     "evaluate": {"metrics": ["w1"], "progress": False},

@@ -18,6 +18,7 @@ from otdist.discrepancy.mmd import Kid, Mmd
 from otdist.discrepancy.neighbours import Classifier, PrecisionRecall
 from otdist.discrepancy.sinkhorn import Sinkhorn
 from otdist.discrepancy.sliced import Mind, Sliced
+from otdist.discrepancy.spherical import Spherical
 from otdist.discrepancy.training import Authenticity, Copying
 from otdist.discrepancy.vendi import Vendi
 from otdist.discrepancy.wasserstein import Wasserstein
@@ -31,6 +32,7 @@ DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
     "mind": Mind,
     "max_sliced": MaxSliced,
     "max_sliced_w2": partial(MaxSliced, p=2),
+    "spherical": Spherical,
     "sinkhorn": Sinkhorn,
     "energy": Energy,
     "mmd": Mmd,
@@ -53,10 +55,10 @@ DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
 }
 UNASKED = (
     "wasserstein", "sliced", "max_sliced", "gaussian", "mind", "fid",
-    "clipped_density", "clipped_coverage", "vendi", "mmd_fuse",
+    "clipped_density", "clipped_coverage", "vendi", "mmd_fuse", "spherical",
 )  # fmt: skip
 """Names that a report leaves out unless it is asked: others show the same, up to a convention, or
-more of it."""
+more of it, or rows must be unit vectors."""
 
 
 def named(name: Any, given: dict[str, Any], door: str) -> Discrepancy:
