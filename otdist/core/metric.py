@@ -76,6 +76,10 @@ class Metric(ABC):
         """
         return 0.0
 
+    def freedom(self, d: int) -> int:
+        """How many ways mapped points of d coordinates can move: 2 on the sphere in space."""
+        return d
+
     @abstractmethod
     def largest(self, x: Tensor, y: Tensor) -> float:
         """An upper bound on all distances between mapped points."""
@@ -99,7 +103,8 @@ class Metric(ABC):
         """The ground cost between mapped points in units of a power of two, and that unit."""
         largest = self.largest(x.detach(), y.detach())
         unit = math.ldexp(1.0, math.frexp(largest)[1]) if largest > 0 else 1.0
-        return MetricCost(self, x, y, p, unit, error), unit
+        cost = MetricCost(self, x, y, p, unit, error)
+        return cost.within(largest / unit * (1 + 1e-12)), unit
 
 
 class MetricCost(Cost):
@@ -112,27 +117,40 @@ class MetricCost(Cost):
         self.p, self.unit, self._off = float(p), unit, off
         self.shape, self.dimension = (len(x), len(y)), x.shape[1]
         self.dtype, self.device = x.dtype, x.device
+        self._known: float | None = None
 
     def between(self, x: Tensor, y: Tensor) -> MetricCost:
         """The cost between other mapped points, in the same unit."""
         return MetricCost(self.metric, x, y, self.p, self.unit, self._off)
 
+    def within(self, bound: float) -> MetricCost:
+        """This cost, whose distances are known not to be above `bound` units.
+
+        A bound costs a pass over all pairs for a function of a caller's: it is found once.
+        """
+        self._known = bound
+        return self
+
     @property
     def T(self) -> MetricCost:
         """The transposed cost."""
-        return self.between(self.y, self.x)
+        return self.between(self.y, self.x).within(self._bound)
 
     def to(self, dtype: torch.dtype) -> MetricCost:
         """The same points in another precision."""
-        return self if dtype == self.dtype else self.between(self.x.to(dtype), self.y.to(dtype))
+        if dtype == self.dtype:
+            return self
+        return self.between(self.x.to(dtype), self.y.to(dtype)).within(self._bound)
 
     def sub(self, i: Tensor, j: Tensor) -> MetricCost:
         """The cost between points x_i and y_j (index tensors)."""
-        return self.between(self.x[i], self.y[j])
+        return self.between(self.x[i], self.y[j]).within(self._bound)
 
     @cached_property
     def _bound(self) -> float:
         """An upper bound on the distances, in units of `unit`."""
+        if self._known is not None:
+            return self._known
         return self.metric.largest(self.x, self.y) / self.unit * (1 + 1e-12)
 
     @property

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs
 from otdist.exact import boxed, leftover
@@ -229,7 +230,8 @@ class _Run:
         if self.pricer.dtype == torch.float64:
             return self.pricer.below(f, g, -4 * error, limit)
         found = self.pricer.below(f, g, error, limit)
-        if found is None and self.worst < 1e3 * error:
+        tied = isinstance(self.cost, MetricCost)  # as plans of cityblock and chebyshev are
+        if found is None and (tied or self.worst < 1e3 * error):
             # Even if too many are left: potentials that float32 centred violate as many ties.
             self.pricer = self.pricer.exact()
             found = self.pricer.below(f, g, -4 * (self.pricer.error + 1e-15 * size), limit)

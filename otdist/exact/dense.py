@@ -200,7 +200,10 @@ class _Problem:
     def solve(self, values: np.ndarray, start: np.ndarray | None = None) -> Flow:
         """A plan and a potential for costs in any unit."""
         cost, a, b = self.cost, self.a, self.b
-        flat = isinstance(cost, PointCost) and cost.dimension <= 2 and cost.p < 2
+        freedom = cost.dimension
+        if isinstance(cost, MetricCost):
+            freedom = cost.metric.freedom(freedom)
+        flat = not isinstance(cost, MatrixCost) and freedom <= 2 and cost.p < 2
         if not self.uniform:
             b = b * (a.sum() / b.sum())  # the simplex asks for equal sums
         return matrix.solve(values, a, b, uniform=self.uniform, flat=flat, start=start)

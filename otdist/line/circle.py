@@ -138,10 +138,12 @@ def closed(found: Matching, p: float, length: float, unit: float) -> Dual:
     x, y = (np.append(z, z[0] + length) / unit for z in (found.x, found.y))
     rows, cols = np.append(rows, n), np.append(cols, m)  # where the next turn begins
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        costs = np.abs(x[rows] - y[cols]) ** p
+        costs = cut.power(np.abs(x[rows] - y[cols]), p)
         i, j, next_i, next_j = rows[:-1], cols[:-1], rows[1:], cols[1:]
-        along = np.abs(x[next_i] - y[j]) ** p  # cells beside the plan, where it goes straight on
-        aside = np.abs(x[i] - y[next_j]) ** p
+        along = cut.power(
+            np.abs(x[next_i] - y[j]), p
+        )  # cells beside the plan, where it goes straight on
+        aside = cut.power(np.abs(x[i] - y[next_j]), p)
         most = np.where(next_i > i, along - costs[:-1], 0.0)
         least = np.where(next_i > i, costs[1:] - aside, 0.0)
     if not math.isfinite(float(costs.sum() + along.sum() + aside.sum())):

@@ -14,6 +14,7 @@ from otdist.core import checks
 from otdist.core.cost import block_entries
 from otdist.core.metric import Metric
 
+_CACHED = 2**18  # coordinates of differences
 _CHUNK = 32  # pairs at a time: the diagonal of a block of so many rows and columns
 
 
@@ -51,9 +52,18 @@ class Custom(Metric):
     def block(self, x: Tensor, y: Tensor) -> Tensor:
         """See `Metric`.
 
+        In parts whose differences (k, m, d) stay in the cache of the CPU, where functions that
+        broadcast take a quarter of the time.
+
         Raises:
             ValueError: another shape, NaN, infinite or negative distances.
         """
+        step = max(1, _CACHED // y.numel()) if x.device.type == "cpu" else len(x)
+        if step >= len(x):
+            return self._part(x, y)
+        return torch.cat([self._part(x[lo : lo + step], y) for lo in range(0, len(x), step)])
+
+    def _part(self, x: Tensor, y: Tensor) -> Tensor:
         found = self._call(x, y)
         if tuple(found.shape) != (len(x), len(y)):
             raise ValueError(

@@ -120,6 +120,10 @@ class Angular(Metric):
             return 4 * PointCost(x, y, 1).slack
         return _STEEP * PointCost(x, y, 2).slack
 
+    def freedom(self, d: int) -> int:
+        """Unit vectors have a length that is given."""
+        return d - 1
+
     def of_negative_type(self, d: int) -> float:
         """Great circles are, to no power above 1 (Istas 2012)."""
         return 1.0

@@ -249,6 +249,20 @@ def test_bad_options_of_metrics_are_named():
         wasserstein(np.eye(3), np.eye(3), metric="cosine", solver=otdist.Sliced())
 
 
+def test_a_function_is_called_on_blocks_that_stay_in_the_cache():
+    x, y = RNG.normal(size=(60, 3)), RNG.normal(size=(3000, 3))
+    seen = []
+
+    def function(x, y):
+        seen.append(len(x) * y.numel())
+        return torch.cdist(x, y)
+
+    block = metrics.Custom(function).block(*map(torch.from_numpy, (x, y)))
+    assert block.numpy() == pytest.approx(cdist(x, y))
+    assert 1 < len(seen) < 60
+    assert max(seen) <= 2**18
+
+
 def test_a_numpy_function_has_no_gradient_and_says_so():
     x = torch.rand(3, 2, dtype=torch.float64, requires_grad=True)
     found = wasserstein(x, x.detach() + 1, metric=lambda x, y: cdist(x, y))
