@@ -80,7 +80,7 @@ def hours(axis: Any) -> None:
 
 
 def tokens(axis: Any) -> None:
-    """Which words of two languages meet by the directions of their embeddings, not their lengths."""
+    """Which words of two languages meet by the directions of their embeddings."""
     rng = np.random.default_rng(3)
     english = ["sun", "moon", "rain", "tea", "milk", "salt"]
     spanish = ["sol", "luna", "lluvia", "té", "leche", "sal"]
