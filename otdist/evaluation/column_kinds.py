@@ -15,12 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from otdist.evaluation.feature_functions import flat
 from otdist.evaluation.table_columns import Categories, Numbers
+from otdist.io import Samples, Table, read_columns, read_samples
 from otdist.io.columns import as_categories, frame, missing, typed
 from otdist.io.reading import Reading, is_number
 
@@ -35,6 +37,8 @@ _NAME = re.compile(r"(^|[\W_])(?i:id|key|index|uuid|guid)$|[a-z](Id|ID|Key|Index
 def read(value: Any, reading: Reading, name: str, exclude: Sequence[str]) -> dict[str, Array]:
     """Column name → values (n,), of a data frame, a mapping, an Arrow table or an array (n, d).
 
+    A path is a file of `read_columns`.
+
     Args:
         value: The table.
         reading: What was stated about it.
@@ -45,6 +49,10 @@ def read(value: Any, reading: Reading, name: str, exclude: Sequence[str]) -> dic
         ValueError: unknown columns, no rows, or columns of several lengths.
     """
     reading = replace(reading, exclude=exclude)
+    if isinstance(value, (str, Path)):
+        names = ("columns", "exclude", "missing", "categories")
+        value = read_columns(value, **{name: getattr(reading, name) for name in names})
+    value = value.columns if isinstance(value, Table) else value
     cells = frame(value)
     if cells is None:
         rows, columns = flat(value, name), reading.columns
@@ -62,19 +70,35 @@ def read(value: Any, reading: Reading, name: str, exclude: Sequence[str]) -> dic
     return table
 
 
-def points(samples: dict[str, Any]) -> dict[str, Any]:
+def opened(samples: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The samples with paths as `Samples`, and notes on what was done to those."""
+    found = {n: read_samples(v) if isinstance(v, (str, Path)) else v for n, v in samples.items()}
+    return found, [n for v in found.values() if isinstance(v, Samples) for n in v.notes]
+
+
+def is_table(value: Any) -> bool:
+    """Whether columns have names of their own: not those of an array."""
+    return isinstance(value, (str, Path, Table)) or frame(value) is not None
+
+
+def points(samples: Mapping[str, Any]) -> dict[str, Any]:
     """The samples with data frames as arrays (n, d), their columns in the order of the first.
 
-    Truth values are 0 and 1.
+    Truth values are 0 and 1. `Samples` whose columns have names are data frames as well.
 
     Raises:
         ValueError: columns of text or times, missing cells, or frames with other columns.
     """
     found, order, first = dict(samples), None, ""
     for name, value in samples.items():
-        if isinstance(value, Mapping) or frame(value) is None:
+        if isinstance(value, Samples) and value.columns is None:
+            found[name] = value.points.reshape(value.n, *(value.shape or (value.d,)))
+        if isinstance(value, Samples) and value.columns is not None:
+            table = dict(zip(value.columns, value.points.T, strict=True))
+        elif isinstance(value, Mapping) or frame(value) is None:
             continue
-        table = read(value, Reading(), name, ())
+        else:
+            table = read(value, Reading(), name, ())
         order, first = order or list(table), first or name
         if set(table) != set(order):
             apart = sorted(set(table) ^ set(order))

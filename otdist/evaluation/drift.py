@@ -25,7 +25,6 @@ from otdist.evaluation.drift_plan import JOINT, NO_INTERVAL, Found, Plan, test_o
 from otdist.evaluation.report import MetricResult, Report
 from otdist.evaluation.report.evidence import keep
 from otdist.evaluation.table_columns import Window
-from otdist.io.columns import frame
 from otdist.io.reading import Reading, read_each
 
 
@@ -53,9 +52,10 @@ def drift(
     (``n_permutations=0``).
 
     Args:
-        reference: Columns by name (a dict, a data frame, an Arrow table), or an array (n, d) of
-            numbers. Numbers are measurements, text and truth values categories, times are compared
-            in days; identifiers are left out. The report's `notes` say what was taken for what.
+        reference: Columns by name (a dict, a data frame, an Arrow table), the path of a file of
+            `otdist.io.read_columns` or what was read of it, or an array (n, d) of numbers.
+            Numbers are measurements, text and truth values categories, times are compared in days;
+            identifiers are left out. The report's `notes` say what was taken for what.
         current: The same columns, m rows; with `window`, in the order of time.
         columns: Names to compare, in this order and whatever they are; for arrays, the names of all
             columns. None takes all, and names those of arrays "0", "1", ….
@@ -107,13 +107,13 @@ def drift(
     plan = Plan(n_permutations, checks.whole("block", block), checks.generator(seed))
     rule = Reading(columns=columns, missing=missing, categories=categories, exclude=exclude)
     given = {"reference": reference, "current": current}
-    check_shapes({name: np.shape(v)[1:] for name, v in given.items() if frame(v) is None})
+    check_shapes({name: np.shape(v)[1:] for name, v in given.items() if not kinds.is_table(v)})
     readers = [partial(kinds.read, v, rule, name) for name, v in given.items()]
     old, new = read_each(readers, rule.exclude)
     if set(old) != set(new):
         raise ValueError(f"the tables differ in columns: {sorted(set(old) ^ set(new))}")
     n, m = (plan.whole(name, table) for name, table in (("reference", old), ("current", new)))
-    asked = old if frame(reference) is None else columns or ()
+    asked = columns or () if kinds.is_table(reference) else old
     pairs, notes = kinds.compared(
         {name: old[name][:n] for name in old}, {name: new[name][:m] for name in old}, asked
     )

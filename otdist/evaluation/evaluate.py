@@ -19,7 +19,7 @@ from otdist.core.progress import progress as shown
 from otdist.core.shapes import PIXELS, check_pixels
 from otdist.discrepancy.rows import canonical
 from otdist.evaluation import metrics as catalogue
-from otdist.evaluation.column_kinds import points
+from otdist.evaluation.column_kinds import opened, points
 from otdist.evaluation.features import extract
 from otdist.evaluation.job import Job
 from otdist.evaluation.report import MetricResult, Report
@@ -45,8 +45,9 @@ def evaluate(
     r"""How far fake samples are from real ones, by many metrics, each with its noise floor.
 
     Args:
-        real: Rows of the real sample, shape (n, ...), or a data frame of numbers; rows of higher
-            rank are flattened, once their shapes have been compared.
+        real: Rows of the real sample, shape (n, ...), a data frame of numbers, or the path of a
+            file (see `otdist.io.read_samples`) or what was read of it; rows of higher rank are
+            flattened, once their shapes have been compared.
         fake: Rows of the fake sample, or several by name, which are then ranked. Columns of data
             frames are matched by name.
         train: Rows that the generators were trained on, where `real` holds others from the same
@@ -98,8 +99,9 @@ def evaluate(
     if not fakes or set(given) & set(fakes):
         names = " or ".join(f'"{name}"' for name in given)
         raise ValueError(f"fake must hold at least one sample, none of them named {names}")
-    samples = points({**given, **fakes})
-    notes = _pixels(samples)
+    samples, notes = opened({**given, **fakes})
+    samples = points(samples)
+    notes += _pixels(samples)
     rows, words = extract(samples, features)
     rng = checks.generator(seed)
     for name in [*given, *fakes][1:]:

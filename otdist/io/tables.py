@@ -110,6 +110,11 @@ def read_columns(path: str | Path, **stated: Any) -> Table:
 
 def _text(path: Path, reading: Reading) -> tuple[dict[str, np.ndarray], list[str]]:
     text = look(path, reading)
+    if not reading.categories and (points := text.plain()) is not None:
+        cells = dict(zip(text.columns, points.T, strict=True))
+        return {n: typed(c, f"{path}: column '{n}'", reading) for n, c in cells.items()}, [
+            *text.notes
+        ]
     rows = [[cells[at] for at in text.places] for _, cells in text.rows()]
     columns, notes = {}, list(text.notes)
     for name, cells in zip(text.columns, zip(*rows, strict=True), strict=True):

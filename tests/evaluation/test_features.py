@@ -205,3 +205,37 @@ def test_a_module_that_cannot_be_imported_says_where(tmp_path, monkeypatch):
     words = r"'broken_features:f' cannot be imported: ZeroDivisionError: .* line 1"
     with pytest.raises(ValueError, match=words):
         features("broken_features:f")
+
+
+def test_paths_and_what_was_read_of_them_are_samples(tmp_path):
+    from otdist.io import read_columns, read_samples
+
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(2, 30, 2))
+    np.savetxt(tmp_path / "real.csv", real, delimiter=",", header="u,v", comments="", fmt="%.17g")
+    swapped = fake[:, ::-1]
+    np.savetxt(
+        tmp_path / "fake.csv", swapped, delimiter=",", header="v,u", comments="", fmt="%.17g"
+    )
+    np.save(tmp_path / "fake.npy", fake)
+    direct = otdist.evaluate(real, fake, metrics=["w1"])["w1"].estimate
+    path = str(tmp_path / "real.csv")
+    for other in (
+        tmp_path / "fake.csv",
+        tmp_path / "fake.npy",
+        read_samples(tmp_path / "fake.csv"),
+    ):
+        found = otdist.evaluate(path, {"ours": other}, metrics=["w1"])
+        assert found["w1"].estimate == direct
+    images = tmp_path / "images.npy"
+    np.save(images, rng.integers(0, 255, (20, 4, 4), dtype=np.uint8))
+    report = otdist.evaluate(images, images, metrics=["w1"])
+    assert report["w1"].estimate == 0
+    assert "flattened to 16 numbers" in report.notes[0]
+    drifts = [
+        otdist.drift(old, tmp_path / "fake.csv", n_permutations=9)
+        for old in (path, read_columns(path))
+    ]
+    assert drifts[0]["u"] == drifts[1]["u"].with_(seconds=drifts[0]["u"].seconds)
+    with pytest.raises(ValueError, match=r"no such file"):
+        otdist.evaluate(path, "nothing.npy")
