@@ -26,7 +26,7 @@ $(BENCH_READY): $(READY)
 
 setup: $(READY)  ## create .venv with everything that development needs
 
-demo: $(READY)  ## three generators of digits against real ones: tables, and report.html
+demo: $(READY)  ## two reports: generators of digits against real ones, and drift in a table
 	@$(BIN)/python examples/demo.py
 
 test: $(READY)  ## all tests, and the examples in the docstrings
@@ -63,4 +63,4 @@ bench: $(BENCH_READY)  ## side by side with other libraries: JSON, table and plo
 	$(BIN)/python -m benchmarks --suite $(SUITE) --seed $(SEED) --out $(OUT)
 
 clean:  ## remove what the other targets made, .venv included
-	rm -rf $(VENV) site out report.html dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site out report.html drift.html dist .pytest_cache .ruff_cache .hypothesis

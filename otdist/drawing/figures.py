@@ -44,7 +44,7 @@ def _null(axis: Axes, test: Any) -> None:
     axis.annotate(
         f"observed, p = {test.pvalue:.3g}", (test.statistic, 0.92), xytext=(-5 if left else 5, 0),
         xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=8,
-        ha="right" if left else "left", color=ORANGE,
+        ha="right" if left else "left",
     )  # fmt: skip
     axis.locator_params(axis="x", nbins=5)
     axis.set_xlabel(plain(test.name), fontsize=8)

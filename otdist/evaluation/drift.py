@@ -21,9 +21,11 @@ from otdist.core.progress import progress as shown
 from otdist.core.shapes import check_shapes
 from otdist.evaluation import column_kinds as kinds
 from otdist.evaluation.corrections import CORRECTIONS, corrected
-from otdist.evaluation.drift_plan import JOINT, NO_INTERVAL, Found, Plan, test_of
+from otdist.evaluation.drift_plan import NO_INTERVAL, Found, Plan, test_of
 from otdist.evaluation.report import MetricResult, Report
+from otdist.evaluation.report.columns import kept
 from otdist.evaluation.report.evidence import keep
+from otdist.evaluation.report.verdict import JOINT
 from otdist.evaluation.table_columns import Window
 from otdist.io.reading import Reading, read_each
 
@@ -114,9 +116,8 @@ def drift(
         raise ValueError(f"the tables differ in columns: {sorted(set(old) ^ set(new))}")
     n, m = (plan.whole(name, table) for name, table in (("reference", old), ("current", new)))
     asked = columns or () if kinds.is_table(reference) else old
-    pairs, notes = kinds.compared(
-        {name: old[name][:n] for name in old}, {name: new[name][:m] for name in old}, asked
-    )
+    rows = tuple({name: t[name][:k] for name in old} for t, k in ((old, n), (new, m)))
+    pairs, notes = kinds.compared(*rows, asked)
     windows = {"current": (0, m)} if window is None else _windows(m, window, step, block)
     if window is None and step is not None:
         raise ValueError("step applies to windows only: pass window as well")
@@ -146,6 +147,7 @@ def drift(
         windows={} if window is None else windows,
         notes=(*notes, *plan.unreachable(pairs, correction)),
         corrected=True,
+        columns=kept(*rows) if window is None else {},
     )
 
 

@@ -16,10 +16,10 @@ from otdist.core.progress import Say
 from otdist.discrepancy.energy import Energy
 from otdist.evaluation.corrections import growth
 from otdist.evaluation.report import MetricResult
+from otdist.evaluation.report.verdict import JOINT
 from otdist.evaluation.table_columns import Categories, Numbers, Window, labellings
 from otdist.inference.permutation import TestResult, pvalue
 
-JOINT = "all columns jointly"
 _JOINT_ROWS = 4000
 _COUNT, _MOST = 999, 19_999
 """Labellings unless a caller states them: of every column, and of those with small p-values."""

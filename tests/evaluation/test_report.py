@@ -1,7 +1,9 @@
 """The report in its four forms."""
 
+import itertools
 import json
 import pickle
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,6 +13,7 @@ import otdist
 from otdist.drawing.samples import density, levels
 from otdist.evaluation.report import MetricResult, Report
 from otdist.evaluation.report.evidence import keep
+from otdist.evaluation.report.look import STYLE
 from otdist.evaluation.report.tables import of_ranking
 
 RNG = np.random.default_rng(0)
@@ -88,7 +91,12 @@ def test_page_is_self_contained(report, tmp_path):
     assert page.tags.count("svg") == len(report.kinds()) == 3
     assert text.count('role="img" aria-label="') == 3
     assert {"h1", "style"} <= set(page.tags)
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1  # sorts the tables
+    assert text.index("</h1>") < text.index('class="verdict"') < text.index("<table>")
+    assert page.tags.count("main") == 1
+    assert text.count('<div class="scroll" tabindex="0" role="region"') == 3
+    assert '<th scope="col" class="words">metric</th>' in text
+    assert '<th scope="row" class="words">w1</th>' in text
     assert "far &lt;b&gt;" in text
     assert "@import" not in text
     assert "url(http" not in text
@@ -311,3 +319,70 @@ def test_the_verdict_comes_first_everywhere(report):
 def test_a_result_without_an_estimate_is_no_number():
     with pytest.raises(ValueError, match="kid has no estimate: too few rows"):
         float(MetricResult("kid", "", None, note="too few rows"))
+
+
+def luminance(colour):
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return np.dot(linear, [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(scheme):
+    block = STYLE.split("prefers-color-scheme: dark")[scheme == "dark"]
+    found = dict(re.findall(r"--(\w+): (#\w+)", block))
+    colours = {name: c if len(c) == 7 else "#" + 2 * c[1:] for name, c in found.items()}
+    for ink, paper in itertools.product(("ink", "soft"), ("paper", "band", "mark")):
+        high, low = sorted([luminance(colours[ink]), luminance(colours[paper])], reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, paper)
+
+
+@pytest.fixture(scope="module")
+def drifted():
+    old = {"age": RNG.normal(40, 9, 80), "city": RNG.choice(["Rome", "Oslo"], 80)}
+    new = {"age": RNG.normal(55, 9, 60), "city": RNG.choice(["Rome", "Oslo"], 60)}
+    old["day"] = np.datetime64("2024-01-01") + np.arange(80).astype("timedelta64[D]")
+    new["day"] = np.datetime64("2024-01-20") + np.arange(60).astype("timedelta64[D]")
+    new["age"][:6] = np.nan
+    return otdist.drift(old, new, n_permutations=99, progress=False)
+
+
+def test_a_page_of_drift_shows_columns_by_effect(drifted):
+    pytest.importorskip("matplotlib")
+    text = drifted.to_html()
+    titles = re.findall("<h3>(\\w+)", text)
+    effects = [drifted[name].effect for name in titles]
+    assert sorted(titles) == ["age", "city", "day"]
+    assert effects == sorted(effects, reverse=True)
+    assert '<span class="badge moved">moved, effect' in text
+    assert "not shown to have moved" in text
+    assert "missing 0.0% → 10.0%" in text
+    assert "city: &#x27;" in text
+    assert "age: reference has a median of" in text
+    assert text.count("<svg") == len(drifted.kinds()) - 1 + 3
+    rows = re.findall('<tr><th scope="row" class="words">(.*?)</th>', text)
+    assert rows[0] == titles[0]
+
+
+def test_columns_are_drawn_in_a_notebook(drifted):
+    pytest.importorskip("matplotlib")
+    assert "columns" in drifted.kinds()
+    assert len(drifted.plot("columns").subfigs) == 3
+
+
+def test_columns_of_one_value_and_of_many_words_are_drawn():
+    pytest.importorskip("matplotlib")
+    words = [f"$w_{k}^" for k in range(40)]
+    old, new = {"w": words, "one": [1.0] * 40}, {"w": words[::-1], "one": [1.0] * 40}
+    report = otdist.drift(old, new, ["w", "one"], n_permutations=9, progress=False)
+    assert report.columns["w"].labels[-1] == "all others"
+    assert report.columns["w"].shares.sum(1) == pytest.approx(1)
+    assert report.to_html().count("<svg") == len(report.kinds()) - 1 + 2
+
+
+def test_alternative_texts_say_what_is_seen(report):
+    pytest.importorskip("matplotlib")
+    text = report.to_html()
+    assert re.search('aria-label="rows in two principal.* near has its centre', text)
+    assert "the farthest row of near travels" in text
+    assert "of the random labellings" in text

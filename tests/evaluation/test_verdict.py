@@ -66,6 +66,15 @@ def test_columns_that_moved_are_named():
     assert text == "No column of 1 is shown to differ from reference (least p = 0.4)."
     (text,) = of_columns({"current": {"a": metric("a")}}, "reference")
     assert text == "Not tested: 1 column, distances only."
+    table = {"a": metric("a", p=0.001), "a: missing": metric("a: missing", p=0.01)}
+    table |= {"b": metric("b", p=0.5), "b: missing": metric("b: missing", p=0.02)}
+    table["all columns jointly"] = metric("all columns jointly", p=0.01)
+    (text,) = of_columns({"current": {**table, "c": metric("c", p=0.5)}}, "reference")
+    said = "2 columns of 3 differ from reference: a (missing cells too) and b (missing cells)."
+    assert text == said
+    still = {"b": table["b"], "all columns jointly": table["all columns jointly"]}
+    (text,) = of_columns({"current": still}, "reference")
+    assert text.endswith("(least p = 0.5); jointly they do (p = 0.01).")
     windows = {"0–9": {"a": metric("a", p=0.3)}, "10–19": {"a": metric("a", p=0.01)}}
     (text,) = of_columns(windows, "reference")
     assert text == "1 window of 2 differs from reference: 10–19 (a)."

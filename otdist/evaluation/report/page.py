@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from otdist.core import record
 from otdist.drawing.style import svg
+from otdist.evaluation.report.look import SORT, STYLE
 from otdist.evaluation.report.result import MetricResult
 from otdist.evaluation.report.tables import WORDS, Cells
 from otdist.evaluation.report.verdict import RULE
@@ -18,27 +19,10 @@ from otdist.evaluation.report.verdict import RULE
 if TYPE_CHECKING:
     from otdist.evaluation.report.report import Report
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #22262b; --paper: #fff; --soft: #656d76; --line: #d7dce1;
-        --band: #f4f6f8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e8ec; --paper: #14181c; --soft: #9aa5af; --line: #363e46; --band: #1c2227; }
-}
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem;
-       color: var(--ink); background: var(--paper); }
-h1 { font-size: 1.6rem; margin-bottom: .3rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-p.lead { color: var(--soft); margin-top: 0; } p.verdict { font-size: 1.1rem; margin: .4rem 0; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line);
-         white-space: nowrap; }
-th { background: var(--band); font-weight: 600; }
-th.words, td.words { text-align: left; white-space: normal; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; }
-dt { font-weight: 600; } dd { margin: 0; } dd small { color: var(--soft); display: block; }
-figure { margin: 1.5rem 0; } figcaption { color: var(--soft); margin-bottom: .4rem; }
-svg { max-width: 100%; height: auto; }
-"""
+FIRST = ("metric", "estimate", "at half size", "floor", "p", "effect")
+"""Columns of a page's table that stand first, and so are seen on a phone."""
+MOVED = 0.05
+"""P-value up to which a column is marked as moved."""
 
 _FLOOR = (
     "<p><b>floor</b> is the metric between two disjoint halves of the real sample; <b>at half size"
@@ -51,66 +35,115 @@ _FLOOR = (
 
 
 def page(
-    report: Report, tables: Sequence[tuple[str, Cells]], pictures: Sequence[tuple[str, Any]]
+    report: Report,
+    tables: Sequence[tuple[str, Cells]],
+    pictures: Sequence[tuple[str, str, Any]],
+    columns: Sequence[tuple[str, str, Any]] = (),
 ) -> str:
-    """The whole page.
+    """The whole page: the verdict, then the figures that it rests on, then what explains them.
 
     Args:
         report: What it is about.
         tables: Titles and tables, as text.
-        pictures: Captions and matplotlib figures.
+        pictures: Captions, alternative texts and matplotlib figures.
+        columns: Names, alternative texts and figures of the columns of a table.
     """
     results = next(iter(report.samples.values())).values()
     floors = any(result.floor is not None for result in results)
     names = ["windows of the series"] if report.windows else report.ranking
     title = escape(f"{', '.join(names)} against {report.reference}")
     lead = f"Compared: {report.features}, {report.dimension} columns. Seed {report.seed}. "
+    shown = [f"<h2>{escape(words)}</h2>\n{_table(cells, words)}" for words, cells in tables]
     body = [
-        f"<h1>{title}</h1>",
-        _verdict(report),
+        f"<header><h1>{title}</h1>",
+        f"{_verdict(report)}</header>",
+        *shown[:1],
         f'<p class="lead">{escape(lead)}{report.seconds:.1f} s.</p>',
         "".join(f"<p>{escape(note)}</p>" for note in report.notes),
-        *(f"<h2>{escape(words)}</h2>\n{_table(table)}" for words, table in tables),
         _FLOOR + f"<p>{escape(RULE)}</p>" if floors else "",
+        *shown[1:],
+        "<h2>Columns, the largest effect first</h2>" if columns else "",
+        *(
+            f"<section><h3>{escape(name)}{_badges(report, name)}</h3>\n"
+            f"<figure>{svg(figure, told)}</figure></section>"
+            for name, told, figure in columns
+        ),
         "<h2>Pictures</h2>" if pictures else "",
         *(
-            f"<figure><figcaption>{escape(caption)}</figcaption>\n{svg(figure, caption)}</figure>"
-            for caption, figure in pictures
+            f"<figure><figcaption>{escape(caption)}</figcaption>\n{svg(figure, told)}</figure>"
+            for caption, told, figure in pictures
         ),
         f"<h2>Conventions</h2>\n{_conventions(report)}",
         f"<h2>Environment</h2>\n{_list([(k, v, '') for k, v in record.environment().items()])}",
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>otdist: {title}</title><style>{_STYLE}</style></head><body>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>otdist: {title}</title><style>{STYLE}</style></head><body><main>\n"
         + "\n".join(part for part in body if part)
-        + "\n</body></html>\n"
+        + f"\n</main><script>{SORT}</script></body></html>\n"
     )
 
 
 def fragment(report: Report, tables: Sequence[tuple[str, Cells]]) -> str:
     """The verdict and the tables alone, as a notebook shows them in a page of its own."""
-    parts = (f"<h4>{escape(words)}</h4>\n{_table(table)}" for words, table in tables)
+    parts = (f"<h4>{escape(words)}</h4>\n{_table(table, words)}" for words, table in tables)
     return _verdict(report) + "\n".join(parts)
 
 
 def _verdict(report: Report) -> str:
-    """One line for each sentence."""
-    return "".join(f'<p class="verdict">{escape(line)}</p>' for line in report.verdict.split("\n"))
+    """One line for each sentence, the name of its sample in bold."""
+    lines = []
+    for line in report.verdict.split("\n"):
+        name, colon, rest = line.partition(": ")
+        told = name in report.samples and colon
+        words = f"<strong>{escape(name)}</strong>: {escape(rest)}" if told else escape(line)
+        lines.append(f'<p class="verdict">{words}</p>')
+    return "".join(lines)
 
 
-def _table(table: Cells) -> str:
+def _table(table: Cells, label: str) -> str:
+    """A table that scrolls by itself, also by keyboard; the first cell of a row is its heading."""
     headings, rows = table
-    kind = [' class="words"' if heading in (*WORDS, "rows") else "" for heading in headings]
-    head = "".join(f"<th{k}>{escape(h)}</th>" for k, h in zip(kind, headings, strict=True))
-    lines = [
-        "<tr>"
-        + "".join(f"<td{k}>{escape(c)}</td>" for k, c in zip(kind, row, strict=True))
-        + "</tr>"
-        for row in rows
-    ]
-    return f'<div class="scroll"><table><tr>{head}</tr>\n' + "\n".join(lines) + "</table></div>"
+    order = sorted(range(len(headings)), key=lambda k: _place(headings[k], k))
+    kind = [' class="words"' if headings[k] in (*WORDS, "rows") else "" for k in order]
+    head = "".join(
+        f'<th scope="col"{k}>{escape(headings[at])}</th>' for k, at in zip(kind, order, strict=True)
+    )
+    lines = []
+    for row in rows:
+        first, *others = (escape(row[k]) for k in order)
+        cells = "".join(f"<td{k}>{cell}</td>" for k, cell in zip(kind[1:], others, strict=True))
+        lines.append(f'<tr><th scope="row"{kind[0]}>{first}</th>{cells}</tr>')
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table>'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>" + "\n".join(lines) + "</tbody></table></div>"
+    )
+
+
+def _place(heading: str, place: int) -> int:
+    """Order of a column; those of a ranking keep theirs."""
+    return FIRST.index(heading) - len(FIRST) if heading in FIRST[:5] else place
+
+
+def _badges(report: Report, name: str) -> str:
+    """Effect size and p-value of a column, and the share of its missing cells, in few words."""
+    result = report.metrics[name]
+    moved = result.pvalue is not None and result.pvalue <= MOVED
+    words = "not tested" if result.pvalue is None else f"p = {result.pvalue:.2g}"
+    effect = "" if result.effect is None else f"effect {result.effect:.2g}, "
+    verdict = "moved, " if moved else "" if result.pvalue is None else "not shown to have moved, "
+    found = [(f"{verdict}{effect}{words}", moved)]
+    if any(report.columns[name].missing):
+        gaps = report.metrics.get(f"{name}: missing")
+        before, after = report.columns[name].missing
+        p = None if gaps is None else gaps.pvalue
+        tested = "" if p is None else f", p = {p:.2g}"
+        found.append((f"missing {before:.1%} → {after:.1%}{tested}", (p or 1.0) <= MOVED))
+    return "".join(
+        f' <span class="badge{" moved" if mark else ""}">{escape(text)}</span>'
+        for text, mark in found
+    )
 
 
 def _conventions(report: Report) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 
 from otdist.drawing import figures
 from otdist.drawing import samples as drawn
+from otdist.drawing.columns import columns as draw_columns
+from otdist.evaluation.report.columns import Column
 from otdist.evaluation.report.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -132,12 +134,29 @@ def _several_rows(report: Report) -> bool:
     return report.reference == "real" and min(map(len, rows.values()), default=0) >= 32
 
 
+_COLUMNS = 20
+"""Most columns that are drawn: those of the largest effects."""
+
+
+def columns_of(report: Report) -> dict[str, Column]:
+    """Columns to draw, the largest effect first."""
+    results = next(iter(report.samples.values()))
+    names = [name for name in report.columns if name in results and not report.windows]
+    names.sort(key=lambda name: -(results[name].effect or 0.0))
+    return {name: report.columns[name] for name in names[:_COLUMNS]}
+
+
 PICTURES: dict[str, Picture] = {
     "windows": Picture(
         "effect size along the series", lambda report, _: bool(report.windows), _windows
     ),
     "effects": Picture(
         "effect sizes", lambda r, shape: not r.windows and _has_effects(r, shape), _effects
+    ),
+    "columns": Picture(
+        "columns of both tables, the largest effect first",
+        lambda report, _: bool(columns_of(report)),
+        lambda report, _: draw_columns(columns_of(report), (report.reference, report.ranking[0])),
     ),
     "samples": Picture(
         "rows in two principal components of the reference",

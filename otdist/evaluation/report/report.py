@@ -11,7 +11,9 @@ from typing import Any
 
 from otdist.core import checks, record
 from otdist.core.extras import require
-from otdist.evaluation.report import page, pictures, tables, terminal, verdict
+from otdist.drawing.columns import column as draw_column
+from otdist.evaluation.report import alt, page, pictures, tables, terminal, verdict
+from otdist.evaluation.report.columns import Column
 from otdist.evaluation.report.evidence import Evidence
 from otdist.evaluation.report.result import MetricResult
 
@@ -33,6 +35,7 @@ class Report:
             windows of one series.
         notes: What a reader must know about the data as a whole.
         corrected: Whether p-values are corrected for their number; then metrics are columns.
+        columns: What pictures need of the columns of two tables; empty where there are none.
 
     >>> import otdist
     >>> report = otdist.evaluate([[0.0], [1.0], [2.0], [3.0]], [[1.0], [2.0]], metrics=["w1"])
@@ -51,6 +54,7 @@ class Report:
     windows: dict[str, tuple[int, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     corrected: bool = False
+    columns: dict[str, Column] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, key: str) -> MetricResult:
         """The metric (or column) of that name, of the best sample: ``report["w1"]``."""
@@ -165,8 +169,8 @@ class Report:
         if not self.corrected:
             console.print(Text(verdict.RULE))
 
-    def _tables(self) -> list[tuple[str, tables.Cells]]:
-        """Titles and tables, as text."""
+    def _tables(self, *, by_effect: bool = False) -> list[tuple[str, tables.Cells]]:
+        """Titles and tables, as text; columns of data by the size of their effect where asked."""
         against = f"{self.reference} ({self.sizes[self.reference]:,} rows)"
         if self.windows:
             title = f"effect size of each window against {against}"
@@ -179,7 +183,11 @@ class Report:
             found.append((title, cells))
         for name in self.ranking:
             title = f"{name} ({self.sizes[name]:,}) against {against}"
-            found.append((title, tables.of_sample(self.samples[name])))
+            results = self.samples[name]
+            if by_effect and self.corrected:
+                order = sorted(results, key=lambda key: -(results[key].effect or 0.0))
+                results = {key: results[key] for key in order}
+            found.append((title, tables.of_sample(results)))
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,8 +233,17 @@ class Report:
             ImportError: matplotlib, which draws its pictures, is not installed.
             ValueError: a row does not have so many numbers.
         """
-        drawn = [(title, self.plot(kind, shape=shape)) for kind, title in self._kinds(shape)]
-        text = page.page(self, self._tables(), drawn)
+        drawn = [
+            (title, alt.seen(kind, title, self), self.plot(kind, shape=shape))
+            for kind, title in self._kinds(shape)
+            if kind != "columns"
+        ]
+        names = (self.reference, self.ranking[0])
+        columns = [
+            (name, alt.of_column(name, found, names), draw_column(found, names))
+            for name, found in pictures.columns_of(self).items()
+        ]
+        text = page.page(self, self._tables(by_effect=True), drawn, columns)
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
@@ -250,7 +267,8 @@ class Report:
                 principal components of the reference, with densities; "images" a grid of each
                 sample; "worst" the rows that the exact W_1 plan sends farthest, with what it
                 matches them with; "growth" exact W_1 against the number of rows; "null" each
-                permutation test; "effects" effect sizes; "windows" these along a series.
+                permutation test; "effects" effect sizes; "columns" both distributions and quantiles
+                of each column; "windows" effect sizes along a series.
             shape: Of a flat row as an image, (h, w), (h, w, 3) or (3, h, w).
 
         Raises:

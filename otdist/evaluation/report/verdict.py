@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from otdist.evaluation.corrections import corrected, growth
 from otdist.evaluation.report.result import MetricResult
 
+JOINT, GAP = "all columns jointly", ": missing"
+"""Name of the result on all columns of a table together, and ending of those on missing cells."""
 LEVEL = 0.05
 """Corrected p-value up to which a difference counts as shown."""
 BAND = 2.0
@@ -69,27 +71,44 @@ def after_correction(results: Results) -> dict[str, float]:
 
 
 def of_columns(samples: Mapping[str, Results], reference: str) -> list[str]:
-    """What the columns of tables say, whose p-values are corrected for their number already."""
+    """What the columns of tables say, whose p-values are corrected for their number already.
+
+    Missing cells are told of the column that they belong to, and all columns jointly by themselves.
+    """
     windows = len(samples) > 1
-    found, least, tested = [], 1.0, 0
+    found: dict[str, list[str]] = {}
+    least, tested, joint = 1.0, False, None
     for name, results in samples.items():
         p = {key: result.pvalue for key, result in results.items() if result.pvalue is not None}
-        moved = [key for key, value in p.items() if value <= LEVEL]
-        least, tested = min([least, *p.values()]), tested + bool(p)
-        if moved and windows:
-            found.append(f"{name} ({_listed(moved)})")
-        else:
-            found += moved
+        joint = p.pop(JOINT, joint)
+        least, tested = min([least, *p.values()]), tested or bool(p)
+        for key in (key for key, value in p.items() if value <= LEVEL):
+            column, gap, _ = key.partition(GAP)
+            found.setdefault(name if windows else column, []).append(key if windows else gap)
     what = "window" if windows else "column"
-    number = len(samples) if windows else len(next(iter(samples.values())))
+    keys = {key.partition(GAP)[0] for key in next(iter(samples.values())) if key != JOINT}
+    number = len(samples) if windows else len(keys)
     if not tested:
         return [f"Not tested: {_number(number, what)}, distances only."]
+    together = "" if joint is None or joint > LEVEL else f"; jointly they do (p = {joint:.3g})"
     if not found:
         return [
-            f"No {what} of {number} is shown to differ from {reference} (least p = {least:.3g})."
+            f"No {what} of {number} is shown to differ from {reference} (least p = {least:.3g})"
+            f"{together}."
         ]
+    if windows:
+        named = [f"{name} ({_listed(moved)})" for name, moved in found.items()]
+    else:
+        named = [name + _gap(parts) for name, parts in found.items()]
     verb = "differs" if len(found) == 1 else "differ"
-    return [f"{_number(len(found), what)} of {number} {verb} from {reference}: {_listed(found)}."]
+    return [f"{_number(len(found), what)} of {number} {verb} from {reference}: {_listed(named)}."]
+
+
+def _gap(parts: list[str]) -> str:
+    """Whether the missing cells of a column have moved, alone or with the others."""
+    if GAP not in parts:
+        return ""
+    return " (missing cells)" if "" not in parts else " (missing cells too)"
 
 
 def _against_floor(results: Results) -> tuple[list[str], list[str]]:
