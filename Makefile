@@ -17,7 +17,7 @@ help:  ## list the targets
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev,docs,plot,tables,images,hdf5,dask,keras]"
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev,docs,plot,tables,images,hdf5,dask,keras,torchmetrics,lightning,ignite,sklearn]"
 	@touch $@
 
 $(BENCH_READY): $(READY)

@@ -40,6 +40,7 @@ ROOMS = [
     "keras",
     "io",
     "evaluation",
+    "adapters",
     "cli",
 ]
 """Lowest first: a room imports from rooms listed before it, and from within itself."""

@@ -35,7 +35,7 @@ def columns(found: Mapping[str, Any], names: tuple[str, str]) -> Figure:
         names: Of reference and current table.
     """
     figure = blank(6.4, 2.0 * len(found))
-    lines = np.atleast_1d(figure.subfigures(len(found), 1))
+    lines = figure.subfigures(len(found), 1, squeeze=False).ravel()
     for line, (title, one) in zip(lines, found.items(), strict=True):
         _column(line, one, names, title)
     return figure

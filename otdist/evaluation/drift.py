@@ -116,15 +116,15 @@ def drift(
         raise ValueError(f"the tables differ in columns: {sorted(set(old) ^ set(new))}")
     n, m = (plan.whole(name, table) for name, table in (("reference", old), ("current", new)))
     asked = columns or () if kinds.is_table(reference) else old
-    rows = tuple({name: t[name][:k] for name in old} for t, k in ((old, n), (new, m)))
-    pairs, notes = kinds.compared(*rows, asked)
+    left = (len(next(iter(old.values()))) - n, len(next(iter(new.values()))) - m)
+    old, new = ({name: t[name][:k] for name in old} for t, k in ((old, n), (new, m)))
+    pairs, notes = kinds.compared(old, new, asked)
     windows = {"current": (0, m)} if window is None else _windows(m, window, step, block)
     if window is None and step is not None:
         raise ValueError("step applies to windows only: pass window as well")
     with shown("labellings", quiet=not checks.flag("progress", progress), total=plan.count) as say:
         found = plan.compare(pairs, n + m, list(windows.values()), correction, say)
     words = f"columns, p-values corrected by {correction}" if n_permutations != 0 else "columns"
-    left = (len(next(iter(old.values()))) - n, len(next(iter(new.values()))) - m)
     if any(left):
         words += f"; {left[0]} + {left[1]} last rows left out, no whole block"
     samples = _results(found, list(windows), correction, n)
@@ -147,7 +147,7 @@ def drift(
         windows={} if window is None else windows,
         notes=(*notes, *plan.unreachable(pairs, correction)),
         corrected=True,
-        columns=kept(*rows) if window is None else {},
+        columns=kept(old, new) if window is None else {},
     )
 
 

@@ -5,7 +5,8 @@
 * `Frechet`: W_2 of the fitted Gaussians, exactly;
 * `KID`: the kernel distance of evaluations, by blocks.
 
-``update(x=batch, y=batch)``, ``merge(other)``, ``reduce(process_group)``, ``compute()``.
+``update(x=batch, y=batch)``, ``merge(other)``, ``reduce(process_group)``, ``compute()``,
+``reset()``.
 """
 
 from otdist.streaming.accumulator import Accumulator, merged

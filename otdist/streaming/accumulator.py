@@ -87,6 +87,12 @@ class Accumulator(ABC):
                 self.update(**{name: batch})
         return self
 
+    def reset(self) -> Self:
+        """Forget all batches, keep the settings, and return the accumulator."""
+        vars(self).update(vars(type(self)(**self._settings())))
+        self._columns = None
+        return self
+
     def merge(self, other: Accumulator) -> Self:
         """Take in what another accumulator of the same settings has seen; `other` stays as it is.
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,12 +85,49 @@ class Evaluation:
         labels = None if self.labels is None else self.labels[:rows]
         fake = sample(rows) if labels is None else sample(rows, labels=labels)
         check_shapes(held_out=real, generated=fake, data=other)
-        result: dict[str, float] = {}
-        for end, rival in (("", fake), ("_floor", other)):
-            x, y = (s.detach().reshape(rows, -1).double().cpu().numpy() for s in (real, rival))
-            result["w1" + end] = wasserstein(x, y).distance
-            result["sliced" + end] = float(sliced_wasserstein(x, y).distance)
-        return result | _critic_figures(critic, real, fake, labels)
+        return _beside(real, fake, other) | _critic_figures(critic, real, fake, labels)
+
+
+class Watch:
+    """Distances between samples and held-out rows, for training loops of other frameworks.
+
+    Args:
+        held_out: Real rows, shape (n, …), n ≥ 4.
+        size: Most rows of each side.
+    """
+
+    def __init__(self, held_out: Any, size: int = 500) -> None:
+        self._given = Evaluation(held_out, size=size)
+
+    def measure(
+        self, sample: Callable[[int], Any], module: nn.Module | None = None
+    ) -> dict[str, float]:
+        """The figures w1, w1_floor, sliced and sliced_floor of `Evaluation`.
+
+        The floor is between halves of the held-out rows, and the samples are as many as a half.
+
+        Args:
+            sample: Draws so many rows, without a graph.
+            module: What is in evaluation mode meanwhile.
+        """
+        held_out = self._given.held_out
+        rows = min(self._given.size, len(held_out) // 2)
+        with torch.no_grad(), nullcontext() if module is None else evaluating(module):
+            fake = as_tensor(sample(rows), "what sample returns")
+        if len(fake) != rows:
+            raise ValueError(f"sample must return as many rows as asked, {rows}: got {len(fake)}")
+        check_shapes(held_out=held_out, generated=fake)
+        return _beside(held_out[:rows], fake, held_out[-rows:])
+
+
+def _beside(real: Tensor, fake: Tensor, other: Tensor) -> dict[str, float]:
+    """Exact and sliced W_1 from real rows to fake ones, and to as many other real ones."""
+    result: dict[str, float] = {}
+    for end, rival in (("", fake), ("_floor", other)):
+        x, y = (s.detach().reshape(len(s), -1).double().cpu().numpy() for s in (real, rival))
+        result["w1" + end] = wasserstein(x, y).distance
+        result["sliced" + end] = float(sliced_wasserstein(x, y).distance)
+    return result
 
 
 def _critic_figures(
