@@ -23,7 +23,7 @@ def test_demo_ranks_the_generators_and_writes_its_report(tmp_path, capsys):
     assert all(float(row[-4]) <= float(row[-5]) <= float(row[-3]) for row in rows)
     for name in ("report.html", "drift.html"):
         assert "<svg" in (tmp_path / name).read_text(encoding="utf-8")
-    generator, drift = lines[-5:-2], lines[-1]
+    generator, drift = lines[-6:-3], lines[-1]
     assert generator[0].split(":")[0] == "mixture"
     assert drift.startswith("2 columns of 9 differ from reference: mean texture (missing cells)")
     assert (tmp_path / "out" / "demo.png").stat().st_size > 5000
