@@ -23,6 +23,7 @@ from otdist.entropic.dense_costs import DenseCosts
 from otdist.entropic.divergence import finer
 from otdist.entropic.entropic import FLAT
 from otdist.entropic.penalty import (
+    STIFF,
     Damped,
     DampedSymmetric,
     of_one_mass,
@@ -229,15 +230,18 @@ class _Solved:
         debias: bool,
     ) -> None:
         """Values and slopes where marginals are penalised; see `penalised`."""
-        weights, eps, rho = self.weights, self.eps, self.rho
+        weights, eps, whole = self.weights, self.eps, self.rho
+        assert whole is not None
+        even, apart, given_up = of_one_mass(*weights, whole)
+        top = costs.costs.amax((1, 2)).double()[:, None]
+        rho = torch.where(top > 0, torch.minimum(whole, STIFF * top), whole)
         size = penalty_size(limits["scale"][:, None], *weights, rho)
         limits |= {"rho": rho, "size": torch.where(size > 0, size, 1.0)}
-        even, apart, given_up = of_one_mass(*weights, rho)
         found = potentials(costs, *even, eps, **limits)
         total = value(found.f, found.g, *even, eps, rho).sum(-1) + given_up[:, 0]
         crossed = replace(found, f=found.f + apart, g=found.g - apart)
         self.crossed, self.stops, self.keep, self.own = (costs, crossed), [crossed.stop], units, []
-        self.f, self.g = (slopes(h, eps, rho) for h in (crossed.f, crossed.g))
+        self.f, self.g = (slopes(h, eps, whole) for h in (crossed.f, crossed.g))
         if debias:
             for z, w in zip(self.points, weights, strict=True):
                 within = DenseCosts.between(z, z, self.p)
@@ -245,7 +249,7 @@ class _Solved:
                 total = total - value(alone.f, alone.g, w, w, eps, rho).sum(-1) / 2
                 self.own.append((within, alone))
                 self.stops.append(alone.stop)
-            own_f, own_g = (slopes((o.f + o.g) / 2, eps, rho) for _, o in self.own)
+            own_f, own_g = (slopes((o.f + o.g) / 2, eps, whole) for _, o in self.own)
             self.f, self.g = self.f - own_f, self.g - own_g
             self.keep = torch.where(_same(self.points, weights), 0.0, units)
             total = total.clamp(min=0)

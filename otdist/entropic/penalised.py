@@ -31,7 +31,7 @@ from otdist.core.task import ground
 from otdist.entropic import divergence, entropic
 from otdist.entropic.divergence import Value
 from otdist.entropic.entropic import Dual
-from otdist.entropic.penalty import of_one_mass, penalty_size, slopes, value
+from otdist.entropic.penalty import STIFF, of_one_mass, penalty_size, slopes, value
 from otdist.entropic.scaling import Kernel
 
 _UNIT = torch.finfo(torch.float64).eps
@@ -56,9 +56,11 @@ def objective(
     cost, _ = ground(pair, p)
     sums = float(a.sum()), float(b.sum())
     mean = float(cost.mean(a / sums[0], b / sums[1]))
+    even, apart, given_up = of_one_mass(a, b, rho)
+    whole, largest = rho, cost.largest
+    rho = min(rho, STIFF * largest) if largest > 0 else rho
     rule: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "rho": rho}
     rule["scale"] = float(penalty_size(mean, a, b, rho)) or 1.0
-    even, apart, given_up = of_one_mass(a, b, rho)
 
     def crossed(near: Tensor | None = None) -> tuple[Dual, Tensor]:
         """The solution between both measures, and the terms of its value."""
@@ -72,7 +74,7 @@ def objective(
         f = divergence.everywhere(x, dual.f, cost, eps, (y, dual.g), rho=rho)
         g = divergence.everywhere(y, dual.g, cost, eps, (x, dual.f), rho=rho)
         levels = eps * (sums[1] - 1), eps * (sums[0] - 1)
-        slope = [slopes(h, eps, rho) + t for h, t in zip((dual.f, dual.g), levels, strict=True)]
+        slope = [slopes(h, eps, whole) + t for h, t in zip((dual.f, dual.g), levels, strict=True)]
         gradients = divergence.between_gradients(cost, a, b, dual, eps, pair, slope)
         return divergence.valued(total, pair, f, g, [dual], gradients)
     within = cost.between(x.points, x.points), cost.between(y.points, y.points)
@@ -99,7 +101,7 @@ def objective(
 
     def gradients() -> list[Tensor]:
         slope = [
-            slopes(h, eps, rho) - slopes((own.f + own.g) / 2, eps, rho)
+            slopes(h, eps, whole) - slopes((own.f + own.g) / 2, eps, whole)
             for h, own in ((dual.f, own_x), (dual.g, own_y))
         ]
         found = divergence.between_gradients(cost, a, b, dual, eps, pair, slope)()
@@ -112,11 +114,11 @@ def objective(
         """The derivative in the masses, at all points."""
         both = divergence.everywhere(side, h, cost, eps, (other, k), rho=rho)
         alone = divergence.everywhere(side, (own.f + own.g) / 2, cost, eps, (side, own.g), rho=rho)
-        return slopes(both, eps, rho) - slopes(alone, eps, rho)
+        return slopes(both, eps, whole) - slopes(alone, eps, whole)
 
     f = in_masses(x, y, dual.f, dual.g, own_x)
     g = in_masses(y, x, dual.g, dual.f, own_y)
     found = divergence.valued(total, pair, f, g, [dual, own_x, own_y], gradients)
     size = float(terms.abs().sum()) + rule["scale"]
-    errors = sum(one.error**2 for one in (dual, own_x, own_y))
+    errors = sum(min(one.error, 1.0) ** 2 for one in (dual, own_x, own_y))
     return replace(found, noise=8 * _UNIT * size + eps * errors * min(sums))

@@ -29,6 +29,10 @@ from torch import Tensor
 
 from otdist.entropic import rule
 
+STIFF = 1e8
+"""Times the largest cost: factors of penalties from which plans are those of balanced transport, up
+to a share of a hundred-millionth. A larger one would cost potentials their digits."""
+
 _FAR = 50.0  # log of marginals apart beyond which an error is as large as it can be told
 
 

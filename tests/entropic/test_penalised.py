@@ -199,7 +199,7 @@ def test_the_potentials_give_the_plan():
     assert plan.sum(0) == pytest.approx(b * np.exp(-g / 1.5**2), rel=1e-9)
 
 
-@pytest.mark.parametrize("reach", [1e-3, 1e-1, 10.0, 1e6])
+@pytest.mark.parametrize("reach", [1e-3, 1e-1, 10.0, 1e6, 1e150])
 @pytest.mark.parametrize("eps", [None, 1e-3, 1e3])
 def test_any_proportion_of_eps_and_reach_converges(eps, reach):
     x, y, a, b = problem(n=20, m=30)
