@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.case import OURS, Call, Case, Inputs, Outcome
-from benchmarks.gan.toys import PENALISED, ROWS, draw, networks, run
+from benchmarks.gan.toys import RECIPES, ROWS, draw, networks, run
 
 CLIPPING: dict[str, Any] = {"use_gp": False, "clip_value": 0.01, "lr": 2e-4}
 LENGTHS = {"ring": (100, 1000), "grid": (1000,), "swiss": (1000,)}
@@ -95,7 +95,7 @@ def _train(
     random: torch.Generator,
 ) -> None:
     """WGAN-GP by hand."""
-    adam = partial(torch.optim.Adam, lr=PENALISED["lr"], betas=(0.0, 0.9))
+    adam = partial(torch.optim.Adam, lr=RECIPES["gp"]["lr"], betas=(0.0, 0.9))
     for_critic, for_generator = adam(critic.parameters()), adam(generator.parameters())
 
     def noise() -> torch.Tensor:
@@ -109,7 +109,7 @@ def _train(
             weight = torch.rand(256, 1, generator=random)
             between = (weight * real + (1 - weight) * fake).requires_grad_()
             (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-            penalty = PENALISED["lambda_gp"] * (slope.norm(dim=1) - 1).square().mean()
+            penalty = RECIPES["gp"]["lambda_gp"] * (slope.norm(dim=1) - 1).square().mean()
             loss = critic(fake).mean() - critic(real).mean() + penalty
             for_critic.zero_grad()
             loss.backward()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
+from otdist.core.arrays import as_tensor
 from otdist.wgan.ranks import Ranks
 
 
@@ -283,7 +284,7 @@ def labels_of(
         return None
     if not conditional:
         raise ValueError("labels have no effect unless the trainer is built with conditional=True")
-    found = None if labels is None else torch.as_tensor(labels, device=device)
+    found = None if labels is None else as_tensor(labels, "labels").to(device)
     if found is None or found.dim() == 0 or len(found) != count:
         shape = None if found is None else tuple(found.shape)
         raise ValueError(f"labels must hold one for each of {count} samples: got {shape}")
