@@ -10,13 +10,10 @@ from torch import Tensor, nn
 
 from otdist import metrics
 from otdist.batches.side_by_side import side_by_side
+from otdist.batches.together import together
 from otdist.core import checks
-from otdist.core.absent import extended
-from otdist.core.measure import pair
 from otdist.core.modes import full_precision
-from otdist.core.task import of_pair
-from otdist.core.threads import threads_for
-from otdist.exact.exact import Exact
+from otdist.discrepancy.wasserstein import Wasserstein
 from otdist.losses._batch import REDUCTIONS, check_group, entries, prepare, reduce, shown
 from otdist.unbalanced.functions import mass_or_reach, of_samples, partly
 
@@ -91,11 +88,12 @@ class ExactLoss(nn.Module):
         """
         plain = self.metric is None
         batch = prepare(x, y, a, b, self.process_group, centre=plain, masses=self._partly)
+        if not self._partly:
+            return reduce(together(Wasserstein(self.p, metric=self.metric), batch).cost, self.reduction)
         pairs, lead = entries(batch), tuple(batch.x.shape[:-2])
         numbers = batch.x.shape[-2] * batch.y.shape[-2]
         values = side_by_side(lambda k: self._one(*pairs[k]), lead, numbers, batch.x.device)
-        costs = torch.stack(values).view(lead)
-        return reduce(costs, self.reduction)
+        return reduce(torch.stack(values).view(lead), self.reduction)
 
     @property
     def _partly(self) -> bool:
@@ -103,14 +101,9 @@ class ExactLoss(nn.Module):
         return self.mass is not None or self.reach is not None
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
-        if self._partly:
-            job = of_samples(x, y, a, b, self.p, self.metric)
-            options = {"mass": self.mass, "reach": self.reach, "penalty": self.penalty}
-            return partly(job, rtol=_KL_RTOL if self.penalty == "kl" else None, **options).cost
-        measures = pair(x, y, a, b, p=self.p, extends=True, metric=self.metric)
-        task = of_pair(measures, self.p)
-        with threads_for(task.numbers):
-            return extended(task, Exact().solve(task)).cost
+        job = of_samples(x, y, a, b, self.p, self.metric)
+        options = {"mass": self.mass, "reach": self.reach, "penalty": self.penalty}
+        return partly(job, rtol=_KL_RTOL if self.penalty == "kl" else None, **options).cost
 
     def extra_repr(self) -> str:
         """The options, as `print` shows a module."""
