@@ -27,7 +27,6 @@ from otdist.batches.result import BatchResult, of_values
 from otdist.core.answer import finish
 from otdist.core.arrays import Kind
 from otdist.core.gradient import attach, plan_gradients
-from otdist.core.measure import onto_present, weight_tolerance
 from otdist.core.result import Arcs, Bracket, OTResult
 from otdist.core.task import Units
 
@@ -102,14 +101,10 @@ def solve(
     n, m = batch.x.shape[1], batch.y.shape[1]
     if batch.x.device.type != "cpu" or p > _LOW_POWER or n * m > LARGEST:
         return None
-    sides = (batch.x, batch.a), (batch.y, batch.b)
-    masses = [_masses(w) for _, w in sides]
-    for w, (points, given) in zip(masses, sides, strict=True):
-        if (w is None) != (given is None) or not bool(points.isfinite().all()):
-            return None
-        if w is not None and w.requires_grad and bool((w == 0).any()):
-            return None  # a weight of zero has a derivative, which is the potential of its point
-    points = [onto_present(z, w) for w, (z, _) in zip(masses, sides, strict=True)]
+    usual = batch.usual()
+    if usual is None:
+        return None
+    points, masses = usual
     x, y = (z.detach().double().contiguous() for z in points)
     a, b = (
         np.full(z.shape[:2], 1 / z.shape[1]) if w is None else w.detach().numpy()
@@ -136,17 +131,6 @@ def solve(
         more["potentials"] = f.reshape(*batch.shape, n), g.reshape(*batch.shape, m)
     ends = work.lower, work.upper
     return of_values(batch, p, answers.cost, *ends, MESSAGE, answers.entry, begin, **more)
-
-
-def _masses(given: Tensor | None) -> Tensor | None:
-    """Weights (B, n) of sum one, float64, with their graph; None where bad or not given."""
-    if given is None:
-        return None
-    w = given.double()
-    with torch.no_grad():
-        total = w.sum(-1)
-        fits = ((total - 1).abs() <= weight_tolerance(given)).all() & (w >= 0).all()
-    return w / w.sum(-1, keepdim=True) if bool(fits) else None
 
 
 def _centred(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

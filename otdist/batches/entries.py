@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.arrays import Kind, as_tensor, enter
+from otdist.core.measure import onto_present, weight_tolerance
 
 Entry = tuple[Any, Any, Any, Any]
 """One pair: x (n, d), y (m, d), and weights a (n,) and b (m,) or None."""
@@ -48,6 +49,29 @@ class Entries:
         """Whether any of points or weights requires a gradient."""
         tensors = (self.x, self.y, self.a, self.b)
         return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+    def usual(self) -> tuple[list[Tensor], list[Tensor | None]] | None:
+        """Both samples, and weights of sum one with their graph, float64, None where uniform.
+
+        Points of weight zero lie on others (`measure.onto_present`). None where a sample, a weight
+        or a derivative is unusual, which single calls explain or answer: not finite, not of sum
+        one, or asked for in a weight of zero, where it is the potential of a point elsewhere.
+        """
+        points, masses = [], []
+        for z, given in ((self.x, self.a), (self.y, self.b)):
+            w = None if given is None else given.double()
+            if not bool(z.isfinite().all()):
+                return None
+            if w is not None and given is not None:
+                total = w.sum(-1, keepdim=True)
+                fits = ((total - 1).abs() <= weight_tolerance(given)).all() & (w >= 0).all()
+                graph = w.requires_grad and torch.is_grad_enabled()
+                if not bool(fits) or (graph and bool((w == 0).any())):
+                    return None
+                w = w / total
+            points.append(onto_present(z, w))
+            masses.append(w)
+        return points, masses
 
     def cut(self) -> list[Entry]:
         """The pairs one by one, as arrays of numpy or tensors."""

@@ -111,7 +111,9 @@ class Matrices:
                 rows, cols = np.flatnonzero(a), np.flatnonzero(b)
                 a, b, c = a[rows], b[cols], np.ascontiguousarray(c[rows[:, None], cols])
             if equal[i]:
-                left, right = linear_sum_assignment(nearer(torch.from_numpy(c)[None])[0] if near is None else near[i])
+                left, right = linear_sum_assignment(
+                    nearer(torch.from_numpy(c)[None])[0] if near is None else near[i]
+                )
                 mass = a
             else:
                 flow = matrix.solve(c, a, b * (a.sum() / b.sum()), uniform=False, flat=self.flat)

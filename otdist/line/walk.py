@@ -33,7 +33,7 @@ PART = 1 << 15
 """Cells of a part."""
 _KEPT = 1 << 12
 """Points of both samples up to which the cells of uniform weights are kept: at most 6 MB in all."""
-_HEAD = 2.0**-51
+HEAD = 2.0**-51
 """Heads are multiples of this: sums of up to four of weights of sum one have no rounding."""
 _EXACT_COUNT = 1 << 26
 """Points up to which k/n has an exact remainder."""
@@ -171,7 +171,7 @@ def _fill(weights: Array, order: Array | None, ends: Array) -> tuple[Array, floa
     n, digits, lost = len(weights), max(2, len(weights).bit_length()), 0.0
     total = float(weights.sum())
     shift = 0 if 0.5 < total < 1.5 else -math.frexp(total)[1]
-    units = _HEAD, 2.0 ** (digits - 104), 2.0 ** (2 * digits - 157)  # n rests stay exact in each
+    units = HEAD, 2.0 ** (digits - 104), 2.0 ** (2 * digits - 157)  # n rests stay exact in each
     before = np.zeros(4)
     for part in slices(n, PART):
         rest = weights[part] if order is None else weights.take(order[part])
@@ -179,7 +179,7 @@ def _fill(weights: Array, order: Array | None, ends: Array) -> tuple[Array, floa
             rest = np.ldexp(rest, shift)
         sums = np.empty((4, len(rest)))
         for unit, into in zip(units, sums, strict=False):
-            into[:], rest = _cut(rest, unit)
+            into[:], rest = cut(rest, unit)
         sums[3] = rest
         # n roundings of n rests, and one of the third part, a rounding of the second's least bit.
         size = float(np.abs(rest).sum())
@@ -201,7 +201,7 @@ def _fill_even(ends: Array) -> tuple[Array, float]:
     ends[0], ends[1:] = k / n, 0.0
     if n > _EXACT_COUNT:
         return np.array([1.0, 0.0, 0.0]), 2.0**-52
-    large, small = _cut(ends[0], 2.0**-26)
+    large, small = cut(ends[0], 2.0**-26)
     ends[1] = (k - large * n - small * n) / n
     return np.array([1.0, 0.0, 0.0]), 2.0**-104
 
@@ -217,7 +217,7 @@ def _multiply(ends: Array, totals: Array, fixed: int) -> float:
     return abs(change) * 2.0**-50 + 2.0**-104
 
 
-def _cut(values: Array, unit: float) -> tuple[Array, Array]:
+def cut(values: Array, unit: float) -> tuple[Array, Array]:
     """Values up to 2^51 units as multiples of a unit, a power of two, and the rests."""
     anchor = 3 * 2.0**51 * unit  # from here to a third more, floats are multiples of the unit
     multiples = (values + anchor) - anchor

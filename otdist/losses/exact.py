@@ -89,7 +89,9 @@ class ExactLoss(nn.Module):
         plain = self.metric is None
         batch = prepare(x, y, a, b, self.process_group, centre=plain, masses=self._partly)
         if not self._partly:
-            return reduce(together(Wasserstein(self.p, metric=self.metric), batch).cost, self.reduction)
+            return reduce(
+                together(Wasserstein(self.p, metric=self.metric), batch).cost, self.reduction
+            )
         pairs, lead = entries(batch), tuple(batch.x.shape[:-2])
         numbers = batch.x.shape[-2] * batch.y.shape[-2]
         values = side_by_side(lambda k: self._one(*pairs[k]), lead, numbers, batch.x.device)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import otdist
 from otdist.batches.entries import entries
-from otdist.batches.line import solve, uniform
+from otdist.batches.line import solve
+from otdist.line.proved_rows import values
 
 wasserstein: Any = otdist.wasserstein
 
@@ -43,7 +44,7 @@ def test_equal_to_single_calls(size, n, m, p, scale, offset, ties, seed):
 
 def test_what_leaves_the_safe_range_is_solved_alone():
     x, y = np.zeros((2, 3, 1)), np.full((2, 3, 1), 1e200)
-    assert uniform(x[..., 0], y[..., 0], 2) is None
+    assert values(x[..., 0], y[..., 0], 2) is None
     result = wasserstein(x, y, p=2)
     assert (result.distance == 1e200).all()
     assert result.converged.all()

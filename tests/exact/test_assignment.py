@@ -32,4 +32,6 @@ def test_nearer_costs_have_the_same_assignment(scale):
         assert (r >= 0).all()
         if scale > 0:
             rows, cols = linear_sum_assignment(r)
-            assert c[rows, cols].sum() == pytest.approx(c[linear_sum_assignment(c)].sum(), rel=1e-12)
+            assert c[rows, cols].sum() == pytest.approx(
+                c[linear_sum_assignment(c)].sum(), rel=1e-12
+            )
