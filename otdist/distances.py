@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from otdist import metrics
 from otdist.batches.entries import is_batch
 from otdist.batches.together import together
 from otdist.core import checks
 from otdist.core.large import is_large
-from otdist.core.measure import pair
 from otdist.core.modes import full_precision
 from otdist.core.result import DivergenceResult, Number, OTResult, SlicedResult
 from otdist.core.threads import threads_for
@@ -19,10 +17,9 @@ from otdist.discrepancy.energy import Energy
 from otdist.discrepancy.gaussian import Gaussian
 from otdist.discrepancy.max_sliced import MaxSliced
 from otdist.discrepancy.mmd import Mmd
-from otdist.discrepancy.sinkhorn import Sinkhorn
+from otdist.discrepancy.sinkhorn import Entropic, Sinkhorn
 from otdist.discrepancy.sliced import Sliced
 from otdist.discrepancy.wasserstein import chosen
-from otdist.entropic.answer import Rule, answer
 from otdist.solve import Solver
 
 
@@ -227,7 +224,6 @@ def sinkhorn_divergence(
     return answer_of(Sinkhorn(p, eps, tol, max_iter, metric=metric, reach=reach), (x, y, a, b))
 
 
-@full_precision()
 def entropic_cost(
     x: Any,
     y: Any,
@@ -247,7 +243,7 @@ def entropic_cost(
     and gradients it shares, removes that bias.
 
     Args:
-        x: Shape (n, d) or (n,); y, a and b likewise, as for `wasserstein`.
+        x: Shape (n, d), (n,) or (..., n, d); y, a and b likewise, as for `wasserstein`.
         p: Exponent, ≥ 1.
         eps: Entropic strength in cost units; None takes 1% of the mean cost.
         tol: Error to stop at, as for `sinkhorn_divergence`; max_iter: steps allowed.
@@ -261,10 +257,7 @@ def entropic_cost(
     >>> entropic_cost([[0.0], [1.0]], [[0.0], [1.0]], p=2, eps=10.0).cost > 0.4
     True
     """
-    p, rule = checks.exponent(p), Rule(eps, tol, max_iter, reach)
-    both = pair(x, y, a, b, p=p, metric=metrics.named(metric), masses=reach is not None)
-    with threads_for(both.size**2):
-        return answer(both, p, rule, debias=False)
+    return _of(Entropic(p, eps, tol, max_iter, metric=metric, reach=reach), (x, y, a, b))
 
 
 def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:

@@ -26,6 +26,7 @@ from otdist.batches.matrices import Matrices
 from otdist.batches.result import BatchResult, of_values
 from otdist.core.answer import finish
 from otdist.core.arrays import Kind
+from otdist.core.frame import centred
 from otdist.core.gradient import attach, plan_gradients
 from otdist.core.result import Arcs, Bracket, OTResult
 from otdist.core.task import Units
@@ -110,7 +111,7 @@ def solve(
         np.full(z.shape[:2], 1 / z.shape[1]) if w is None else w.detach().numpy()
         for z, w in zip(points, masses, strict=True)
     )
-    work = Matrices(p, *_centred(x, y), a, b)
+    work = Matrices(p, *centred(x, y), a, b)
     work.all()
     if not work.closed.all():
         return None
@@ -133,21 +134,12 @@ def solve(
     return of_values(batch, p, answers.cost, *ends, MESSAGE, answers.entry, begin, **more)
 
 
-def _centred(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Points around the middle of their entry where that is exact (see `frame`)."""
-    low = torch.minimum(x.amin(1), y.amin(1))
-    high = torch.maximum(x.amax(1), y.amax(1))
-    middle, half = low / 2 + high / 2, high / 2 - low / 2
-    centre = torch.where(middle.abs() / 2 >= half, middle, 0.0)[:, None]
-    return (x - centre, y - centre) if bool(centre.any()) else (x, y)
-
-
 def _potentials(single: Callable[[int], Any], k: int) -> Any:
     return single(k).potentials
 
 
 def _gradients(
-    answers: Answers, points: tuple[Tensor, Tensor], masses: list[Tensor | None]
+    answers: Answers, points: tuple[Tensor, Tensor], masses: tuple[Tensor | None, ...]
 ) -> list[Tensor]:
     """The envelope theorem, for all entries with one list of arcs."""
     (size, n), m = answers.f.shape, answers.g.shape[1]

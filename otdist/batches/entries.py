@@ -50,7 +50,7 @@ class Entries:
         tensors = (self.x, self.y, self.a, self.b)
         return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
-    def usual(self) -> tuple[list[Tensor], list[Tensor | None]] | None:
+    def usual(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor | None, Tensor | None]] | None:
         """Both samples, and weights of sum one with their graph, float64, None where uniform.
 
         Points of weight zero lie on others (`measure.onto_present`). None where a sample, a weight
@@ -71,7 +71,14 @@ class Entries:
                 w = w / total
             points.append(onto_present(z, w))
             masses.append(w)
-        return points, masses
+        return (points[0], points[1]), (masses[0], masses[1])
+
+    def kept(self) -> Entries:
+        """The samples as single results need them later: no graph where none was asked for."""
+        if self.needs_gradient:
+            return self
+        a, b = (None if w is None else w.detach() for w in (self.a, self.b))
+        return replace(self, x=self.x.detach(), y=self.y.detach(), a=a, b=b)
 
     def cut(self) -> list[Entry]:
         """The pairs one by one, as arrays of numpy or tensors."""

@@ -5,7 +5,6 @@ Rows whose powers leave the safe range, or whose brackets stay open, are solved 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -31,24 +30,16 @@ def solve(batch: Entries, p: float, entry: Any, begin: float) -> BatchResult | N
         return None
     points, masses = usual
     x, y = (z.detach()[..., 0].double().contiguous().numpy() for z in points)
-    given = (None if w is None else w.detach().double().numpy() for w in (batch.a, batch.b))
-    found = values(x, y, p, *given)
+    a, b = (None if w is None else w.detach().double().numpy() for w in (batch.a, batch.b))
+    found = values(x, y, p, a, b)
     if found is None:
         return None
     cost = torch.from_numpy(found.cost)
     if batch.needs_gradient:
-        along = (z[..., 0].double() for z in points)
-        value = univariate.cost(*along, p, *masses)
+        u, v = (z[..., 0].double() for z in points)
+        value = univariate.cost(u, v, p, *masses)
         cost = cost + (value - value.detach())
     lower, upper = found.lower, found.upper
     if not ((upper - lower <= CLOSED * lower) | (upper == 0)).all():
         return None
     return of_values(batch, p, cost, lower, upper, MESSAGE, entry, begin)
-
-
-def kept(batch: Entries) -> Entries:
-    """The samples as single results need them later, without a graph where none was asked for."""
-    if batch.needs_gradient:
-        return batch
-    a, b = (None if w is None else w.detach() for w in (batch.a, batch.b))
-    return replace(batch, x=batch.x.detach(), y=batch.y.detach(), a=a, b=b)

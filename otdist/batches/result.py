@@ -218,8 +218,8 @@ def of_values(
     if kind.torch:
         proved = {name: torch.from_numpy(values) for name, values in proved.items()}
     figures = {
-        "distance": _shown(distance.reshape(shape), kind),
-        "cost": _shown(cost.reshape(shape), kind),
+        "distance": shown(distance.reshape(shape), kind),
+        "cost": shown(cost.reshape(shape), kind),
         "message": np.full(shape, message),
     }
     return BatchResult(
@@ -227,8 +227,9 @@ def of_values(
     )
 
 
-def _shown(values: Tensor, kind: Kind) -> Any:
-    return values.to(kind.dtype) if kind.torch else values.numpy()
+def shown(values: Tensor, kind: Kind) -> Any:
+    """Numbers of all entries as the caller's kind has them."""
+    return values.to(kind.dtype) if kind.torch else values.double().numpy()
 
 
 def _nth(entry: Callable[[int], Any], places: list[int], k: int) -> Any:

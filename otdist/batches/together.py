@@ -2,7 +2,8 @@
 
 A pair is solved as in a call of its own, so that entries equal single calls bit by bit. Exact
 transport, where most of a small call is spent around the solver, has ways of its own: on the line
-(`line`), where many rows are sorted at once, and by matrices of costs (`dense`).
+(`line`), where many rows are sorted at once, and by matrices of costs (`dense`). Sliced distances
+take all slices of all pairs together (`sliced`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.batches import dense, line
+from otdist.batches import dense, line, sliced
 from otdist.batches.entries import Entries, Entry, entries
 from otdist.batches.result import BatchResult, of_list
 from otdist.batches.side_by_side import place, side_by_side
 from otdist.core.threads import threads_for
 from otdist.discrepancy.base import Discrepancy
+from otdist.discrepancy.sliced import Sliced
 from otdist.discrepancy.wasserstein import Wasserstein
 from otdist.exact.exact import Exact
 
@@ -39,12 +41,15 @@ def together(chosen: Discrepancy, samples: Entry, **call: Any) -> Any:
     """
     begin, batch = time.perf_counter(), entries(*samples)
     start = _starts(call.pop("start", None), batch)
+    found = None
     if start is None and is_exact(chosen):
-        entry = partial(_later, chosen, line.kept(batch))
+        entry = partial(_later, chosen, batch.kept())
         solve = line.solve if batch.x.shape[-1] == 1 else dense.solve
         found = solve(batch, chosen.p, entry, begin)
-        if found is not None:
-            return found
+    elif type(chosen) is Sliced:
+        found = sliced.solve(batch, chosen, call["seed"], begin)
+    if found is not None:
+        return found
     pairs = batch.cut()
 
     def one(k: int) -> Any:

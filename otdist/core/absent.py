@@ -99,6 +99,25 @@ def split_zeros(weights: Tensor) -> tuple[Tensor, Tensor] | None:
     return ((~zero).nonzero()[:, 0], zero.nonzero()[:, 0]) if bool(zero.any()) else None
 
 
+def shared_out(points: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The same measures without weights of zero: their points take parts of one of the largest.
+
+    For solvers of many problems of one size, (..., n, d), that divide by weights. Both keep their
+    graph, and where a gradient in weights of zero is asked for, all stays as it is.
+    """
+    if weights is None or (weights.requires_grad and torch.is_grad_enabled()):
+        return points, weights
+    weights = weights.expand(points.shape[:-1])
+    zero = weights == 0
+    if not bool(zero.any()):
+        return points, weights
+    top, places = weights.argmax(-1, keepdim=True), torch.arange(zero.shape[-1], device=zero.device)
+    source = torch.where(zero, top, places)
+    shares = weights.gather(-1, top) / (1 + zero.sum(-1, keepdim=True))
+    weights = torch.where(zero | (places == top), shares, weights)
+    return points.gather(-2, source[..., None].expand(points.shape)), weights
+
+
 def extended(task: Task, result: OTResult) -> OTResult:
     """The result of a task with plan, potentials and derivatives for the points that left, too."""
     if task.whole is None:

@@ -113,6 +113,15 @@ def scaled(
     return [_times_power(v, -exponent) for v in values], math.ldexp(1.0, exponent)
 
 
+def centred(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Points (B, n, d) and (B, m, d) around the middle of their entry, where that is exact."""
+    low = torch.minimum(x.detach().amin(1), y.detach().amin(1))
+    high = torch.maximum(x.detach().amax(1), y.detach().amax(1))
+    middle, half = low / 2 + high / 2, high / 2 - low / 2
+    centre = torch.where(middle.abs() / 2 >= half, middle, 0.0)[:, None]
+    return (x - centre, y - centre) if bool(centre.any()) else (x, y)
+
+
 def _diagonal(half: np.ndarray) -> int:
     """The least e for which the diagonal of a box of these half-widths is below 2^e; 0 for none."""
     widths = half.astype(np.float64, copy=False)

@@ -39,6 +39,7 @@ class Sinkhorn(Discrepancy):
     reach: float | None = field(default=None, metadata=only("distance"))
 
     weighted: ClassVar[bool] = True
+    debias: ClassVar[bool] = True
     most_rows: ClassVar[int | None] = EXACT_ROWS
     no_limit: ClassVar[str] = ""
     title: ClassVar[str] = "root of S_eps, p = 2, eps 1% of the mean cost within all samples"
@@ -46,7 +47,7 @@ class Sinkhorn(Discrepancy):
 
     def __post_init__(self) -> None:
         p = checks.exponent(self.p)
-        if p > 2:
+        if self.debias and p > 2:
             raise ValueError(
                 f"p must be at most 2 for a Sinkhorn divergence (between 1 and 2), which can be "
                 f"negative above: got {p:g}; use wasserstein(..., solver=Sinkhorn(eps)) or "
@@ -82,7 +83,7 @@ class Sinkhorn(Discrepancy):
 
     def answer(self, pair: Pair, seed: int | None = 0) -> Any:
         """The result with its potentials."""
-        return answer(pair, self.p, self._rule, debias=True)
+        return answer(pair, self.p, self._rule, debias=self.debias)
 
     def value(self, pair: Pair, seed: int | None) -> Figure:
         """The cost or the distance."""
@@ -108,3 +109,21 @@ class Sinkhorn(Discrepancy):
         value = without_bias(float(result.cost), half, pair, seed)
         words = f"the population's S_eps at eps = {self.eps:.4g}"
         return of_influence(value, *potentials(result), "S_eps", words, p=self.p, unbiased=True)
+
+
+@dataclass(frozen=True)
+class Entropic(Sinkhorn):
+    """OT_eps, not debiased, for any exponent and metric."""
+
+    debias: ClassVar[bool] = False
+    no_limit: ClassVar[str] = "OT_eps is not 0 for equal samples"
+
+    @property
+    def negative_type(self) -> float:
+        """None is needed."""
+        return 0.0
+
+    @property
+    def quantity(self) -> str:
+        """As it is known."""
+        return "OT_eps"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from otdist import metrics
 from otdist.core import checks
+from otdist.core.absent import shared_out
 from otdist.core.measure import pair
 from otdist.core.metric import check_negative_type
 from otdist.core.modes import full_precision
@@ -128,12 +129,14 @@ class SinkhornLoss(nn.Module):
 
     def _together(self, batch: Batch) -> list[Tensor]:
         """Values of small problems, piece by piece; none where they must be solved one by one."""
-        x, y = (z.reshape(-1, *z.shape[-2:]) for z in (batch.x, batch.y))
-        a, b = flat_weights(batch)
+        (x, a), (y, b) = shared_out(batch.x, batch.a), shared_out(batch.y, batch.b)
+        a, b = flat_weights(Batch(x, y, a, b))
+        x, y = (z.reshape(-1, *z.shape[-2:]) for z in (x, y))
         n, m = x.shape[1], y.shape[1]
         fits = self.metric is None and len(x) > 1 and n * m <= entropic_batch.LARGEST
         with torch.no_grad():
-            # Points that are not finite and weights of zero are what one problem at a time is for.
+            # Points that are not finite are what one problem at a time is for, and weights of zero
+            # whose gradients are asked for.
             fits = fits and all(bool(z.isfinite().all()) for z in (x, y))
             fits = fits and all(bool(((w > NO_MASS) & w.isfinite()).all()) for w in (a, b))
         if not fits:

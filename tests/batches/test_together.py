@@ -20,6 +20,7 @@ DISTANCES: dict[str, Any] = {
     "sliced": lambda *s, **k: otdist.sliced_wasserstein(*s, n_projections=20, **k),
     "max sliced": lambda *s, **k: otdist.max_sliced_wasserstein(*s, n_starts=2, **k),
     "divergence": lambda *s, **k: otdist.sinkhorn_divergence(*s, p=2, eps=0.5, **k),
+    "entropic": lambda *s, **k: otdist.entropic_cost(*s, p=3, eps=0.5, **k),
     "gaussian": otdist.gaussian_wasserstein,
     "energy": otdist.energy_distance,
     "mmd": otdist.mmd,

@@ -138,3 +138,25 @@ def test_two_ranks_compute_the_loss_of_their_union(tmp_path) -> None:
     torch.testing.assert_close(first, value.detach())
     torch.testing.assert_close(second, value.detach())
     torch.testing.assert_close(torch.cat([left, right]) / 2, x.grad)
+
+
+def test_padding_is_solved_with_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, a = sample(3, 12, 2).requires_grad_(), sample(3, 9, 2, seed=1), torch.ones(3, 12)
+    a[0, 5:], a[1, 9:] = 0, 0
+    a = a / a.sum(-1, keepdim=True)
+    loss = SinkhornLoss(eps=0.5, tol=1e-9, reduction="none")
+    single = []
+    for k, n in enumerate((5, 9, 12)):
+        part = x.detach()[k, :n].clone().requires_grad_()
+        value = loss(part, y[k])
+        value.backward()
+        single.append((value.detach(), part.grad))
+    monkeypatch.setattr(SinkhornLoss, "_one", None)
+    found = loss(x, y, a)
+    found.sum().backward()
+    assert x.grad is not None
+    for k, (value, grad) in enumerate(single):
+        torch.testing.assert_close(found[k].detach(), value, rtol=1e-9, atol=0)
+        assert grad is not None
+        torch.testing.assert_close(x.grad[k, : len(grad)], grad, rtol=1e-6, atol=1e-8)
+        assert (x.grad[k, len(grad) :] == 0).all()
