@@ -25,6 +25,7 @@ SUITES = {
     "univariate": "on the line",
     "sliced": "sliced",
     "entropic": "entropic",
+    "batches": "many small pairs",
     "pairwise": "many samples",
     "evaluation": "evaluation",
 }

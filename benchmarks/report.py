@@ -21,6 +21,7 @@ from benchmarks.plots import plots
 from benchmarks.records import Row
 
 TITLES = {
+    "batches": "Many small pairs",
     "entropic": "Entropic transport",
     "exact": "Exact transport",
     "exact_parts": "Exact transport, part by part",

@@ -21,13 +21,14 @@ from otdist.batches import dense, line, sliced
 from otdist.batches.entries import Entries, Entry, entries
 from otdist.batches.result import BatchResult, of_list
 from otdist.batches.side_by_side import place, side_by_side
-from otdist.core.threads import threads_for
+from otdist.core.threads import threads_for, threads_for_many
 from otdist.discrepancy.base import Discrepancy
 from otdist.discrepancy.sliced import Sliced
 from otdist.discrepancy.wasserstein import Wasserstein
 from otdist.exact.exact import Exact
 
 
+@threads_for_many()
 def together(chosen: Discrepancy, samples: Entry, **call: Any) -> Any:
     """The answers for samples with leading dimensions.
 

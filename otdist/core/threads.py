@@ -108,10 +108,25 @@ def threads_for(numbers: int) -> Iterator[None]:
     Even a reduction of a hundred numbers may wait for a second thread: exact transport of 300
     points took 14 ms in one thread and 107 ms in two beside a busy neighbour.
     """
+    allowed = 1 if numbers <= SMALL else thread_count()
+    with _limited(allowed, allowed):
+        yield
+
+
+@contextmanager
+def threads_for_many() -> Iterator[None]:
+    """Hold torch to one thread around many small problems, which `run` shares out among threads."""
+    with _limited(thread_count(), 1):
+        yield
+
+
+@contextmanager
+def _limited(allowed: int, inner: int) -> Iterator[None]:
+    """What `thread_count` says, and the threads of torch; both as before afterwards."""
     before, outside = torch.get_num_threads(), getattr(_here, "allowed", None)
-    _here.allowed = 1 if numbers <= SMALL else thread_count()
-    if _here.allowed != before:
-        torch.set_num_threads(_here.allowed)
+    _here.allowed = allowed
+    if inner != before:
+        torch.set_num_threads(inner)
     try:
         yield
     finally:

@@ -150,7 +150,8 @@ class SinkhornLoss(nn.Module):
         values = []
         for lo in range(0, len(x), step):
             part = slice(lo, lo + step)
-            value = objective.values(x[part], y[part], a[part], b[part])
+            with threads_for(len(x[part]) * max(n, m) ** 2):
+                value = objective.values(x[part], y[part], a[part], b[part])
             if few and not value.converged:
                 pieces = zip(x[part], y[part], a[part], b[part], strict=True)
                 values.extend(self._one(*piece) for piece in pieces)

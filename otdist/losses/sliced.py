@@ -86,16 +86,16 @@ class SlicedWassersteinLoss(nn.Module):
             directions: Unit rows (L, d), a tensor or an array, to use instead of fresh ones.
         """
         batch = prepare(x, y, a, b, self.process_group)
-        d = batch.x.shape[-1]
-        if directions is None:
-            directions = self._draw(d, batch.x)
-        else:
-            rows = given(directions, d).rows
-            directions = torch.from_numpy(rows).to(batch.x)
+        d, rows, count = batch.x.shape[-1], None, self.n_projections
+        if directions is not None:
+            rows = torch.from_numpy(given(directions, d).rows).to(batch.x)
+            count = len(rows)
         points = (batch.x.numel() + batch.y.numel()) // d
-        with threads_for(points * len(directions)):
-            costs, _ = mean_slice_cost(batch.x, batch.y, directions, self.p, batch.a, batch.b)
-        return reduce(costs, self.reduction)
+        # Around the draw, too: a thread that was sent to sleep wakes up late on a busy machine.
+        with threads_for(points * count):
+            rows = self._draw(d, batch.x) if rows is None else rows
+            costs, _ = mean_slice_cost(batch.x, batch.y, rows, self.p, batch.a, batch.b)
+            return reduce(costs, self.reduction)
 
     def _draw(self, d: int, like: Tensor) -> Tensor:
         """Fresh directions (L, d): as many full orthonormal bases as fit, and part of another."""
