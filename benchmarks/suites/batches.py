@@ -72,11 +72,12 @@ def _ours(inputs: Inputs) -> Call:
     import otdist
 
     function: Any = otdist.wasserstein
-    few = {k: v if k == "p" or v is None else v[:4] for k, v in inputs.items()}
+    given = {k: inputs[k] for k in ("x", "y", "a", "b", "p")}
+    few = {k: v if k == "p" or v is None else v[:4] for k, v in given.items()}
     function(**few)  # imports and threads
 
     def call() -> Outcome:
-        found = function(**inputs)
+        found = function(**given)
         ends = float(found.lower.mean()), float(found.upper.mean())
         return Outcome(float(found.distance.mean()), *ends, bool(found.converged.all()))
 
