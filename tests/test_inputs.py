@@ -100,7 +100,7 @@ def _extended(x: Any, y: Any, **weights: Any) -> float:
 
 
 BATCHED = ("wasserstein", "sliced_wasserstein", "max_sliced_wasserstein", "sinkhorn_divergence",
-           "gaussian_wasserstein", "energy_distance", "mmd")  # fmt: skip
+           "entropic_cost", "gaussian_wasserstein", "energy_distance", "mmd")  # fmt: skip
 FUNCTIONS = [
     Function("wasserstein, p = 1", _plain(otdist.wasserstein)),
     Function("wasserstein, p = 2", _plain(otdist.wasserstein, p=2)),
