@@ -257,7 +257,7 @@ def entropic_cost(
     >>> entropic_cost([[0.0], [1.0]], [[0.0], [1.0]], p=2, eps=10.0).cost > 0.4
     True
     """
-    return _of(Entropic(p, eps, tol, max_iter, metric=metric, reach=reach), (x, y, a, b))
+    return answer_of(Entropic(p, eps, tol, max_iter, metric=metric, reach=reach), (x, y, a, b))
 
 
 def gaussian_wasserstein(x: Any, y: Any, *, a: Any = None, b: Any = None) -> Number:
