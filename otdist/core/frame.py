@@ -212,7 +212,7 @@ def framed_arrays(
             return None
     few = x.shape[1] == 1 or len(x) * y.size <= differences
     if differences and few and p in (1, 2):  # other powers round otherwise in other units
-        size = np.vdot(x, x) + np.vdot(y, y)
+        size = float(np.vdot(x, x)) + float(np.vdot(y, y))
         if 1 / _MODERATE_SIZE < size < _MODERATE_SIZE:  # neither NaN nor infinite
             return Framed(x, y, a, b, _ORIGIN, 1.0)
     low = np.minimum(np.minimum.reduce(x), np.minimum.reduce(y))
