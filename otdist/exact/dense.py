@@ -224,8 +224,9 @@ class _Problem:
             least: Differences of coordinates below this may be missing from distances.
         """
         a, b, cost = self.a, self.b, self.cost
-        f = np.minimum.reduce(values - flow.g, 1)
-        g = np.minimum.reduce(values - f[:, None])
+        reduced = values - flow.g
+        f = np.minimum.reduce(reduced, 1)
+        g = np.minimum.reduce(np.subtract(values, f[:, None], out=reduced))
         size_f, size_g = np.abs(f), np.abs(g)
         units = (math.log2(len(a) + len(b)) + 12) * UNIT
         lost = 0.0

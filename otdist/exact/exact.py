@@ -144,7 +144,7 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
     uniform = matrix.is_assignment(mass_a, mass_b, given or merged is not None)
     # Plans of metrics tie: 300 points of cityblock take 23 ms as an assignment, the simplex 7.
     uniform = uniform and not (isinstance(cost, MetricCost) and len(mass_a) > _TIED)
-    if not uniform:
+    if not (uniform and len(mass_a) <= matrix.COLD):
         network_simplex.load()
     begin = time.perf_counter()
     start = None if g is None else g.cpu().numpy()
@@ -173,7 +173,7 @@ def solve_few(both: Framed, p: float) -> OTResult | None:
     cost = PointCost(torch.from_numpy(x), torch.from_numpy(y), p)
     mass_a, mass_b = _shares(a, n), _shares(b, m)
     uniform = matrix.is_assignment(mass_a, mass_b, not (a is None and b is None))
-    if not uniform:
+    if not (uniform and len(mass_a) <= matrix.COLD):
         network_simplex.load()
     begin = time.perf_counter()
     found = dense.solve(cost, mass_a, mass_b, uniform, both.scale)
