@@ -23,14 +23,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from otdist.core import checks
+from otdist.core import checks, places
 from otdist.core.certificate import UNIT, bracket, lower_from_potentials, rounding_units
 from otdist.core.modes import full_precision
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
+from otdist.core.threads import threads_for
 from otdist.core.units import finish
-from otdist.entropic import entropic
+from otdist.entropic import entropic, rounded_images
 
 DEFAULT_SHARE = 0.01
 """The default eps, as a share of the mean cost Σ a_i b_j c_ij."""
@@ -52,12 +53,15 @@ class Sinkhorn:
 
     Args:
         eps: Entropic strength in cost units (units of x to the power p), KL to a ⊗ b. None takes 1%
-            of the mean cost Σ a_i b_j c_ij (of one, where all points coincide).
+            of the mean cost Σ a_i b_j c_ij (of one, where all points coincide); between points that
+            fill lattices, such as images, at most the cost between neighbours.
         tol: L1 error of the marginals to stop at, relative to a mass of one.
         max_iter: Steps (two half-steps each) at the target eps on all points.
 
     The bracket narrows as eps falls, and the work grows: about 20 steps at 1% of the mean cost, 50
     at 0.1%, 150 at 0.01%. Cost: O(n·m·d) a step; O(n + m) memory, or 256 MB where that is faster.
+    Images of N = W^d pixels at p = 2, or cityblock distances at p = 1: O(N W) a step, where there
+    are 2,048 pixels or more; the bracket of natural images closes to half a percent.
 
     Raises:
         ValueError: eps or tol not positive and finite, max_iter below 1.
@@ -103,8 +107,17 @@ class Sinkhorn:
         eps = scaled_eps(task, self.eps)
         a, b = task.a.detach(), task.b.detach()
         g = None if start is None else task.potential(start)
-        dual = entropic.solve(task.cost, a, b, eps, tol=self.tol, max_iter=self.max_iter, start=g)
-        return _result(task, self, eps, dual, begin)
+        rule: dict[str, Any] = {"tol": self.tol, "max_iter": self.max_iter, "start": g}
+        on = places.of(task.cost, rounded_images.PIXELS)
+        if on is None:
+            dual = entropic.solve(task.cost, a, b, eps, **rule)
+            value = _rounded_cost(task.cost.to(torch.float64), a, b, dual.f, eps)
+            return _result(task, self, eps, dual, value, begin)
+        eps = eps if self.eps is not None else min(eps, rounded_images.pixel(on))
+        with threads_for(max(on.lattices.shape)):
+            dual = rounded_images.solve(on, a, b, eps, **rule)
+            value = rounded_images.rounded_cost(on, a, b, dual.f, eps)
+            return _result(task, self, eps, dual, value, begin)
 
 
 def check_eps(eps: Any) -> float | None:
@@ -162,11 +175,16 @@ def not_converged(max_iter: int, error: float, tol: float) -> str:
 
 
 def _result(
-    task: Task, solver: Sinkhorn, eps: float, dual: entropic.Dual, begin: float
+    task: Task,
+    solver: Sinkhorn,
+    eps: float,
+    dual: entropic.Dual,
+    rounded: tuple[float, float],
+    begin: float,
 ) -> OTResult:
     a, b = task.a.detach(), task.b.detach()
     cost = task.cost.to(torch.float64)
-    value, slack = _rounded_cost(cost, a, b, dual.f, eps)
+    value, slack = rounded
     proof = lower_from_potentials(cost, a, b, f=dual.f)
     ends = bracket(proof.cost, value + slack, task.p, task.scale)
     message = f"marginal error {dual.error:.2g} after {dual.iterations} steps"
