@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.barycenters import free, gaussian, line
+from otdist.barycenters import free, gaussian, images, line, sliced
 from otdist.barycenters.result import BarycenterResult
 from otdist.core import checks
 from otdist.core.arrays import Kind, enter
@@ -20,8 +20,11 @@ from otdist.core.measure import weights as checked_weights
 from otdist.core.modes import full_precision
 from otdist.core.progress import progress
 from otdist.core.result import warn_caller
+from otdist.sliced import directions
 
-METHODS = ("exact", "gaussian")
+METHODS = ("exact", "gaussian", "sliced", "entropic")
+_TOL, _STEPS = {"entropic": 1e-4}, {"entropic": 500}
+_LINES = 128
 LARGEST_SUPPORT = 1000
 """Points of the default support: exact plans of 1,000 by 1,000 points take a tenth of a second."""
 
@@ -45,8 +48,11 @@ def barycenter(
     support: Any = None,
     n_support: int | None = None,
     method: str = "exact",
-    max_iter: int = 50,
-    tol: float = 1e-6,
+    n_projections: int | None = None,
+    eps: float | None = None,
+    spacing: Any = None,
+    max_iter: int | None = None,
+    tol: float | None = None,
     seed: int | None = 0,
     quiet: bool = True,
 ) -> BarycenterResult:
@@ -54,18 +60,24 @@ def barycenter(
 
     Args:
         samples: A sequence of samples: points (n_i, d), or (n_i,) on the line, or pairs
-            (points, weights) with weights (n_i,) of sum one.
+            (points, weights) with weights (n_i,) of sum one. For method "entropic" images of
+            masses, shape (K, H, W) or (K, D, H, W), each of any positive sum.
         weights: λ, one for each sample, non-negative, of sum one; uniform when None.
-        p: Exponent, at least 1; 2 for method "gaussian".
+        p: Exponent, at least 1; 2 for methods other than "exact".
         support: Initial support, shape (k, d), for d > 1; None draws it from the samples.
         n_support: Number of support points when `support` is None: that of the largest sample, at
             most 1,000.
         method: "exact": on the line the average of quantiles, the optimum for every p; otherwise
             free support moved by exact plans, a local optimum, with uniform weights. "gaussian":
             the barycenter of the fitted Gaussians; points are the samples moved onto it by affine
-            maps, which keeps their shape.
-        max_iter: Steps at most.
-        tol: Relative gain of the objective (exact) or change of the covariance to stop at.
+            maps, which keeps their shape. "sliced": free support that is nearest along lines, for
+            many points. "entropic": the debiased entropic barycenter of images on their pixels.
+        n_projections: Lines of method "sliced"; 128, or the dimension where that is larger.
+        eps: Strength of method "entropic", in units of `spacing` squared; that of one pixel.
+        spacing: Of the pixels, one number or one per axis; 1.
+        max_iter: Steps at most; 50, and 500 for method "entropic".
+        tol: Relative gain of the objective (exact, sliced), change of the covariance or of the
+            image to stop at; 1e-6, and 1e-4 for method "entropic".
         seed: Of the initial support; None draws a fresh one.
         quiet: Write no progress to stderr, where that is a terminal.
 
@@ -82,8 +94,10 @@ def barycenter(
         ConvergenceWarning: `max_iter` steps were not enough.
 
     Gradients: none.
-    Cost: a sort on the line; otherwise K exact problems a step; `lower` K(K − 1)/2 problems.
-    Reference: Agueh and Carlier (2011); Cuturi and Doucet (2014); Álvarez-Esteban et al. (2016).
+    Cost: a sort on the line; otherwise K exact problems a step, sliced a sort per line, entropic
+        2 K + 1 soft-mins along the axes; `lower` K(K − 1)/2 problems.
+    Reference: Agueh and Carlier (2011); Cuturi and Doucet (2014); Álvarez-Esteban et al. (2016);
+        Bonneel et al. (2015); Janati, Cuturi and Gramfort (2020).
 
     >>> corners = [[[0.0, 0.0]], [[4.0, 0.0]], [[0.0, 4.0]], [[4.0, 4.0]]]
     >>> found = barycenter(corners)
@@ -93,21 +107,37 @@ def barycenter(
     started = time.perf_counter()
     p = checks.exponent(p)
     checks.choice("method", method, METHODS)
-    tol, max_iter = checks.number("tol", tol, least=0), checks.whole("max_iter", max_iter)
+    tol = _TOL.get(method, 1e-6) if tol is None else checks.number("tol", tol, least=0)
+    max_iter = _STEPS.get(method, 50) if max_iter is None else checks.whole("max_iter", max_iter)
     seed, quiet = checks.seed(seed), checks.flag("quiet", quiet)
+    count = checks.optional(checks.whole, "n_projections", n_projections)
+    _check_options(method, p, n_projections=count, eps=eps, spacing=spacing)
+    if method == "entropic":
+        for name, value in (("support", support), ("n_support", n_support)):
+            _refuse(name, value, 'method "entropic"')
+        return images.answer(samples, weights, eps, spacing, tol, max_iter, quiet)
     kind, flat, problem, given = _enter(samples, weights, p)
     dimension = len(problem.centre)
-    _check_support(method, dimension, p, support, n_support)
+    _check_support(method, dimension, support, n_support)
     if method == "gaussian":
         found = _gaussian(problem, tol, max_iter)
-    elif dimension == 1:
+    elif method == "exact" and dimension == 1:
         parts = [list(side) for side in zip(*problem.samples, strict=True)]
         x, w = line.barycenter([x[:, 0] for x in parts[0]], parts[1], problem.shares, p)
         words = ("closed form", True, "exact: averaged quantiles", 0, 0.0)
         found = BarycenterResult(x[:, None], w, p, *words)
     else:
         first = _support(problem, support, n_support, seed, kind)
-        found = _free(problem, first, tol, max_iter, quiet)
+        lines = None
+        if method == "sliced":
+            count = count or max(_LINES, dimension)
+            if count < dimension:
+                raise ValueError(
+                    f"n_projections must be at least {dimension}, the dimension: got {count}"
+                )
+            rng = np.random.default_rng(seed)
+            lines = directions.draw("orthogonal", count, dimension, rng).rows
+        found = _free(problem, first, lines, tol, max_iter, quiet)
     if not found.converged:
         warn_caller(found.message)
 
@@ -129,23 +159,31 @@ def barycenter(
 
 
 def _free(
-    problem: _Problem, support: np.ndarray, tol: float, max_iter: int, quiet: bool
+    problem: _Problem,
+    support: np.ndarray,
+    lines: np.ndarray | None,
+    tol: float,
+    max_iter: int,
+    quiet: bool,
 ) -> BarycenterResult:
-    """Free support with uniform weights."""
+    """Free support with uniform weights, by exact plans or along lines."""
     weights = np.full(len(support), 1 / len(support))
     used = problem.shares > 0
     samples = [pair for pair, use in zip(problem.samples, used, strict=True) if use]
     with progress("barycenter", quiet=quiet) as say:
-        found = free.barycenter(
-            support, weights, samples, problem.shares[used], problem.p,
-            tol=tol, max_iter=max_iter, say=say,
-        )  # fmt: skip
+        stop: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "say": say}
+        shares = problem.shares[used]
+        if lines is None:
+            found = free.barycenter(support, weights, samples, shares, problem.p, **stop)
+        else:
+            found = sliced.barycenter(support, samples, shares, lines, **stop)
     steps = len(found.history) - 1
     message = "the objective came to rest"
     if not found.converged:
         message = f"the objective still fell after {steps} steps: raise max_iter or tol"
+    name = "free support" if lines is None else "sliced"
     return BarycenterResult(
-        found.points, weights, problem.p, "free support", found.converged, message, steps, 0.0,
+        found.points, weights, problem.p, name, found.converged, message, steps, 0.0,
         found.history,
     )  # fmt: skip
 
@@ -206,16 +244,31 @@ def _split(entry: Any) -> tuple[Any, Any]:
     return entry, None
 
 
-def _check_support(method: str, d: int, p: float, support: Any, n_support: Any) -> None:
+def _check_options(method: str, p: float, **own: Any) -> None:
+    """Refuse options of another method, and exponents that a method does not have."""
+    if method != "exact" and p != 2:
+        raise ValueError(f'p must be 2 for method "{method}": got {p:g}')
+    for name, value in own.items():
+        owner = "sliced" if name == "n_projections" else "entropic"
+        if value is not None and method != owner:
+            raise ValueError(f'{name} must be None for method "{method}": it is for "{owner}"')
+
+
+def _check_support(method: str, d: int, support: Any, n_support: Any) -> None:
     """Refuse what cannot apply."""
-    if method == "gaussian" and p != 2:
-        raise ValueError(f'p must be 2 for method "gaussian": got {p:g}')
+    own = method == "gaussian" or (method == "exact" and d == 1)
     for name, value in (("support", support), ("n_support", n_support)):
-        if value is not None and (method == "gaussian" or d == 1):
-            what = 'method "gaussian"' if method == "gaussian" else "samples on the line"
-            raise ValueError(f"{name} must be None for {what}, which has a support of its own")
+        if own:
+            _refuse(
+                name, value, 'method "gaussian"' if method == "gaussian" else "samples on the line"
+            )
     if support is not None and n_support is not None:
         raise ValueError("n_support must be None where support is given")
+
+
+def _refuse(name: str, value: Any, what: str) -> None:
+    if value is not None:
+        raise ValueError(f"{name} must be None for {what}, which has a support of its own")
 
 
 def _support(

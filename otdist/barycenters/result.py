@@ -35,14 +35,16 @@ class BarycenterResult:
         points: Support, shape (k, d), or (k,) for samples given as (n,); in the units of x.
         weights: Shape (k,), of sum one.
         p: Exponent.
-        method: How it was found: "closed form", "free support" or "gaussian".
+        method: How it was found: "closed form", "free support", "sliced", "entropic", "gaussian".
         converged: Whether the iteration came to rest.
         message: One sentence on how it ended; the remedy when it did not converge.
         iterations: Steps (0 for a closed form).
         seconds: Wall-clock time.
-        history: The objective before each step and at the end, non-increasing.
+        history: The objective before each step and at the end, non-increasing; that along lines
+            where it is sliced, none where entropic.
         mean: Mean of the Gaussian barycenter, shape (d,); None for other methods.
         covariance: Its covariance, shape (d, d), or None.
+        image: Masses of the pixels of an entropic barycenter, shape (H, W) or (D, H, W); or None.
 
     >>> import otdist
     >>> found = otdist.barycenter([[0.0, 1.0], [4.0, 7.0]])
@@ -61,6 +63,7 @@ class BarycenterResult:
     history: tuple[float, ...] = ()
     mean: Array | None = None
     covariance: Array | None = None
+    image: Array | None = None
     _samples: Sequence[Sample] = field(default=())
     _shares: Sequence[float] = field(default=())
 
