@@ -23,12 +23,15 @@ from benchmarks.records import Row
 TITLES = {
     "batches": "Many small pairs",
     "entropic": "Entropic transport",
+    "evaluation": "Evaluation",
     "exact": "Exact transport",
     "exact_parts": "Exact transport, part by part",
     "gan": "Generators",
+    "metrics": "Ground metrics",
     "neural": "Critics",
     "pairwise": "Many samples",
     "sliced": "Sliced distances",
+    "unbalanced": "Partial and unbalanced transport",
     "univariate": "On the line",
 }
 VISIBLE = 0.005

@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from otdist import metrics
+from otdist.batches.side_by_side import side_by_side
 from otdist.core import checks
 from otdist.core.absent import shared_out
 from otdist.core.measure import pair
@@ -123,7 +124,7 @@ class SinkhornLoss(nn.Module):
         masses, plain = self.reach is not None, self.metric is None
         batch = prepare(x, y, a, b, self.process_group, centre=plain, masses=masses)
         shape, work = batch.x.shape[:-2], batch.x.dtype
-        values = self._together(batch) or [self._one(*entry) for entry in entries(batch)]
+        values = self._together(batch) or self._apart(batch)
         costs = torch.cat([v.reshape(-1) for v in values]).view(shape).to(work)
         return reduce(costs, self.reduction)
 
@@ -159,6 +160,12 @@ class SinkhornLoss(nn.Module):
             self._check(value)
             values.append(value.cost)
         return values
+
+    def _apart(self, batch: Batch) -> list[Tensor]:
+        """Values of problems solved alone, small ones side by side on threads."""
+        pairs, lead = entries(batch), tuple(batch.x.shape[:-2])
+        numbers = batch.x.shape[-2] * batch.y.shape[-2]
+        return side_by_side(lambda k: self._one(*pairs[k]), lead, numbers, batch.x.device)
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
         masses = self.reach is not None

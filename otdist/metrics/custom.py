@@ -58,12 +58,17 @@ class Custom(Metric):
         Raises:
             ValueError: another shape, NaN, infinite or negative distances.
         """
+        return self._rows(x, y, 0)
+
+    def _rows(self, x: Tensor, y: Tensor, first: int) -> Tensor:
+        """A block whose first row errors call `first`."""
         step = max(1, _CACHED // y.numel()) if x.device.type == "cpu" else len(x)
         if step >= len(x):
-            return self._part(x, y)
-        return torch.cat([self._part(x[lo : lo + step], y) for lo in range(0, len(x), step)])
+            return self._part(x, y, first)
+        parts = [self._part(x[lo : lo + step], y, first + lo) for lo in range(0, len(x), step)]
+        return torch.cat(parts)
 
-    def _part(self, x: Tensor, y: Tensor) -> Tensor:
+    def _part(self, x: Tensor, y: Tensor, first: int) -> Tensor:
         found = self._call(x, y)
         if tuple(found.shape) != (len(x), len(y)):
             raise ValueError(
@@ -76,7 +81,8 @@ class Custom(Metric):
             i, j = bad.nonzero()[0].tolist()
             raise ValueError(
                 f"metric must return finite distances of at least 0: got {float(plain[i, j]):.6g} "
-                f"between {x[i].tolist()} and {y[j].tolist()}"
+                f"between row {first + i} of the first block, {x[i].tolist()}, and row {j} of the "
+                f"second, {y[j].tolist()}"
             )
         return found.to(x.dtype)
 
@@ -113,8 +119,9 @@ class Custom(Metric):
         return self.negative_type
 
     def largest(self, x: Tensor, y: Tensor) -> float:
-        """The largest of all distances, in one pass."""
+        """The largest of all distances, in one pass, whose errors name rows of the samples."""
         step = max(1, block_entries(x.device) // len(y))
         return max(
-            float(self.block(x[lo : lo + step], y).detach().max()) for lo in range(0, len(x), step)
+            float(self._rows(x[lo : lo + step], y, lo).detach().max())
+            for lo in range(0, len(x), step)
         )

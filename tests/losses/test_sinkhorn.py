@@ -83,6 +83,24 @@ def test_half_precision_is_raised(dtype: torch.dtype) -> None:
     assert float(loss.detach()) == pytest.approx(float(exact), rel=1e-3)
 
 
+def test_problems_solved_alone_keep_their_graph_and_warn_once() -> None:
+    pairs = torch.stack([sample(12, 3, seed=s) for s in range(8)]).view(2, 4, 12, 3)
+    x, y = pairs[0].clone().requires_grad_(), pairs[1]
+    loss = SinkhornLoss(p=1, eps=0.3, metric="cityblock", reduction="none")
+    values = loss(x, y)
+    values.sum().backward()
+    for k in range(4):
+        part = x[k].detach().requires_grad_()
+        single = loss(part, y[k])
+        single.backward()
+        torch.testing.assert_close(values[k], single)
+        torch.testing.assert_close(x.grad[k], part.grad)
+    short = SinkhornLoss(p=1, eps=1e-4, metric="cityblock", max_iter=1)
+    with pytest.warns(ConvergenceWarning, match=r"4 of 4 entries, the first is \[0\]") as told:
+        short(x, y)
+    assert len(told) == 1
+
+
 def test_errors_and_warnings() -> None:
     with pytest.raises(ValueError, match="p must be at most 2"):
         SinkhornLoss(p=3)

@@ -234,6 +234,18 @@ def test_bad_points_and_metrics_are_named(x, metric, text):
         wasserstein(x, x, metric=metric)
 
 
+def test_a_wrong_value_of_a_function_is_named_by_its_rows_and_points():
+    def function(x, y):  # 2,000 × 3 coordinates are several blocks for the cache
+        wrong = (x[:, None, 0] == 50.0) & (y[:, 0] == 7.0)
+        return torch.where(wrong, torch.nan, torch.cdist(x, y))
+
+    x, y = np.arange(200.0)[:, None] * np.ones(3), np.arange(2000.0)[:, None] * np.ones(3)
+    text = r"got nan between row 50 of the first block, \[50\.0.*, and row 7 of the second, \[7\.0"
+    for call in (wasserstein, otdist.entropic_cost, otdist.energy_distance):
+        with pytest.raises(ValueError, match=text):
+            call(x, y, metric=metrics.Custom(function, negative_type=1))
+
+
 def test_bad_options_of_metrics_are_named():
     with pytest.raises(ValueError, match="least eigenvalue is -1"):
         metrics.Mahalanobis([[1.0, 0.0], [0.0, -1.0]])

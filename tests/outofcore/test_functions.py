@@ -162,6 +162,8 @@ def test_errors_name_the_argument_and_the_block():
         otdist.wasserstein(da.zeros((2, 2, 2)), lazy(Y[:, 0]))
     with pytest.raises(ValueError, match="two points with weight"):
         otdist.mmd(lazy(X[:1]), lazy(Y), statistic="U")
+    with pytest.raises(ValueError, match="p must be finite and at least 1: got inf"):
+        otdist.wasserstein(lazy(X[:, 0]), lazy(Y[:, 0]), p=np.inf)
     with pytest.raises(ValueError, match="kernel must be"):
         otdist.mmd(lazy(X), lazy(Y), kernel="cubic")
 
