@@ -8,12 +8,21 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
+TEXT = re.compile(r"^```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if not path.name.startswith("_"))
+
+
+def shape_of(line):
+    """A printed line without its figures: their number in a list may differ as well."""
+    words = re.sub(r"[\d.,–]*\d[\d.,–]*%?", "#", re.sub("─+", "─", line))
+    return re.sub(r"('#',? ?)+", "'#'", " ".join(words.split()))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_tutorial(path, tmp_path):
+def test_tutorial(path, tmp_path, capsys, monkeypatch):
+    """What a page prints is printed by its script, with other figures in the short mode."""
+    monkeypatch.chdir(tmp_path)
     pytest.importorskip("matplotlib")
     spec = importlib.util.spec_from_file_location(f"tutorial_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
@@ -21,6 +30,10 @@ def test_tutorial(path, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         module.main(tmp_path, short=True)
+    said = {shape_of(line) for line in capsys.readouterr().out.splitlines()}
+    page = path.with_suffix(".md").read_text(encoding="utf-8")
+    shown = [line for block in TEXT.findall(page) for line in block.splitlines()]
+    assert [line for line in shown if shape_of(line) not in said] == []
     pictures = [file for file in tmp_path.iterdir() if file.suffix in (".png", ".jpg", ".svg")]
     assert pictures
     assert all(picture.stat().st_size > 5000 for picture in pictures)
@@ -29,7 +42,9 @@ def test_tutorial(path, tmp_path):
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_tutorial_has_a_page_that_shows_its_pictures(path):
     page = path.with_suffix(".md").read_text(encoding="utf-8")
-    assert f'--8<-- "docs/tutorials/{path.name}"' in page
+    included = re.findall(rf'--8<-- "docs/tutorials/{path.name}(?::(\w+))?"', page)
+    sections = re.findall(r"--8<-- \[start:(\w+)\]", path.read_text(encoding="utf-8"))
+    assert sorted(included) == sorted(sections or [""])
     assert "](../assets/" in page
 
 

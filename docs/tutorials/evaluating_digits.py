@@ -8,13 +8,17 @@ real digits, shows what a perfect generator would get: not 0.
 import sys
 from pathlib import Path
 
+# --8<-- [start:imports]
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.mixture import GaussianMixture
 
 import otdist
 
+# --8<-- [end:imports]
 
+
+# --8<-- [start:generators]
 def generators(seed: int = 0, n: int = 600) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Held-out digits, shape (n, 64), and as many of each generator."""
     rng = np.random.default_rng(seed)
@@ -30,16 +34,23 @@ def generators(seed: int = 0, n: int = 600) -> tuple[np.ndarray, dict[str, np.nd
     }
 
 
+# --8<-- [end:generators]
+
+
 def main(folder: Path, short: bool = False) -> None:
     """Evaluate, read the report, draw it."""
-    real, fakes = generators(n=200 if short else 600)
+    n, labellings = (200, 99) if short else (600, 499)
+    # --8<-- [start:report]
+    real, fakes = generators(n=n)
     metrics = ["w1", "sliced_w2", "energy", "frechet", "precision", "coverage"]
     report = otdist.evaluate(
-        real, fakes, metrics=metrics, n_permutations=99 if short else 499, progress=False
+        real, fakes, metrics=metrics, n_permutations=labellings, progress=False
     )
     print(report.ranking)
+    # --8<-- [end:report]
     assert report.ranking[-1] == "single pixels"
 
+    # --8<-- [start:floor]
     # Real against real is not 0. What counts is how a sample compares with the floor at half size.
     for name in report.ranking:
         w1 = report.samples[name]["w1"]
@@ -47,18 +58,25 @@ def main(folder: Path, short: bool = False) -> None:
             f"{name:17} W_1 = {w1.estimate:.3f}, certified in [{w1.lower:.3f}, {w1.upper:.3f}];  "
             f"at half size {w1.at_floor:.3f}, floor {w1.floor:.3f}"
         )
-        assert w1.lower <= w1.estimate <= w1.upper * (1 + 1e-9)
+    # --8<-- [end:floor]
+    assert all(
+        found["w1"].lower <= found["w1"].estimate <= found["w1"].upper * (1 + 1e-9)
+        for found in report.samples.values()
+    )
     more, pixels = (report.samples[name]["w1"] for name in ("more real digits", "single pixels"))
     assert abs(more.at_floor / more.floor - 1) < 0.05
     assert pixels.at_floor > 1.3 * pixels.floor
 
+    # --8<-- [start:test]
     # Is it more than noise? A permutation test answers at every size and dimension.
     for name in report.ranking:
         print(f"{name:17} energy distance: p = {report.samples[name]['energy'].pvalue:.3f}")
+    # --8<-- [end:test]
     assert report.samples["more real digits"]["energy"].pvalue > 0.05
     assert report.samples["normal law"]["energy"].pvalue <= 0.01
     assert report.samples["single pixels"]["energy"].pvalue <= 0.01
 
+    print(report.verdict)
     report.plot("samples").savefig(folder / "evaluating-digits.png", dpi=110)
     report.plot("growth").savefig(folder / "evaluating-digits-growth.png", dpi=110)
     worst = report.plot("worst", shape=(8, 8))
