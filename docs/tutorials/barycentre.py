@@ -7,6 +7,7 @@ lies between them and keeps their shape.
 
 from pathlib import Path
 
+# --8<-- [start:setup]
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.datasets import load_wine
@@ -24,9 +25,11 @@ def objective(law: np.ndarray, laws: list[np.ndarray]) -> float:
     return float(np.mean([otdist.wasserstein(law, other, p=2).cost for other in laws]))
 
 
+# --8<-- [end:setup]
 def main(folder: Path, short: bool = False) -> None:
     """Average three cultivars of wine, and check that nothing nearby does better."""
     n = 50 if short else 500
+    # --8<-- [start:step_1]
     data = load_wine()
     column = list(data.feature_names).index("proline")
     laws = [quantiles(data.data[data.target == k, column], n) for k in range(3)]
@@ -39,7 +42,9 @@ def main(folder: Path, short: bool = False) -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         assert objective(barycentre + 5 * rng.standard_normal(n), laws) > best
+    # --8<-- [end:step_1]
 
+    # --8<-- [start:step_2]
     # For normal laws the barycentre is known: means and deviations are averaged.
     normal = [
         mean + std * quantiles(rng.standard_normal(200 * n), n) for mean, std in ((0, 1), (4, 3))
@@ -48,7 +53,9 @@ def main(folder: Path, short: bool = False) -> None:
     print(f"N(0, 1) and N(4, 3²): mean {middle.mean():.2f}, deviation {middle.std():.2f}")
     assert abs(middle.mean() - 2) < 0.1
     assert abs(middle.std() - 2) < 0.1
+    # --8<-- [end:step_2]
 
+    # --8<-- [start:picture]
     figure = Figure(figsize=(8, 3.4), layout="constrained", facecolor="white")
     axes = figure.subplots()
     edges = np.linspace(200, 1700, 40)
@@ -61,6 +68,7 @@ def main(folder: Path, short: bool = False) -> None:
     axes.set(xlabel="proline", yticks=[])
     axes.legend(frameon=False)
     axes.spines[["top", "right", "left"]].set_visible(False)
+    # --8<-- [end:picture]
     figure.savefig(folder / "barycentre.png", dpi=120)
 
 

@@ -7,6 +7,7 @@ are variables, and gradient descent on the mean sliced W_2² to the shapes moves
 
 from pathlib import Path
 
+# --8<-- [start:setup]
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -43,9 +44,11 @@ def barycentre(targets: list[torch.Tensor], weights: list[float], steps: int) ->
     return points.detach()
 
 
+# --8<-- [end:setup]
 def main(folder: Path, short: bool = False) -> None:
     """Draw the shapes and the barycentres between them."""
     n, steps = (80, 20) if short else (800, 150)
+    # --8<-- [start:steps]
     targets = shapes(n)
     mixes = {
         "ring and cross": [0.5, 0.5, 0.0],
@@ -61,7 +64,9 @@ def main(folder: Path, short: bool = False) -> None:
               f"spiral {distances[2]:.2f}")  # fmt: skip
         used = [d for d, w in zip(distances, weights, strict=True) if w]
         assert max(used) < 1.0
+    # --8<-- [end:steps]
 
+    # --8<-- [start:picture]
     figure = Figure(figsize=(7, 4.9), layout="constrained", facecolor="white")
     panels = figure.subplots(2, 3).ravel()
     for axes, (name, (points, colour)) in zip(panels, drawn.items(), strict=True):
@@ -69,6 +74,7 @@ def main(folder: Path, short: bool = False) -> None:
         axes.set_title(name, fontsize=10)
         axes.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xticks=[], yticks=[])
         axes.set_aspect("equal")
+    # --8<-- [end:picture]
     figure.savefig(folder / "free-support-barycentre.png", dpi=130)
 
 

@@ -6,6 +6,7 @@ the loss only approximates from slices, is computed alongside and falls as well.
 
 from pathlib import Path
 
+# --8<-- [start:setup]
 import torch
 from matplotlib.figure import Figure
 
@@ -14,9 +15,11 @@ from otdist.losses import SlicedWassersteinLoss
 from otdist.problems import swiss_roll
 
 
+# --8<-- [end:setup]
 def main(folder: Path, short: bool = False) -> None:
     """Flow, keep a few frames, draw."""
     n, steps = (100, 20) if short else (800, 300)
+    # --8<-- [start:steps]
     target = torch.from_numpy(swiss_roll(n, seed=1))
     generator = torch.Generator().manual_seed(0)
     points = 0.3 * torch.randn(n, 2, dtype=torch.float64, generator=generator)
@@ -36,7 +39,9 @@ def main(folder: Path, short: bool = False) -> None:
 
     print(f"exact W_2: {curve[0][1]:.3f} at the start, {curve[-1][1]:.3f} after {steps} steps")
     assert curve[-1][1] < 0.5 * curve[0][1]
+    # --8<-- [end:steps]
 
+    # --8<-- [start:picture]
     figure = Figure(figsize=(9.6, 2.3), layout="constrained", facecolor="white")
     *panels, last = figure.subplots(1, len(shown) + 1)
     for axes, (step, frame) in zip(panels, frames.items(), strict=True):
@@ -49,6 +54,7 @@ def main(folder: Path, short: bool = False) -> None:
     last.set_title("exact $W_2$ against the step", fontsize=10)
     last.set(ylim=(0, None))
     last.spines[["top", "right"]].set_visible(False)
+    # --8<-- [end:picture]
     figure.savefig(folder / "gradient-flow.png", dpi=120)
 
 

@@ -8,6 +8,7 @@ example 1).
 
 from pathlib import Path
 
+# --8<-- [start:setup]
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -26,9 +27,11 @@ def divergences(theta: float) -> dict[str, float]:
     }
 
 
+# --8<-- [end:setup]
 def main(folder: Path, short: bool = False) -> None:
     """Sweep θ, then let the gradient of W_1 find it."""
     n = 20 if short else 100
+    # --8<-- [start:step_1]
     thetas = np.linspace(-1, 1, 21)
     distances = []
     for theta in thetas:
@@ -36,7 +39,9 @@ def main(folder: Path, short: bool = False) -> None:
         result = otdist.wasserstein(problem.x, problem.y)
         np.testing.assert_allclose(result.distance, abs(theta), atol=1e-9)
         distances.append(result.distance)
+    # --8<-- [end:step_1]
 
+    # --8<-- [start:step_2]
     # A generator with one parameter, trained by W_1: it moves at unit speed until it arrives,
     # and then stays within one step.
     height = torch.rand(n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -50,7 +55,9 @@ def main(folder: Path, short: bool = False) -> None:
         path.append(theta.item())
     print(f"θ after 25 steps of size 0.05: {theta.item():.3f}")
     assert abs(theta.item()) < 0.06
+    # --8<-- [end:step_2]
 
+    # --8<-- [start:picture]
     figure = Figure(figsize=(9, 3.2), layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2)
     left.plot(thetas, distances, color="#2f6db3", linewidth=2.5, label="$W_1$")
@@ -67,6 +74,7 @@ def main(folder: Path, short: bool = False) -> None:
     right.set(xlabel="step along the gradient of $W_1$", ylabel="θ")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
+    # --8<-- [end:picture]
     figure.savefig(folder / "two-segments.png", dpi=120)
 
 
