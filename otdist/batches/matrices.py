@@ -59,12 +59,15 @@ class Matrices:
         self.direct = dense.is_direct(x.shape[1], y.shape[1], x.shape[2], p)
         self.zeros = bool((a == 0).any() or (b == 0).any())
 
+    def load(self) -> None:
+        """Import the simplex where an entry needs it, once and not in several threads."""
+        if not self._assigned(slice(None)).all():
+            network_simplex.load()
+
     def all(self) -> None:
         """Solve and prove every entry."""
         pairs = self.x.shape[1] * self.y.shape[1]
         step, size = max(1, _CHUNK // pairs), len(self.a)
-        if not self._assigned(slice(None)).all():
-            network_simplex.load()
         run([partial(self._part, slice(k, min(k + step, size))) for k in range(0, size, step)])
 
     def _assigned(self, part: slice) -> np.ndarray:

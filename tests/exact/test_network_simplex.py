@@ -102,7 +102,8 @@ def test_the_first_call_leaves_stdout_and_global_state_alone(tmp_path):
     assert "noise of c" in done.stderr
 
 
-def test_the_seconds_of_a_result_leave_out_the_import(monkeypatch):
+@pytest.mark.parametrize("lead", [(), (2,)], ids=["one pair", "a batch"])
+def test_the_seconds_of_a_result_leave_out_the_import(monkeypatch, lead):
     clock = 0.0
 
     @functools.cache
@@ -113,6 +114,6 @@ def test_the_seconds_of_a_result_leave_out_the_import(monkeypatch):
 
     monkeypatch.setattr("time.perf_counter", lambda: clock)
     monkeypatch.setattr(simplex, "load", slow_import)
-    x = np.random.default_rng(0).normal(size=(6, 2))
-    assert otdist.wasserstein(x, x[:5] + 1).seconds == 0
+    x = np.random.default_rng(0).normal(size=(*lead, 6, 2))
+    assert otdist.wasserstein(x, x[..., :5, :] + 1).seconds == 0
     assert clock == 2
