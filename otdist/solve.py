@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -42,6 +43,7 @@ def transport(
     mass: float | None = None,
     reach: float | None = None,
     penalty: str = "tv",
+    p: float = 1,
 ) -> OTResult:
     """Optimal transport for a given cost matrix, exact unless a solver says otherwise.
 
@@ -59,6 +61,9 @@ def transport(
             With either, weights are masses of any positive sum, and the solver is `Exact`.
         penalty: Of `reach`: "tv" as said; "kl" for reach KL of either marginal, solved until the
             bracket proves `rtol`, or 0.01 where that is 0.
+        p: `math.inf` for the bottleneck, the least entry within which all mass can move, as
+            `wasserstein`; then `solver`, `start`, `mass` and `reach` are left out. Else 1: entries
+            are costs, whatever their power.
 
     Returns:
         distance = cost = the lowest total cost, in the units of the matrix (p = 1); with `mass`
@@ -69,7 +74,7 @@ def transport(
             no plan on the allowed pairs, with a set of sources that cannot be served.
         TypeError: not numbers.
 
-    Gradients: cost (the plan), a, b, first order.
+    Gradients: cost (the plan), a, b, first order; at p = inf cost alone.
     Cost: about O(n m) memory, which the matrix takes already.
     Reference: Peyré and Cuturi (2019), Computational Optimal Transport, section 3.
 
@@ -78,6 +83,11 @@ def transport(
     """
     rtol = checks.number("rtol", rtol, least=0)
     mass, reach = mass_or_reach(mass, reach, penalty)
+    if checks.exponent(p, most=1, infinite=True) == math.inf:
+        for name, value in (("mass", mass), ("reach", reach)):
+            if value is not None:
+                raise ValueError(f"{name} must be left out at p = inf")
+        return _within(cost, a, b, solver, start)
     if forbidden.has_forbidden(cost):
         plain = isinstance(solver, Exact) and solver.max_seconds is None
         given = (mass, reach, start, None if plain else solver)
@@ -126,6 +136,27 @@ def bottleneck(job: task.Task, solver: Solver | None, start: OTResult | None) ->
         raise ValueError("start must be left out at p = inf")
     with threads_for(job.numbers):
         return extended(job, farthest.solve(job))
+
+
+def _within(cost: Any, a: Any, b: Any, solver: Solver | None, start: Any) -> OTResult:
+    """The bottleneck of a matrix, whose forbidden pairs stand above all others.
+
+    Raises:
+        ValueError: no plan on the allowed pairs.
+    """
+    if not forbidden.has_forbidden(cost):
+        return bottleneck(task.of_matrix(cost, a, b), solver, start)
+    allowed = forbidden.Allowed.of(cost, a, b)
+    largest = float(allowed.costs.detach().max()) if len(allowed.costs) else 0.0
+    above = 2 * largest if largest > 0 else 1.0
+    full = allowed.costs.new_full((len(allowed.a), len(allowed.b)), above)
+    full = full.index_put((allowed.rows, allowed.cols), allowed.costs)
+    matrix = full if allowed.kind.torch else full.numpy()
+    result = bottleneck(task.of_matrix(matrix, a, b), solver, start)
+    if result.upper >= above * (1 - 1e-9):
+        forbidden.solve(allowed)  # names what cannot be served
+        raise ValueError("cost must allow all mass to move: its pairs move all but 1e-9 of it")
+    return result
 
 
 def check_solver(solver: Any) -> Solver:

@@ -308,6 +308,7 @@ RIGHT_AFTER_ALL: dict[tuple[str, str], tuple[str, ...]] = {
     ("", "categories"): ("text",),
     ("", "missing"): ("text", "a list", "an array"),
     ("wasserstein", "p"): ("infinity",),
+    ("transport", "p"): ("infinity",),
     ("pairwise", "p"): ("infinity",),
     ("two_sample_test, wasserstein", "p"): ("infinity",),
     ("Features", "function"): ("text",),

@@ -80,7 +80,7 @@ class Distance(FileOptions):
 
     a: Annotated[str, Argument(metavar="A", help="Samples: .npy .npz:key .csv .pt …, or a folder")]
     b: Annotated[str, Argument(metavar="B", help="Samples of the same dimension.")]
-    p: Annotated[float, Option("--p", help="Exponent, at least 1.")] = 1.0
+    p: Annotated[float, Option("--p", help="Exponent, at least 1; inf: the bottleneck.")] = 1.0
     grid: Annotated[bool, Option("--grid", help="Files are images: pixels are masses.")] = False
     histogram: Annotated[
         bool, Option("--histogram", help="Files have two columns: centres of bins, and counts.")
@@ -114,8 +114,12 @@ class Distance(FileOptions):
     def run(self) -> None:
         """Solve, print the distance, exit with the code of the gate."""
         options = self._solver_options()
-        if not 1 <= self.p < math.inf:
-            raise usage("--p", f"must be finite and at least 1: got {self.p:g}")
+        if not self.p >= 1:
+            raise usage("--p", f"must be at least 1: got {self.p:g}")
+        if self.p == math.inf and (self.solver is not Solver.exact or options.keys() - {"metric"}):
+            refused = " ".join(f"--{name.replace('_', '-')}" for name in options)
+            solver = f"--solver {self.solver}" if self.solver is not Solver.exact else refused
+            raise usage("--p", f"must be finite with {solver}")
         if self.fail_above is not None and math.isnan(self.fail_above):
             raise usage("--fail-above", "must be a number: nothing is above NaN")
         _common.check_target("--plot", self.plot, _common.PICTURES)
@@ -198,7 +202,8 @@ class Distance(FileOptions):
         try:
             otdist.metrics.named(self.metric or "euclidean")
             if self.solver is Solver.exact:
-                chosen = otdist.Exact(progress=not self.quiet, **options)
+                plain = otdist.Exact(progress=not self.quiet, **options)
+                chosen = plain if self.p < math.inf else None
             else:
                 chosen = otdist.Sinkhorn(**options)
         except ValueError as error:

@@ -71,7 +71,7 @@ class _Found:
 
 
 def solve(task: Task) -> OTResult:
-    """W_∞ of a task of distances, p = 1.
+    """W_∞ of a task of distances, p = 1, of points or of a matrix.
 
     Raises:
         ValueError: weights that require a gradient.
@@ -82,7 +82,7 @@ def solve(task: Task) -> OTResult:
         raise ValueError("a and b must not require a gradient at p = inf, which jumps with them")
     cost, a, b = task.cost, task.a.detach().cpu().numpy(), task.b.detach().cpu().numpy()
     pair = task.pair
-    uniform = pair is not None and pair.x.uniform and pair.y.uniform
+    uniform = bool((a == a[0]).all() and (b == b[0]).all())
     if pair is not None and cost.dimension == 1 and isinstance(cost, PointCost):
         found = _on_line(task)
     else:
@@ -101,10 +101,10 @@ def solve(task: Task) -> OTResult:
     units = Units(1.0, task.scale, task.kind)
     distance: Any = value
     if task.needs_gradient:
-        assert pair is not None
         total = torch.tensor(value, dtype=torch.float64, device=device)
+        inputs = [task.matrix] if pair is None else [pair.x.points, pair.y.points]
         forces = partial(_forces, task.detached(), arcs)
-        distance = attach(total, [pair.x.points, pair.y.points], forces)
+        distance = attach(total, [t for t in inputs if t is not None], forces)
     f, g = (
         torch.from_numpy(value * mask).to(device) for mask in (found.sources, -1.0 * found.targets)
     )
@@ -245,12 +245,16 @@ class _Problem:
         )
 
 
-def _forces(task: Task, arcs: Arcs) -> tuple[Tensor, Tensor]:
+def _forces(task: Task, arcs: Arcs) -> tuple[Tensor, ...]:
     """The derivative of the longest distances of the plan, on average where they tie."""
     costs = task.cost.to(torch.float64).pairs(arcs.rows, arcs.cols)
     longest = (costs == costs.max()).nonzero()[:, 0]
     share = torch.full_like(costs[longest], 1 / len(longest))
     few = Arcs(arcs.rows[longest], arcs.cols[longest], share, arcs.shape)
+    if task.matrix is not None:
+        slope = torch.zeros_like(task.matrix)
+        slope[few.rows, few.cols] = share.to(slope)
+        return (slope,)
     if isinstance(task.cost, MetricCost):
         return task.cost.pull(few)
     assert task.pair is not None

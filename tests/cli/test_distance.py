@@ -130,6 +130,18 @@ def test_plots_are_told_what_stays(tmp_path, monkeypatch, d, option, value):
     assert picture.stat().st_size > 2000
 
 
+def test_the_bottleneck(pair, tmp_path):
+    x, y = np.load(pair[0]), np.loadtxt(pair[1], delimiter=",")
+    plan = tmp_path / "plan.png"
+    content = told("distance", *pair, "--p", "inf", "--metric", "cityblock", "--plot", plan)
+    found = otdist.wasserstein(x, y, p=math.inf, metric="cityblock")
+    assert content["distance"] == found.distance
+    assert (content["quantity"], content["p"]) == ("W_inf", None)  # JSON has no infinity
+    assert content["solver"] == "bottleneck"
+    assert plan.stat().st_size > 2000
+    assert "W_inf certified within" in call("distance", *pair, "--p", "inf").stdout
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -156,6 +168,10 @@ def test_plots_are_told_what_stays(tmp_path, monkeypatch, d, option, value):
         (["--penalty", "kl"], "belongs to --reach"),
         (["--mass", "0"], "must be positive and finite"),
         (["--reach", "nan"], "must be positive and finite"),
+        (["--p", "inf", "--solver", "sinkhorn"], "must be finite with --solver sinkhorn"),
+        (["--p", "inf", "--mass", "0.5"], "must be finite with --mass"),
+        (["--p", "inf", "--max-seconds", "9"], "must be finite with --max-seconds"),
+        (["--p", "nan"], "at least 1"),
         (["--frobnicate"], "frobnicate"),
     ],
 )

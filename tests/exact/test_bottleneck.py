@@ -6,6 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.sparse
 import torch
 from scipy.spatial.distance import cdist
 
@@ -171,3 +172,46 @@ def test_what_does_not_apply_is_refused():
     with pytest.raises(ValueError, match="p must be finite"):
         otdist.confidence_interval(RNG.normal(size=(30, 2)), RNG.normal(size=(30, 2)) + 5, **wide)
     assert wasserstein(x, y, solver=otdist.Exact(), **wide).converged
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_matrix_has_the_bottleneck_of_its_entries(weighted):
+    costs, a = RNG.random((7, 5)), RNG.random(7)
+    costs[:3] *= 1e-3
+    a = a / a.sum() if weighted else np.full(7, 1 / 7)
+    found = otdist.transport(costs, a=a, p=math.inf)
+    assert found.distance == pytest.approx(truth(costs, a, np.full(5, 0.2)), rel=1e-12)
+    check(found, costs, a, np.full(5, 0.2))
+    x, y = RNG.normal(size=(2, 9, 2))
+    by_points = wasserstein(x, y, p=math.inf)
+    assert otdist.transport(cdist(x, y), p=math.inf).distance == pytest.approx(by_points.distance)
+    single = otdist.transport(torch.tensor(costs).float(), p=math.inf)
+    assert single.lower <= float(single.distance) <= single.upper
+    assert single.distance.dtype == torch.float32
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_forbidden_pairs_of_a_matrix_stand_above_all_others(sparse):
+    costs = np.array([[1.0, 2.0, 9.0], [3.0, math.inf, 4.0], [math.inf, 5.0, math.inf]])
+    allowed = np.isfinite(costs).nonzero()
+    given = scipy.sparse.coo_array((costs[allowed], allowed), (3, 3)) if sparse else costs
+    found = otdist.transport(given, p=math.inf)
+    assert found.distance == 5
+    check(found, costs, np.full(3, 1 / 3), np.full(3, 1 / 3))
+    costs[2, 1] = math.inf
+    for blocked in (costs, np.full((2, 2), math.inf)):
+        with pytest.raises(ValueError, match="cost must allow all mass to move: sources"):
+            otdist.transport(blocked, p=math.inf)
+
+
+def test_the_gradient_of_a_matrix_is_at_its_bottleneck():
+    costs = torch.tensor(RNG.random((5, 5)), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda c: otdist.transport(c, p=math.inf).distance, costs)
+    blocked = torch.tensor([[1.0, math.inf], [3.0, 2.0]], requires_grad=True)
+    otdist.transport(blocked, p=math.inf).distance.backward()
+    assert blocked.grad.tolist() == [[0, 0], [0, 1]]
+    for option in ({"mass": 0.5}, {"reach": 1.0}, {"solver": otdist.Sinkhorn(eps=0.1)}):
+        with pytest.raises(ValueError, match="must be left out at p = inf"):
+            otdist.transport(costs.detach(), p=math.inf, **option)
+    with pytest.raises(ValueError, match="p must be at most 1: got 2"):
+        otdist.transport(costs.detach(), p=2)
