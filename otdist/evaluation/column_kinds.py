@@ -22,7 +22,7 @@ import numpy as np
 
 from otdist.evaluation.feature_functions import flat
 from otdist.evaluation.table_columns import Categories, Numbers
-from otdist.io import Samples, Table, read_columns, read_samples
+from otdist.io import DataError, Samples, Table, read_columns, read_samples
 from otdist.io.columns import as_categories, frame, missing, typed
 from otdist.io.reading import Reading, is_number
 
@@ -71,8 +71,18 @@ def read(value: Any, reading: Reading, name: str, exclude: Sequence[str]) -> dic
 
 
 def opened(samples: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The samples with paths as `Samples`, and notes on what was done to those."""
-    found = {n: read_samples(v) if isinstance(v, (str, Path)) else v for n, v in samples.items()}
+    """The samples with paths as `Samples`, and notes on what was done to those.
+
+    Raises:
+        DataError: a file that cannot be read, with the name of the sample.
+    """
+    found = dict(samples)
+    for name, value in samples.items():
+        if isinstance(value, (str, Path)):
+            try:
+                found[name] = read_samples(value)
+            except DataError as error:
+                raise DataError(f"{name} cannot be read: {error}") from None
     return found, [n for v in found.values() if isinstance(v, Samples) for n in v.notes]
 
 
