@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.arrays import Kind
-from otdist.core.certificate import bracket, lower_from_potentials, upper_from_plan
+from otdist.core.certificate import DualBound, bracket, lower_from_potentials, upper_from_plan
 from otdist.core.gradient import attach, plan_gradients
 from otdist.core.metric import MetricCost
 from otdist.core.result import Arcs, Bracket, OTResult
@@ -38,18 +38,18 @@ class Proof:
     evidence: Callable[[], tuple[Arcs, Tensor, Tensor]]
 
 
-def prove(task: Task, arcs: Arcs, g: Tensor, rtol: float = 0.0) -> Proof:
+def prove(task: Task, arcs: Arcs, g: Tensor, quick: bool = False) -> Proof:
     """The bracket that a plan and a potential of the targets give, recomputed from the points.
 
-    Where an accuracy `rtol` of the distance is asked for, a quick bound of the potential comes
-    first, and is enough where it proves that.
+    For `quick` see `lower_from_potentials`.
     """
+    return proved(task, arcs, lower_from_potentials(task.cost, task.a, task.b, g=g, quick=quick))
+
+
+def proved(task: Task, arcs: Arcs, dual: DualBound) -> Proof:
+    """The bracket of a plan and a lower bound, the former recomputed from the points."""
     cost, upper = upper_from_plan(task.cost, task.a, task.b, arcs)
-    dual = lower_from_potentials(task.cost, task.a, task.b, g=g, quick=rtol > 0)
     ends = bracket(dual.cost, upper, task.p, task.scale)
-    if rtol > 0 and not ends.proves(rtol):
-        dual = lower_from_potentials(task.cost, task.a, task.b, g=g)
-        ends = bracket(dual.cost, upper, task.p, task.scale)
     return Proof(cost, ends, partial(tuple, (arcs, dual.f, dual.g)))
 
 

@@ -38,6 +38,9 @@ from otdist.exact.boxed import BoxedFlow, Supplies
 from otdist.exact.pricing import Pricer
 from otdist.exact.start import entropic_start
 
+INTERRUPTED = "interrupted; the bracket is what was proved until then"
+LATE = "max_seconds reached; the bracket is what was proved until then"
+
 ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 
 # Times in seconds of four problems of 2,500 points (normal clouds of different means and spreads in
@@ -116,7 +119,7 @@ def solve(
         while not run.optimal and run.may_continue():
             run.round()
     except KeyboardInterrupt:
-        run.message = "interrupted; the bracket is what was proved until then"
+        run.message = INTERRUPTED
     return run.outcome()
 
 
@@ -162,7 +165,7 @@ class _Run:
             self.message = "the bracket is what was proved: more pairs tie than can be listed"
             return False
         if time.perf_counter() > self.limits.deadline:
-            self.message = "max_seconds reached; the bracket is what was proved until then"
+            self.message = LATE
             return False
         return True
 

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.answer import Proof, answer, plan_of, potentials_of, prove
+from otdist.core.answer import Proof, answer, plan_of, potentials_of, prove, proved
 from otdist.core.arrays import NUMPY
+from otdist.core.certificate import lower_from_potentials
 from otdist.core.frame import Framed
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
@@ -29,7 +30,7 @@ from otdist.core.progress import progress
 from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.core.units import Units, finish
-from otdist.exact import column_generation, dense, matrix, network_simplex, staying
+from otdist.exact import coarse, column_generation, dense, matrix, network_simplex, staying
 from otdist.line import circle, solver
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
 
@@ -37,6 +38,9 @@ MESSAGE = "exact: optimal plan and dual agree"
 
 POINT_BYTES = 16_000
 """Memory of column generation per point of both samples, as measured at 50,000 + 50,000."""
+
+ROUGH_POINT_BYTES = 5_000
+"""The same where an accuracy is asked for, at 50,000 + 50,000 points in ten dimensions."""
 
 MATRIX_PAIRS = 1200 * 1200
 """Up to so many pairs all costs are kept; above, column generation finds those that matter."""
@@ -106,18 +110,27 @@ class Exact:
     def _columns(self, task: Task, x: Merged, y: Merged, rtol: float, g: Tensor | None) -> OTResult:
         """Column generation between merged points."""
         begin = time.perf_counter()
-        n, m = len(x.first), len(y.first)
-        check_memory(n, m, POINT_BYTES * (n + m))
         with progress("exact transport", quiet=not self.progress) as say:
             limits = column_generation.Limits(
                 rtol=math.expm1(min(task.p * math.log1p(rtol), 700.0)),
                 deadline=math.inf if self.max_seconds is None else begin + self.max_seconds,
                 report=say,
             )
-            found = staying.solve(restrict(task.cost, x, y), x.weights, y.weights, limits, g)
-        a, b = task.a.detach(), task.b.detach()
-        quick = 0.0 if found.optimal else rtol
-        proof = prove(task, deal(found.arcs, x, a, y, b), found.g[y.group], quick)
+            cost, a, b = restrict(task.cost, x, y), x.weights, y.weights
+            if rtol > 0 and g is None:
+                near = coarse.solve(cost, a, b, limits)
+                found = None if near is None else _by_cells(task, near, x, y, limits, begin)
+                if found is not None:
+                    return found
+                g = None if near is None else near.g
+            (n, m), each = cost.shape, ROUGH_POINT_BYTES if rtol > 0 else POINT_BYTES
+            check_memory(n, m, each * (n + m))
+            found = staying.solve(cost, a, b, limits, g)
+        arcs = deal(found.arcs, x, task.a.detach(), y, task.b.detach())
+        quick = rtol > 0 and not found.optimal
+        proof = prove(task, arcs, found.g[y.group], quick)
+        if quick and not proof.bracket.proves(rtol):
+            proof = prove(task, arcs, found.g[y.group])
         converged = found.optimal or proof.bracket.proves(max(rtol, dense.AGREED))
         if not converged:
             warn_caller(found.message)
@@ -125,6 +138,30 @@ class Exact:
             task, proof, solver="exact", message=found.message, begin=begin,
             converged=converged, iterations=found.rounds,
         )  # fmt: skip
+
+
+def _by_cells(
+    task: Task,
+    near: coarse.CoarsePlan,
+    x: Merged,
+    y: Merged,
+    limits: column_generation.Limits,
+    begin: float,
+) -> OTResult | None:
+    """The answer by a coarse plan; None where it cannot reach the accuracy, but others may."""
+    g = near.g[y.group]
+    dual = lower_from_potentials(task.cost, task.a, task.b, g=g, quick=True)
+    reached = near.improve(dual.cost * (1 + limits.rtol) * (1 - 1e-9), limits)
+    if not reached and not near.message:
+        return None
+    proof = proved(task, deal(near.arcs, x, task.a.detach(), y, task.b.detach()), dual)
+    message = f"the bracket proves the accuracy by {near.cells:,} cells"
+    if not reached:
+        message = near.message
+        warn_caller(message)
+    return answer(
+        task, proof, solver="exact", message=message, begin=begin, converged=reached
+    )  # fmt: skip
 
 
 def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | None) -> OTResult:

@@ -24,7 +24,7 @@ from otdist.entropic import entropic
 _EPS = 0.02  # in units of the optimal cost, at most
 _RATIO, _FALL = 4.0, 256.0  # between one eps and the next, and in all
 _STEPS = 20
-_LANDMARKS, _SHARE = 4096, 16  # at least, and one in so many points
+_LANDMARKS, _MOST, _SHARE = 4096, 8192, 16  # at least, at most, and one in so many points
 _SAMPLED = 256  # points of the estimate of the mean cost
 _TOL = 1e-2
 
@@ -52,7 +52,7 @@ def _from_landmarks(cost: Cost, a: Tensor, b: Tensor, eps: float) -> Tensor:
     Where the optimal cost is far below the mean, as between clusters that are nearly the same, eps
     falls with it.
     """
-    count = max(_LANDMARKS, max(cost.shape) // _SHARE)
+    count = max(_LANDMARKS, min(max(cost.shape) // _SHARE, _MOST))
     rows, u = cost.landmarks(a, count)
     columns, v = cost.T.landmarks(b, count)
     part = cost.sub(rows, columns)

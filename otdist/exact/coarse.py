@@ -1,0 +1,161 @@
+r"""A plan of many points in few dimensions: optimal between cells, dealt out within them.
+
+Points are divided into cells of a balanced k-d tree (`cells`), and the cells' centres with their
+masses are a smaller problem of the same kind. Its plan becomes one of the points: what cell A sends
+to cell B leaves the points of A and reaches those of B in the order of the tree, which sends
+neighbours to neighbours. That costs more than the optimum by at most about the spread of the cells,
+Σ a ‖x − centre‖^p on both sides, which says how many levels an accuracy takes before anything is
+solved. Blocks of neighbouring points are then made optimal one by one (`improve`), until the plan
+costs what a lower bound asks for: 200,000 points in the plane have a plan within 0.7% in two
+seconds, half of which sort. In ten dimensions cells are as wide as the sample, and `solve`
+declines.
+
+The idea is that of Gerber and Maggioni (2017, Multiscale strategies for computing optimal
+transport) and Schmitzer (2016, A sparse multiscale algorithm for dense optimal transport), with one
+scale, since the rest is left to the certificate.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otdist.core.point_cost import Cost, PointCost
+from otdist.core.result import Arcs
+from otdist.exact import cells, column_generation, improve
+from otdist.exact.cells import Cells
+from otdist.exact.column_generation import INTERRUPTED, LATE, Limits, Outcome
+from otdist.exact.start import entropic_start
+from otdist.line.merge import deal
+
+LEAST = 2**14
+"""Points of either side from which a coarse plan saves time."""
+
+_FIRST, _LAST = 10, 16  # levels of the tree: 1,024 to 65,536 cells
+_SHARE = 2.0  # times the accuracy: spread of cells that two sweeps over blocks make up for
+_FINE = 0.1  # of the accuracy, to which the problem of the cells is solved
+_SWEEPS = 8  # over all blocks, at most
+_GAIN = 0.05  # of what is missing: a sweep that gains less is the last
+
+
+@dataclass
+class CoarsePlan:
+    """A plan that is improved until it is cheap enough, and a potential.
+
+    Attributes:
+        arcs: The plan.
+        g: Potential of the targets, shape (m,), float64.
+        cells: How many cells it came from.
+        message: One sentence on how it ended before the accuracy was reached; empty while it may.
+    """
+
+    arcs: Arcs
+    g: Tensor
+    cells: int
+    _cost: PointCost
+    _places: tuple[np.ndarray, np.ndarray]
+    message: str = ""
+
+    def improve(self, target: float, limits: Limits) -> bool:
+        """Sweep over blocks of sources and of targets in turn until the plan costs `target`.
+
+        Returns:
+            Whether it does; sweeps end before where they gain little, or at the deadline.
+        """
+        cost = self._cost.to(torch.float64)
+        paid = self._paid(cost)
+        try:
+            for count in range(_SWEEPS):
+                if paid <= target:
+                    return True
+                ends = (self.arcs.rows, self.arcs.cols)[count % 2]
+                place = self._places[count % 2][ends.numpy()]
+                self.arcs = improve.sweep(cost, self.arcs, place, lambda: _in_time(limits))
+                before, paid = paid, self._paid(cost)
+                limits.report(f"sweep {count + 1} over blocks, cost {paid:.6g} of {target:.6g}")
+                if not _in_time(limits):
+                    self.message = LATE
+                    break
+                if before - paid < _GAIN * (paid - target):
+                    break
+        except KeyboardInterrupt:
+            self.message = INTERRUPTED
+        return paid <= target
+
+    def _paid(self, cost: PointCost) -> float:
+        return float(cost.pairs(self.arcs.rows, self.arcs.cols) @ self.arcs.mass)
+
+
+def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits) -> CoarsePlan | None:
+    """A plan near the accuracy asked for, and a potential; None where cells are too wide.
+
+    Args:
+        cost: Shape (n, m).
+        a: Weights of the sources, shape (n,), float64, positive, of sum one.
+        b: Weights of the targets, shape (m,), likewise.
+        limits: The accuracy, and when to stop before it.
+    """
+    if not isinstance(cost, PointCost) or cost.device.type != "cpu" or min(cost.shape) < LEAST:
+        return None
+    last = min(_LAST, min(cost.shape).bit_length() - 2)
+    x, y = (_Side(points, weights, last, cost.p) for points, weights in ((cost.x, a), (cost.y, b)))
+    found, value = _between(x.cells(_FIRST), y.cells(_FIRST), cost.p, limits)
+    for levels in range(_FIRST, last + 1):
+        left, right = x.cells(levels), y.cells(levels)
+        if left.spread + right.spread <= _SHARE * limits.rtol * value:
+            break
+    else:
+        return None
+    count = len(left.masses)
+    if levels > _FIRST:
+        found, _ = _between(left, right, cost.p, limits)
+    limits.report(f"plan between {count:,} cells of either sample")
+    arcs = _dealt(found.arcs, left, a, right, b)
+    places = _ranks(x.order), _ranks(y.order)
+    return CoarsePlan(arcs, entropic_start(cost, a, b), count, cost, places)
+
+
+def _in_time(limits: Limits) -> bool:
+    return time.perf_counter() < limits.deadline
+
+
+def _ranks(order: np.ndarray) -> np.ndarray:
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order))
+    return ranks
+
+
+class _Side:
+    """One sample in the order of its tree."""
+
+    def __init__(self, points: Tensor, weights: Tensor, levels: int, p: float) -> None:
+        self.points, self.weights, self.p = points, weights, p
+        self.order = cells.split(points, levels)
+
+    def cells(self, levels: int) -> Cells:
+        return cells.divide(self.points, self.weights, levels, self.p, self.order)
+
+
+def _centres(x: Cells, y: Cells, p: float) -> PointCost:
+    return PointCost(torch.from_numpy(x.centres), torch.from_numpy(y.centres), p)
+
+
+def _between(x: Cells, y: Cells, p: float, limits: Limits) -> tuple[Outcome, float]:
+    """The problem of the cells, solved to a part of the accuracy, and what its plan costs."""
+    a, b = (torch.from_numpy(side.masses / side.masses.sum()) for side in (x, y))
+    centres = PointCost(torch.from_numpy(x.centres), torch.from_numpy(y.centres), p)
+    found = column_generation.solve(centres, a, b, replace(limits, rtol=_FINE * limits.rtol))
+    return found, float(centres.pairs(found.arcs.rows, found.arcs.cols) @ found.arcs.mass)
+
+
+def _dealt(arcs: Arcs, x: Cells, a: Tensor, y: Cells, b: Tensor) -> Arcs:
+    """The plan of points that a plan of cells becomes."""
+    order = torch.argsort(arcs.rows * arcs.shape[1] + arcs.cols)
+    ordered = Arcs(arcs.rows[order], arcs.cols[order], arcs.mass[order], arcs.shape)
+    at_x, at_y = torch.from_numpy(x.order), torch.from_numpy(y.order)
+    found = deal(ordered, x.merged, a[at_x], y.merged, b[at_y])
+    return Arcs(at_x[found.rows], at_y[found.cols], found.mass, found.shape)

@@ -1,0 +1,113 @@
+"""Plans by cells: the accuracy is proved without the pairs of all points being solved."""
+
+import time
+
+import numpy as np
+import pytest
+
+import otdist
+from otdist.core.result import ConvergenceWarning
+from otdist.exact import coarse, column_generation, improve
+
+RTOL = 0.02
+MARGINALS = 1e-10  # random weights: rounding of the simplex of the cells, beside masses of 1e-3
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Coarse plans of samples that an exact answer takes a second for."""
+    monkeypatch.setattr(coarse, "LEAST", 1000)
+    monkeypatch.setattr(coarse, "_FIRST", 6)
+
+
+def clouds(kind, d, rng):
+    n, m = 1250, 1200
+    if kind == "lattice":
+        return rng.integers(0, 60, (n, d)).astype(float), rng.integers(20, 90, (m, d)).astype(float)
+    if kind == "heavy":
+        return rng.standard_t(3, size=(n, d)), 1.5 * rng.standard_t(3, size=(m, d)) + 4
+    label = 30.0 * rng.integers(0, 4, (n, 1))
+    return label + rng.normal(size=(n, d)), label[:m] + rng.normal(size=(m, d)) + 8
+
+
+@pytest.mark.parametrize(("d", "p"), [(2, 1), (2, 2), (3, 2), (2, 3)])
+@pytest.mark.parametrize("kind", ["lattice", "heavy", "clusters"])
+def test_the_bracket_contains_the_truth(kind, d, p):
+    rng = np.random.default_rng(0)
+    x, y = clouds(kind, d, rng)
+    b = rng.random(len(y)) + 0.5
+    b /= b.sum()
+    rough, exact = (otdist.wasserstein(x, y, b=b, p=p, rtol=rtol) for rtol in (RTOL, 0))
+    assert rough.converged
+    assert rough.upper - rough.lower <= RTOL * rough.lower
+    assert rough.lower <= exact.upper
+    assert rough.upper >= exact.lower
+    assert np.abs(np.asarray(rough.plan.sum(1)).ravel() - 1 / len(x)).max() < MARGINALS
+    assert np.abs(np.asarray(rough.plan.sum(0)).ravel() - b).max() < MARGINALS
+
+
+def normal():
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(1250, 2)), rng.normal(size=(1250, 2)) + 2
+
+
+@pytest.mark.parametrize("improved", [False, True])
+def test_cells_are_enough_in_the_plane(improved, monkeypatch):
+    x, y = normal()
+    truth = otdist.wasserstein(x, y, p=2).distance
+
+    def unwanted(*args):
+        raise AssertionError("the points themselves are not solved")
+
+    monkeypatch.setattr(otdist.exact.exact, "check_memory", unwanted)
+    if improved:
+        monkeypatch.setattr(coarse, "_FIRST", 3)
+        monkeypatch.setattr(coarse, "_SHARE", 50.0)
+    sweeps = []
+    sweep = improve.sweep
+    monkeypatch.setattr(improve, "sweep", lambda *args: sweeps.append(1) or sweep(*args))
+    result = otdist.wasserstein(x, y, p=2, rtol=RTOL)
+    assert result.lower <= truth <= result.upper
+    assert "cells" in result.message
+    assert bool(sweeps) == improved
+
+
+def test_rows_in_another_order_give_the_same_within_the_accuracy():
+    rng = np.random.default_rng(2)
+    x, y = clouds("heavy", 2, rng)
+    first = otdist.wasserstein(x, y, p=2, rtol=RTOL)
+    again = otdist.wasserstein(x, y, p=2, rtol=RTOL)
+    other = otdist.wasserstein(rng.permutation(x), rng.permutation(y), p=2, rtol=RTOL)
+    assert first.distance == again.distance
+    assert other.distance == pytest.approx(first.distance, rel=RTOL)
+
+
+def test_an_interrupt_returns_the_bracket_so_far(monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(improve, "sweep", interrupt)
+    monkeypatch.setattr(coarse, "_SHARE", 50.0)
+    x, y = normal()
+    truth = otdist.wasserstein(x, y, p=2).distance
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        result = otdist.wasserstein(x, y, p=2, rtol=1e-3)
+    assert not result.converged
+    assert result.lower <= truth <= result.upper
+
+
+def test_max_seconds_returns_the_bracket_so_far(monkeypatch):
+    monkeypatch.setattr(coarse, "_SHARE", 50.0)
+    x, y = normal()
+    truth = otdist.wasserstein(x, y, p=2).distance
+    with pytest.warns(ConvergenceWarning, match="max_seconds"):
+        result = otdist.wasserstein(x, y, p=2, rtol=1e-3, solver=otdist.Exact(max_seconds=1e-6))
+    assert not result.converged
+    assert result.lower <= truth <= result.upper
+
+
+def test_many_dimensions_are_declined():
+    x = np.random.default_rng(3).normal(size=(1200, 10))
+    problem = otdist.core.task.of_pair(otdist.core.measure.pair(x, x + 1), 2)
+    limits = column_generation.Limits(rtol=0.01, deadline=time.perf_counter() + 60)
+    assert coarse.solve(problem.cost, problem.a, problem.b, limits) is None
