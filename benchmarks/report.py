@@ -27,6 +27,7 @@ TITLES = {
     "exact": "Exact transport",
     "exact_parts": "Exact transport, part by part",
     "gan": "Generators",
+    "images": "Images and barycenters",
     "metrics": "Ground metrics",
     "neural": "Critics",
     "pairwise": "Many samples",
