@@ -33,10 +33,8 @@ if TYPE_CHECKING:
         energy_distance,
         entropic_cost,
         gaussian_wasserstein,
-        max_sliced_wasserstein,
         mmd,
         sinkhorn_divergence,
-        sliced_wasserstein,
         wasserstein,
     )
     from otdist.entropic.sinkhorn import Sinkhorn
@@ -51,8 +49,12 @@ if TYPE_CHECKING:
     from otdist.masses import grid, histogram
     from otdist.mixtures import mixture_wasserstein
     from otdist.sliced.sliced import Sliced
+    from otdist.sliced_distances import (
+        max_sliced_wasserstein,
+        sliced_wasserstein,
+        spherical_sliced_wasserstein,
+    )
     from otdist.solve import transport
-    from otdist.spherical import spherical_sliced_wasserstein
     from otdist.transport_map import barycentric_map, extend_potential, soft_ctransform
     from otdist.unbalanced.functions import partial_wasserstein, unbalanced_wasserstein
 
@@ -91,16 +93,16 @@ _WHERE = {
     "grid": "otdist.masses",
     "histogram": "otdist.masses",
     "gaussian_wasserstein": "otdist.distances",
-    "max_sliced_wasserstein": "otdist.distances",
+    "max_sliced_wasserstein": "otdist.sliced_distances",
     "mixture_wasserstein": "otdist.mixtures",
     "mmd": "otdist.distances",
     "pairwise": "otdist.all_pairs.matrix",
     "partial_wasserstein": "otdist.unbalanced.functions",
     "set_threads": "otdist.core.threads",
     "sinkhorn_divergence": "otdist.distances",
-    "sliced_wasserstein": "otdist.distances",
+    "sliced_wasserstein": "otdist.sliced_distances",
     "soft_ctransform": "otdist.transport_map",
-    "spherical_sliced_wasserstein": "otdist.spherical",
+    "spherical_sliced_wasserstein": "otdist.sliced_distances",
     "transport": "otdist.solve",
     "two_sample_test": "otdist.inference.permutation",
     "unbalanced_wasserstein": "otdist.unbalanced.functions",

@@ -26,7 +26,7 @@ ROOMS = [
     "discrepancy",
     "batches",
     "distances",
-    "spherical",
+    "sliced_distances",
     "mixtures",
     "all_pairs",
     "losses",

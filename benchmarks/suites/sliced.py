@@ -34,7 +34,7 @@ def gaussian_clouds(
 
 def otdist_value(inputs: Inputs) -> Call:
     """`sliced_wasserstein` without its bracket."""
-    from otdist.distances import sliced_wasserstein
+    from otdist.sliced_distances import sliced_wasserstein
 
     x, y, a, b, rows = arrays(inputs, "x", "y", "a", "b", "directions")
 

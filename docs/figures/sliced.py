@@ -18,8 +18,8 @@ mpl.rcParams["svg.hashsalt"] = "otdist"
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
-from otdist.distances import sliced_wasserstein  # noqa: E402
 from otdist.sliced import directions as families  # noqa: E402
+from otdist.sliced_distances import sliced_wasserstein  # noqa: E402
 
 COUNTS = (32, 64, 128, 256, 512)
 SEEDS = 30

@@ -22,8 +22,9 @@ from otdist.core import checks, frames, measure
 from otdist.core.progress import progress
 from otdist.core.result import warn_caller
 from otdist.core.threads import thread_count
-from otdist.distances import sliced_wasserstein, wasserstein
+from otdist.distances import wasserstein
 from otdist.sliced.sliced import choose
+from otdist.sliced_distances import sliced_wasserstein
 from otdist.solve import Solver, check_solver
 
 SHARED_BYTES = 2**31

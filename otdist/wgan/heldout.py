@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from otdist.core import checks
 from otdist.core.arrays import as_tensor
 from otdist.critics.layers import lipschitz_bound
-from otdist.distances import sliced_wasserstein, wasserstein
+from otdist.distances import wasserstein
+from otdist.sliced_distances import sliced_wasserstein
 from otdist.wgan.batches import Source, check_real, check_shapes, labels_of
 from otdist.wgan.modes import evaluating
 from otdist.wgan.objective import Given

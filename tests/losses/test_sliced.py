@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import otdist.losses
-from otdist.distances import sliced_wasserstein
 from otdist.losses.sliced import SlicedWassersteinLoss
+from otdist.sliced_distances import sliced_wasserstein
 
 
 def generator(seed: int = 0) -> torch.Generator:

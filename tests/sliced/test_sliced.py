@@ -16,10 +16,10 @@ import otdist
 from otdist.core import measure
 from otdist.core.result import ConvergenceWarning
 from otdist.core.task import of_matrix, of_pair
-from otdist.distances import max_sliced_wasserstein, sliced_wasserstein
 from otdist.line import univariate
 from otdist.sliced import directions as families
 from otdist.sliced.sliced import Sliced
+from otdist.sliced_distances import max_sliced_wasserstein, sliced_wasserstein
 
 CERTIFIED = 1 + 1e-12  # rounding of the oracle that brackets are compared with
 
