@@ -17,7 +17,7 @@ gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -64,6 +64,20 @@ class Value:
     iterations: int
     converged: bool
     noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Values:
+    """Objectives of a batch (B,), float64, with a first-order graph; the worst of their errors."""
+
+    cost: Tensor
+    error: float
+    converged: bool
+
+    @classmethod
+    def of(cls, cost: Tensor, ends: Sequence[Any]) -> Values:
+        """With how the problems behind them ended."""
+        return cls(cost, max(end.error for end in ends), all(end.converged for end in ends))
 
 
 def objective(

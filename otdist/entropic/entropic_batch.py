@@ -20,7 +20,7 @@ from otdist.core.gradient import attach
 from otdist.core.task import out_of_range
 from otdist.entropic import anderson
 from otdist.entropic.dense_costs import DenseCosts
-from otdist.entropic.divergence import finer
+from otdist.entropic.divergence import Values, finer
 from otdist.entropic.entropic import FLAT
 from otdist.entropic.penalty import (
     STIFF,
@@ -124,15 +124,6 @@ def potentials_symmetric(
 
 
 @dataclass(frozen=True)
-class Values:
-    """Entropic objectives (B,), float64, with a first-order graph; the worst of their errors."""
-
-    cost: Tensor
-    error: float
-    converged: bool
-
-
-@dataclass(frozen=True)
 class Objective:
     """OT_eps of each pair of a batch, or S_eps where debiased.
 
@@ -164,9 +155,7 @@ class Objective:
         with torch.no_grad():
             solved = _Solved(self, (x.detach(), y.detach()), (a.detach(), b.detach()))
         cost = attach(solved.value, [x, y, a, b], solved.gradients)
-        return Values(
-            cost, max(s.error for s in solved.stops), all(s.converged for s in solved.stops)
-        )
+        return Values.of(cost, solved.stops)
 
 
 class _Solved:

@@ -19,7 +19,7 @@ from torch import Tensor
 from otdist.core.gradient import attach
 from otdist.core.lattice import Axis, Lattices
 from otdist.entropic import anderson, rule
-from otdist.entropic.divergence import finer
+from otdist.entropic.divergence import Values, finer
 from otdist.entropic.entropic import Dual
 from otdist.entropic.scaling import Softmins, SymmetricSoftmins, extend
 
@@ -162,15 +162,6 @@ def reach(cost: Lattices, a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Values:
-    """Objectives (B,), float64, with a graph in the masses; the worst of their errors."""
-
-    cost: Tensor
-    error: float
-    converged: bool
-
-
-@dataclass(frozen=True)
 class Objective:
     """OT_eps of each pair of a batch of images, or S_eps where debiased.
 
@@ -193,7 +184,7 @@ class Objective:
             plain = replace(pictures, a=a.detach(), b=b.detach())
             value, slopes, duals = self._solved(plain)
         cost = attach(value, [a, b], lambda: slopes)
-        return Values(cost, max(one.error for one in duals), all(one.converged for one in duals))
+        return Values.of(cost, duals)
 
     def _solved(self, pictures: Pictures) -> tuple[Tensor, list[Tensor], list[Dual]]:
         """Values (B,), their derivatives in the masses, and what was solved."""

@@ -26,6 +26,7 @@ from scipy.optimize import linear_sum_assignment
 
 from otdist.core.threads import threads_for
 from otdist.exact import boxed, network_simplex
+from otdist.exact.assignment import EPS, FAINT
 from otdist.exact.network_simplex import Flow
 
 ASSIGNED = 350
@@ -43,8 +44,7 @@ ALL_PAIRS, FLAT_PAIRS = 160 * 160, 350 * 350
 
 _NEAREST = 12  # arcs per point at the start: 8 need half a round more, 16 take longer to solve
 _MORE = 8  # arcs per point and later round
-_EPS, _STEPS = 0.05, 30  # entropic strength in units of the mean cost, and steps
-_FAINT = -60.0  # exponents are not below: e^-60 is far above the subnormal numbers of float32
+_STEPS = 30  # entropic ones
 _BOX = 3.0  # price of dropping mass, in units of the largest reduced cost among the first arcs
 _SHRINK = 8.0  # later boxes, in units of the worst violation
 _WIDEN = 32.0  # growth of the box where mass is dropped although hardly any pair violates
@@ -221,12 +221,12 @@ def _entropic(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     reduced = matrix - f[:, None]
     g = reduced.min(0)
     reduced -= g
-    eps = _EPS * float(matrix.mean())
+    eps = EPS * float(matrix.mean())
     if not eps > 0:
         return g
     u, v = (torch.from_numpy(w.astype(np.float32)) for w in (a, b))
     reduced *= -1 / eps
-    exponents = np.maximum(reduced, _FAINT, out=reduced).astype(np.float32)
+    exponents = np.maximum(reduced, FAINT, out=reduced).astype(np.float32)
     with threads_for(matrix.size):
         kernel = torch.from_numpy(exponents).exp_()
         mass_a, mass_b, transposed = u, v, kernel.T

@@ -12,12 +12,14 @@ the backward pass.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from otdist.batches.side_by_side import side_by_side
 from otdist.core import checks
 from otdist.core.measure import onto_present, weight_tolerance
 from otdist.core.metric import Metric
@@ -89,8 +91,11 @@ def prepare(
     return Batch(x - middle, y - middle, a, b)
 
 
-def entries(batch: Batch) -> list[tuple[Tensor, Tensor, Tensor | None, Tensor | None]]:
-    """Samples (n, d), (m, d) and weights of each batch entry, for solvers of one pair."""
+def one_by_one(solve: Callable[..., Tensor], batch: Batch) -> list[Tensor]:
+    """What `solve` returns for each entry: its samples (n, d), (m, d) and weights.
+
+    Small problems are solved side by side on threads.
+    """
     leading = batch.x.shape[:-2]
     x, y = batch.x.reshape(-1, *batch.x.shape[-2:]), batch.y.reshape(-1, *batch.y.shape[-2:])
 
@@ -99,7 +104,9 @@ def entries(batch: Batch) -> list[tuple[Tensor, Tensor, Tensor | None, Tensor | 
             return [None] * len(x)
         return list(weights.expand(*leading, weights.shape[-1]).reshape(len(x), -1))
 
-    return list(zip(x, y, spread(batch.a), spread(batch.b), strict=True))
+    pairs = list(zip(x, y, spread(batch.a), spread(batch.b), strict=True))
+    numbers = x.shape[1] * y.shape[1]
+    return side_by_side(lambda k: solve(*pairs[k]), tuple(leading), numbers, x.device)
 
 
 def flat_weights(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -115,6 +122,17 @@ def flat_weights(batch: Batch) -> tuple[Tensor, Tensor]:
 def shown(metric: Metric | None) -> str:
     """The option of a module that is not Euclidean, as `print` shows it."""
     return "" if metric is None else f"metric={metric.name!r}, "
+
+
+def check_debiased(p: float, debias: bool) -> tuple[float, bool]:
+    """The exponent, and whether symmetric terms are subtracted: where that leaves a divergence."""
+    p, debias = checks.exponent(p), checks.flag("debias", debias)
+    if debias and p > 2:
+        raise ValueError(
+            f"p must be at most 2 for a debiased loss, which can be negative above: got {p:g}; "
+            "pass debias=False"
+        )
+    return p, debias
 
 
 def check_group(group: Any) -> dist.ProcessGroup | None:

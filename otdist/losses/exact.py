@@ -9,12 +9,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from otdist import metrics
-from otdist.batches.side_by_side import side_by_side
 from otdist.batches.together import together
 from otdist.core import checks
 from otdist.core.modes import full_precision
 from otdist.discrepancy.wasserstein import Wasserstein
-from otdist.losses._batch import REDUCTIONS, check_group, entries, prepare, reduce, shown
+from otdist.losses._batch import REDUCTIONS, check_group, one_by_one, prepare, reduce, shown
 from otdist.unbalanced.functions import mass_or_reach, of_samples, partly
 
 _KL_RTOL = 1e-3
@@ -92,10 +91,8 @@ class ExactLoss(nn.Module):
             return reduce(
                 together(Wasserstein(self.p, metric=self.metric), batch).cost, self.reduction
             )
-        pairs, lead = entries(batch), tuple(batch.x.shape[:-2])
-        numbers = batch.x.shape[-2] * batch.y.shape[-2]
-        values = side_by_side(lambda k: self._one(*pairs[k]), lead, numbers, batch.x.device)
-        return reduce(torch.stack(values).view(lead), self.reduction)
+        values = torch.stack(one_by_one(self._one, batch)).view(batch.x.shape[:-2])
+        return reduce(values, self.reduction)
 
     @property
     def _partly(self) -> bool:

@@ -21,7 +21,7 @@ from otdist.entropic.sinkhorn import (
     check_stop,
     not_converged,
 )
-from otdist.losses._batch import REDUCTIONS, normalised, reduce
+from otdist.losses._batch import REDUCTIONS, check_debiased, normalised, reduce
 
 
 class ImageSinkhornLoss(nn.Module):
@@ -79,13 +79,7 @@ class ImageSinkhornLoss(nn.Module):
         max_iter: int = 2000,
     ) -> None:
         super().__init__()
-        self.p = checks.exponent(p)
-        self.debias = checks.flag("debias", debias)
-        if debias and self.p > 2:
-            raise ValueError(
-                f"p must be at most 2 for a debiased loss, which can be negative above: got {p:g}; "
-                "pass debias=False"
-            )
+        self.p, self.debias = check_debiased(p, debias)
         self.dims = checks.whole("dims", dims, 1, 3)
         self.spacing = masses.per_axis("spacing", spacing, self.dims, above=0)
         self.eps = check_eps(eps)

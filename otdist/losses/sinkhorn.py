@@ -10,7 +10,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from otdist import metrics
-from otdist.batches.side_by_side import side_by_side
 from otdist.core import checks
 from otdist.core.absent import shared_out
 from otdist.core.measure import pair
@@ -26,9 +25,10 @@ from otdist.entropic.sinkhorn import not_converged
 from otdist.losses._batch import (
     REDUCTIONS,
     Batch,
+    check_debiased,
     check_group,
-    entries,
     flat_weights,
+    one_by_one,
     prepare,
     reduce,
     shown,
@@ -92,13 +92,7 @@ class SinkhornLoss(nn.Module):
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        self.p = checks.exponent(p)
-        self.debias = checks.flag("debias", debias)
-        if debias and self.p > 2:
-            raise ValueError(
-                f"p must be at most 2 for a debiased loss, which can be negative above: got {p:g}; "
-                "pass debias=False"
-            )
+        self.p, self.debias = check_debiased(p, debias)
         self.metric = metrics.named(metric)
         rule = Rule(eps, tol, max_iter, reach)
         self.eps, self.tol, self.max_iter, self.reach = astuple(rule)
@@ -124,7 +118,7 @@ class SinkhornLoss(nn.Module):
         masses, plain = self.reach is not None, self.metric is None
         batch = prepare(x, y, a, b, self.process_group, centre=plain, masses=masses)
         shape, work = batch.x.shape[:-2], batch.x.dtype
-        values = self._together(batch) or self._apart(batch)
+        values = self._together(batch) or one_by_one(self._one, batch)
         costs = torch.cat([v.reshape(-1) for v in values]).view(shape).to(work)
         return reduce(costs, self.reduction)
 
@@ -160,12 +154,6 @@ class SinkhornLoss(nn.Module):
             self._check(value)
             values.append(value.cost)
         return values
-
-    def _apart(self, batch: Batch) -> list[Tensor]:
-        """Values of problems solved alone, small ones side by side on threads."""
-        pairs, lead = entries(batch), tuple(batch.x.shape[:-2])
-        numbers = batch.x.shape[-2] * batch.y.shape[-2]
-        return side_by_side(lambda k: self._one(*pairs[k]), lead, numbers, batch.x.device)
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
         masses = self.reach is not None
