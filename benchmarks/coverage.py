@@ -1,7 +1,8 @@
 """What intervals cover, and how often tests reject where nothing differs.
 
-Simulations from distributions whose distance is known; parts are statistics of intervals, and
-`alarms`, the tests. The same seed gives the same rows.
+Simulations from distributions whose distance is known; parts are statistics of intervals, `tails`
+(what the limit on the share of one row is worth), `alarms`, the tests, and `monitor`, the streams.
+The same seed gives the same rows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 from typer import Option
 
+from benchmarks import coverage_levels as levels
 from benchmarks import coverage_truth as truth
 from benchmarks import page
 from benchmarks.experiment import ROOT, Cases, Experiment
@@ -155,6 +157,7 @@ TESTS: dict[str, tuple[dict[str, Any], int]] = {
     "sliced": ({"n_projections": 10}, 4),
     "energy": ({}, 4),
     "mmd": ({}, 4),
+    "mmd_fuse": ({}, 1),
     "wasserstein": ({}, 1),
     "sinkhorn": ({}, 1),
 }
@@ -165,11 +168,14 @@ def false_alarms(statistic: str, n: int, m: int, d: int, trials: int) -> Row:
     """How often a test rejects at 5% where both samples are of one law, Student's t_3."""
     import otdist
 
-    options, factor = TESTS[statistic]
+    options, factor = TESTS.get(statistic, ({}, 2))
     trials *= factor
     rng = np.random.default_rng([n, m, d])
     rejected = 0
     for trial in range(trials):
+        if statistic in levels.STRUCTURED:
+            rejected += levels.STRUCTURED[statistic](rng, n, m, d, trial) <= ALPHA
+            continue
         z = rng.standard_t(3, size=(n + m, d))
         result = otdist.two_sample_test(
             z[:n], z[n:], statistic, n_permutations=39, seed=trial, **options
@@ -207,10 +213,76 @@ def alarms_table(rows: Sequence[Row]) -> str:
     """Markdown."""
     rows = [row for row in rows if row["experiment"] == "false alarms"]
     lines = []
-    for row in sorted(rows, key=lambda r: (list(TESTS).index(r["statistic"]), r["d"])):
+    order = [*TESTS, *levels.STRUCTURED]
+    for row in sorted(rows, key=lambda r: (order.index(r["statistic"]), r["d"])):
         share, sizes = between(row["rejected"], row["trials"]), f"{row['n']}, {row['m']}"
         lines.append([f"`{row['statistic']}`", sizes, row["d"], f"{row['trials']:,}", share])
     return "\n".join(page.table(["statistic", "n, m", "d", "trials", "p ≤ 0.05, %"], lines))
+
+
+def monitors_table(rows: Sequence[Row]) -> str:
+    """Markdown."""
+    rows = [row for row in rows if row["experiment"] == "monitor"]
+    lines = []
+    for row in sorted(rows, key=lambda r: (r["horizon"], r["shift"], r["alpha"])):
+        end = f"{row['rows']:,}" if row["horizon"] else "none"
+        delay = "–" if row["delay"] is None or not row["shift"] else f"{row['delay']:.0f}"
+        moved = f"by {row['shift']:g}" if row["shift"] else "no"
+        shares = [between(row[name], row["trials"]) for name in ("false", "alarms")]
+        found = shares[1] if row["shift"] else "–"
+        cells = [f"{100 * row['alpha']:g}%", end, moved, row["trials"], shares[0], found, delay]
+        lines.append(cells)
+    titles = [
+        "`alpha`",
+        "`horizon`",
+        "moved",
+        "runs",
+        "false alarms, %",
+        "alarms, %",
+        "delay, rows",
+    ]
+    return "\n".join(page.table(titles, lines))
+
+
+TAILS = {"lognormal, medians 1 and √e": lognormal, "exponential, means 1 and 1.6": exponential}
+TAILED = ("wasserstein, p = 1", "wasserstein, p = 2", "frechet")
+"""KID is refused by the rows that make up its kernel before this limit."""
+
+
+def heavy(statistic: str, laws: str, n: int, trials: int) -> Row:
+    """Intervals that miss with the limit on the share of one row, and without one.
+
+    The target is the true value, or for Fréchet the mean over the trials.
+    """
+    from otdist.discrepancy import limit
+
+    name, _, power = statistic.partition(", p = ")
+    targets = {("1", "l"): math.exp(1) - math.exp(0.5), ("1", "e"): 0.6}
+    targets |= {("2", "l"): math.exp(1) * (math.exp(0.5) - 1), ("2", "e"): 0.6 * math.sqrt(2)}
+    options = {"p": int(power)} if power else {}
+    case = Case(name, laws, TAILS[laws], targets.get((power, laws[0])), options)
+    with_limit, usual = cover(case, n, n, trials), limit.LARGEST_SHARE
+    try:
+        limit.LARGEST_SHARE = 1.0
+        without = cover(case, n, n, trials)
+    finally:
+        limit.LARGEST_SHARE = usual
+    found = {"trials": trials}
+    for words, row in (("with", with_limit), ("without", without)):
+        found |= {f"given_{words}": row["given"], f"missed_{words}": row["given"] - row["covered"]}
+    return found
+
+
+def tails_table(rows: Sequence[Row]) -> str:
+    """Markdown."""
+    rows = [row for row in rows if row["experiment"] == "tails" and row["statistic"] in TAILED]
+    lines = []
+    for row in sorted(rows, key=lambda r: (TAILED.index(r["statistic"]), r["laws"], r["n"])):
+        name, _, power = row["statistic"].partition(", ")
+        shown = [f"{row[f'missed_{w}']} of {row[f'given_{w}']}" for w in ("without", "with")]
+        lines.append([f"`{name}`" + (f", {power}" if power else ""), row["laws"], row["n"], *shown])
+    titles = ["statistic", "laws", "n, m", "missed without a limit", "missed with it"]
+    return "\n".join(page.table(titles, lines))
 
 
 @dataclass(frozen=True)
@@ -229,10 +301,27 @@ def _intervals(statistic: str, settings: Settings) -> Cases:
 
 
 def _alarms(settings: Settings) -> Cases:
-    for statistic in TESTS:
+    for statistic in (*TESTS, *levels.STRUCTURED):
         for n, m, d in ((11, 9, 2), (25, 25, 20)):
             known = {"experiment": "false alarms", "statistic": statistic, "n": n, "m": m, "d": d}
             yield known, partial(false_alarms, statistic, n, m, d, settings.trials)
+
+
+def _monitors(settings: Settings) -> Cases:
+    for horizon in (False, True):
+        for alpha, shift in ((0.05, 0.0), (0.05, 1.0), (0.05, 2.0)):
+            known = {"experiment": "monitor", "alpha": alpha, "horizon": horizon, "shift": shift}
+            known |= {"rows": 300, "d": 3}
+            trials = settings.trials // (1 if shift == 0 else 5)
+            yield known, partial(levels.monitored, alpha, horizon, shift, 300, 3, trials)
+
+
+def _tails(settings: Settings) -> Cases:
+    for statistic in TAILED:
+        for laws in TAILS:
+            for n in (30, 300):
+                known = {"experiment": "tails", "statistic": statistic, "laws": laws, "n": n}
+                yield known, partial(heavy, statistic, laws, n, settings.trials)
 
 
 STATISTICS = (
@@ -242,11 +331,18 @@ EXPERIMENT = Experiment(
     "coverage",
     __doc__ or "",
     Settings,
-    {**{name: partial(_intervals, name) for name in STATISTICS}, "alarms": _alarms},
-    ("experiment", "statistic", "options", "laws", "n", "m", "d"),
+    {
+        **{name: partial(_intervals, name) for name in STATISTICS},
+        "tails": _tails,
+        "alarms": _alarms,
+        "monitor": _monitors,
+    },
+    ("experiment", "statistic", "options", "laws", "n", "m", "d", "alpha", "horizon", "shift"),
     ROOT / "docs" / "statistics.md",
     {
         "table of benchmarks/coverage, intervals": coverage_table,
         "table of benchmarks/coverage, false alarms": alarms_table,
+        "table of benchmarks/coverage, monitors": monitors_table,
+        "table of benchmarks/coverage, heavy tails": tails_table,
     },
 )

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from otdist.evidence import certify
     from otdist.exact.exact import Exact
     from otdist.inference.intervals import confidence_interval
+    from otdist.inference.monitor import DriftMonitor
     from otdist.inference.permutation import TestResult, two_sample_test
     from otdist.masses import grid, histogram
     from otdist.mixtures import mixture_wasserstein
@@ -85,6 +86,7 @@ _WHERE = {
     "barycentric_map": "otdist.transport_map",
     "certify": "otdist.evidence",
     "confidence_interval": "otdist.inference.intervals",
+    "DriftMonitor": "otdist.inference.monitor",
     "drift": "otdist.evaluation.drift",
     "energy_distance": "otdist.distances",
     "entropic_cost": "otdist.distances",
@@ -119,6 +121,7 @@ __all__ = [
     "ConvexDual",
     "ConvexDualResult",
     "DivergenceResult",
+    "DriftMonitor",
     "DualResult",
     "Exact",
     "Features",

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import coverage, page, records
+from otdist.discrepancy import limit
 
 EXPERIMENT = coverage.EXPERIMENT
 
@@ -29,9 +30,23 @@ def test_tests_hold_their_level_in_a_small_simulation():
     assert row["rejected"] <= 15  # 4.6 standard errors above 5%
 
 
+@pytest.mark.parametrize("statistic", ["groups", "paired", "weights", "copying"])
+def test_structured_tests_hold_their_level(statistic):
+    row = coverage.false_alarms(statistic, 11, 9, 2, 50)
+    assert row["trials"] == 100
+    assert row["rejected"] <= 15
+
+
+def test_the_limit_on_one_row_is_measured_and_put_back():
+    before = limit.LARGEST_SHARE
+    row = coverage.heavy("wasserstein, p = 2", "lognormal, medians 1 and √e", 30, 5)
+    assert before == limit.LARGEST_SHARE
+    assert row["given_with"] <= row["given_without"] <= row["trials"] == 5
+
+
 def test_every_statistic_of_the_cases_is_a_part():
     assert set(coverage.STATISTICS) == {case.statistic for case in coverage.cases()}
-    assert EXPERIMENT.words == [*coverage.STATISTICS, "alarms", "table"]
+    assert EXPERIMENT.words == [*coverage.STATISTICS, "tails", "alarms", "monitor", "table"]
 
 
 def test_rows_replace_those_of_the_same_case(tmp_path, monkeypatch):

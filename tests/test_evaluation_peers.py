@@ -28,7 +28,16 @@ FROZEN = {
 FROZEN_KID = 0.585031042496488
 """torchmetrics 1.9.0: image.kid.poly_mmd(REAL[:90], FAKE), which needs equal sizes."""
 FROZEN_FID = 0.5921120941605
-"""torch-fidelity 0.4.0: fid_statistics_to_metric; torchmetrics 1.9.0: image.fid._compute_fid."""
+"""torch-fidelity 0.4.0: fid_statistics_to_metric; torchmetrics 1.9.0: image.fid._compute_fid;
+pytorch-fid 0.3.0: fid_score.calculate_frechet_distance."""
+FROZEN_CLIPPED = 0.7738094710979369, 0.7444444298744202
+"""seqme 0.5.1: _compute_clipped_density and _compute_clipped_coverage with k = 5; its coverage is a
+whole number of fakes, where ours is interpolated."""
+FROZEN_VENDI = 3.9353509775507036
+"""vendi-score 0.0.3: vendi.score_dual of rows of length 1."""
+FROZEN_HYPPO = 1.2186578549473976
+"""hyppo 0.5.2: ksample.Energy(bias=True).statistic(REAL, FAKE), which is f times the root of dCov²
+with f = (n + m)⁴ / (2 n² m²), where the squared energy distance is f times dCov² itself."""
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +91,33 @@ def test_pot(found):
 def test_fid_is_that_of_the_programs():
     ours = otdist.evaluate(REAL, FAKE, metrics=["fid"]).metrics["fid"].estimate
     assert ours == pytest.approx(FROZEN_FID, rel=DOUBLE)
+
+
+def test_clipped_density_and_coverage():
+    names = ["clipped_density", "clipped_coverage"]
+    ours = otdist.evaluate(REAL, FAKE, metrics=names).metrics
+    density, coverage = FROZEN_CLIPPED
+    assert ours[names[0]].estimate == pytest.approx(density, rel=1e-6)
+    assert ours[names[1]].estimate == pytest.approx(coverage, abs=1 / len(FAKE))
+
+
+def test_vendi_and_hyppo(found):
+    ours = otdist.evaluate(REAL, FAKE, metrics=["vendi"]).metrics["vendi"].estimate
+    assert ours == pytest.approx(FROZEN_VENDI, rel=DOUBLE)
+    n, m = len(REAL), len(FAKE)
+    factor = (n + m) ** 4 / (2 * n**2 * m**2)
+    assert found["energy"] ** 2 == pytest.approx((FROZEN_HYPPO / factor) ** 2 * factor, rel=DOUBLE)
+    hyppo = pytest.importorskip("hyppo.ksample")
+    theirs = float(hyppo.Energy(bias=True).statistic(REAL, FAKE))
+    assert theirs == pytest.approx(FROZEN_HYPPO, rel=DOUBLE)
+
+
+def test_pytorch_fid():
+    broken: Any = (ImportError, RuntimeError)  # it imports torchvision, which must fit torch
+    score = pytest.importorskip("pytorch_fid.fid_score", exc_type=broken)
+    (m1, c1), (m2, c2) = ((z.mean(0), np.cov(z.T)) for z in (REAL, FAKE))
+    theirs = float(score.calculate_frechet_distance(m1, c1, m2, c2))
+    assert theirs == pytest.approx(FROZEN_FID, rel=DOUBLE)
 
 
 def test_prdc(found):

@@ -127,6 +127,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "confidence_interval": {"x": _points(30, 2, 4), "y": _points(30, 2, 5) + 3, "eps": 1.0},
     "spherical_sliced_wasserstein": {"x": np.eye(3), "y": -np.eye(3)},
     "two_sample_test": {"n_permutations": 9},
+    "DriftMonitor": {"reference": _points(50, 2, 6)},
     "drift": {"n_permutations": 9},
     "evaluate": {"metrics": ["w1"], "progress": False},
     "max_sliced_wasserstein": {"n_starts": 2, "max_iter": 2},
@@ -137,9 +138,9 @@ RIGHT: dict[str, dict[str, Any]] = {
 }
 NO_OPTIONS = {
     # Samples and what describes them, which `test_inputs` tries.
-    "x", "y", "z", "a", "b", "g", "real", "fake", "reference", "current", "samples", "weights",
-    "cost", "dataset", "result", "real_samples", "fake_samples", "real_data", "fake_data",
-    "held_out", "centres", "heights", "image", "counts", "edges",
+    "x", "y", "z", "a", "b", "g", "real", "fake", "train", "reference", "current",
+    "samples", "weights", "cost", "dataset", "result", "real_samples", "fake_samples",
+    "real_data", "fake_data", "held_out", "centres", "heights", "image", "counts", "edges",
 }  # fmt: skip
 # Functions of scores, files or results alone, and classes that callers receive but do not make.
 LEFT_OUT = {

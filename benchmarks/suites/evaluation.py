@@ -3,7 +3,10 @@
 The value of the neighbour metrics is precision, which `prdc` is the truth for. The test is that of
 the energy distance with 999 permutations, beside `dcor`; its value is the p-value. The report is
 all fifteen metrics with floors, spreads and intervals but no permutations; its value is `w1`, and
-nobody else computes it. Its memory is that of the call, in a process of its own.
+nobody else computes it. Its memory is that of the call, in a process of its own. MIND of 1,000
+directions is beside the same formula in five lines of torch, whose directions are others; the
+Fréchet distance of features as wide as those of Inception has its interval, whose lower end is the
+value.
 """
 
 from __future__ import annotations
@@ -77,6 +80,39 @@ def otdist_report(inputs: Inputs) -> Call:
     return call
 
 
+def otdist_mind(inputs: Inputs) -> Call:
+    """MIND, from float32 features."""
+    from otdist.core.measure import pair
+    from otdist.discrepancy import Mind
+
+    x, y = (inputs[name].astype(np.float32) for name in "xy")
+    Mind().value(pair(x[:100], y[:100]), 0)
+    return lambda: Outcome(Mind().value(pair(x, y), 0).value)
+
+
+def torch_mind(inputs: Inputs) -> Call:
+    """The same formula along random directions, for samples of one size."""
+    import torch
+
+    x, y = (torch.from_numpy(inputs[name].astype(np.float32)) for name in "xy")
+    directions = torch.randn(x.shape[1], 1000, generator=torch.Generator().manual_seed(0))
+    directions /= directions.norm(dim=0)
+
+    def call() -> Outcome:
+        apart = (x @ directions).sort(0).values - (y @ directions).sort(0).values
+        return Outcome(3 * x.shape[1] * float(apart.square().mean()))
+
+    return call
+
+
+def otdist_frechet(inputs: Inputs) -> Call:
+    """The Fréchet distance with its interval."""
+    import otdist
+
+    x, y = inputs["x"], inputs["y"]
+    return lambda: Outcome(otdist.confidence_interval(x, y, "frechet").lower)
+
+
 def _case(
     quantity: str,
     n: int,
@@ -104,12 +140,16 @@ def cases() -> list[Case]:
     neighbours: dict[str, Competitor] = {OURS: otdist_neighbours, "prdc": prdc_neighbours}
     report: dict[str, Competitor] = {OURS: otdist_report}
     test: dict[str, Competitor] = {OURS: otdist_test, "dcor": dcor_test}
+    mind: dict[str, Competitor] = {OURS: otdist_mind, "torch": torch_mind}
+    frechet: dict[str, Competitor] = {OURS: otdist_frechet}
     return [
         _case("energy test", 500, 10, test),
         _case("energy test", 2_000, 10, test, quick=False),
         _case("precision and recall", 2_000, 64, neighbours, prdc_neighbours),
         _case("precision and recall", 10_000, 64, neighbours, prdc_neighbours),
         _case("precision and recall", 10_000, 512, neighbours, prdc_neighbours),
+        _case("mind", 5_000, 2_048, mind, quick=False),
+        _case("frechet and interval", 8_500, 2_048, frechet, quick=False),
         _case("default report", 1_000, 64, report),
         _case("default report", 10_000, 64, report),
     ]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from otdist.discrepancy.limit import ConfidenceInterval, NoIntervalError
 from otdist.inference.intervals import confidence_interval
+from otdist.inference.monitor import DriftMonitor, Watch
 from otdist.inference.permutation import TestResult, two_sample_test
 
 __all__ = [
     "ConfidenceInterval",
+    "DriftMonitor",
     "NoIntervalError",
     "TestResult",
+    "Watch",
     "confidence_interval",
     "two_sample_test",
 ]

@@ -52,6 +52,23 @@ def test_a_copycat_is_flagged_and_others_are_not():
     assert copycat["authenticity"].estimate < 0.1 < 0.4 < copycat["authenticity"].floor
 
 
+def test_missing_modes_are_named_by_recall_and_noise_by_precision():
+    real, half = RNG.normal(size=(300, 3)), RNG.normal(size=(300, 3))
+    half[:, 0] = abs(half[:, 0])
+    fakes = {
+        "honest": RNG.normal(size=(300, 3)),
+        "half": half,
+        "noisy": 2 * RNG.normal(size=(300, 3)),
+    }
+    names = ["precision", "recall"]
+    report = otdist.evaluate(real, fakes, metrics=names, progress=False)
+    lost = {
+        name: [row[key].floor - row[key].at_floor > 2 * row[key].floor_spread for key in names]
+        for name, row in report.samples.items()
+    }
+    assert lost == {"honest": [False, False], "half": [False, True], "noisy": [True, False]}
+
+
 def test_the_level_of_the_test_whatever_the_fakes():
     """Fakes of another distribution do not raise false alarms."""
     rng, alarms = np.random.default_rng(0), 0

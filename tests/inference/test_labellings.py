@@ -11,6 +11,7 @@ from otdist.inference.labellings import of_groups, of_pairs
 
 RNG = np.random.default_rng(8)
 X, Y = RNG.normal(size=(12, 2)), RNG.normal(size=(12, 2)) + 0.5
+A = np.arange(1.0, 13)
 FAST = ["sliced", "energy", "mmd"]
 FEW: dict = {"sliced": {"n_projections": 10}}
 
@@ -199,6 +200,7 @@ def test_order_torch_and_kinds_of_names():
         ({"paired": 1}, TypeError, "paired must be True or False"),
         ({"paired": True, "groups_y": [1] * 12}, ValueError, "groups_y must be None"),
         ({"a": [1] * 12}, ValueError, "a and b must both be given"),
+        ({"a": A / A.sum(), "b": A / A.sum()}, ValueError, "a and b must be on one scale"),
         ({"a": [1] * 12, "b": [1] * 11}, ValueError, r"one weight per point of y, shape \(12,\)"),
         ({"a": [-1] * 12, "b": [1] * 12}, ValueError, "a must be non-negative"),
         ({"a": [1] * 12, "b": [1] * 12, "statistic": "classifier"}, ValueError, "takes no weights"),
