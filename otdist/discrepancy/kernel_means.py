@@ -124,7 +124,7 @@ def of_labellings(
         marks = marks.to(k.device)
         within, crossed, total, scale = (t.to(k.device) for t in (within, crossed, total, scale))
         n, m, every, of_first = (t.to(k.device) for t in (n, m, every, of_first))
-        rows, sums = k @ marks, k @ every
+        rows, sums = k @ marks, k.sum(1) if mass is None else k @ every
         within += (marks[part] * rows).sum(0)
         crossed += sums @ marks[part]
         total += every[part] @ sums
