@@ -16,11 +16,16 @@ from otdist.core.point_cost import Cost, PointCost
 from otdist.exact import network_simplex
 from otdist.line.staircase import staircase
 
-_PAIRS = 2**20  # pairs of which all costs are taken: a fifth of a second
+PAIRS = 2**20  # of which all costs are taken: a fifth of a second
 
 
 def send(
-    cost: Cost, i: np.ndarray, j: np.ndarray, left: np.ndarray, lack: np.ndarray
+    cost: Cost,
+    i: np.ndarray,
+    j: np.ndarray,
+    left: np.ndarray,
+    lack: np.ndarray,
+    most: int = PAIRS,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A plan from sources with mass left to targets that lack it.
 
@@ -30,13 +35,14 @@ def send(
         j: Those targets, shape (l,).
         left: Their mass, shape (k,), positive.
         lack: What they lack, shape (l,), positive, of the same sum up to rounding.
+        most: Pairs of them up to which the plan is optimal.
 
     Returns:
         Sources, targets and masses of the arcs.
     """
     total = left.sum()
     shares = left / total, lack / lack.sum()
-    if len(i) * len(j) <= _PAIRS:
+    if len(i) * len(j) <= most:
         index = (torch.from_numpy(k).to(cost.device) for k in (i, j))
         costs = np.ascontiguousarray(cost.sub(*index).dense().cpu().numpy())
         flow = network_simplex.solve_dense(shares[0], shares[1], costs)

@@ -24,35 +24,36 @@ from otdist.entropic import entropic
 _EPS = 0.02  # in units of the optimal cost, at most
 _RATIO, _FALL = 4.0, 256.0  # between one eps and the next, and in all
 _STEPS = 20
-_LANDMARKS, _MOST, _SHARE = 4096, 8192, 16  # at least, at most, and one in so many points
+LANDMARKS, _MOST, _SHARE = 4096, 8192, 16  # at least, at most, and one in so many points
 _SAMPLED = 256  # points of the estimate of the mean cost
 _TOL = 1e-2
 
 
-def entropic_start(cost: Cost, a: Tensor, b: Tensor) -> Tensor:
+def entropic_start(cost: Cost, a: Tensor, b: Tensor, landmarks: int = LANDMARKS) -> Tensor:
     """A potential g of the targets, shape (m,), float64; zero where float32 cannot resolve any.
 
     Args:
         cost: Shape (n, m).
         a: Weights of the sources, shape (n,), positive.
         b: Weights of the targets, shape (m,), positive.
+        landmarks: Of each side, at least.
     """
     cost = cost.to(torch.float32)
     eps = _EPS * _typical(cost, a, b)
     if eps > 8 * cost.rounding:
-        g = _from_landmarks(cost, a, b, eps)
+        g = _from_landmarks(cost, a, b, eps, landmarks)
         if bool(torch.isfinite(g).all()):
             return g
     return torch.zeros_like(b)
 
 
-def _from_landmarks(cost: Cost, a: Tensor, b: Tensor, eps: float) -> Tensor:
+def _from_landmarks(cost: Cost, a: Tensor, b: Tensor, eps: float, landmarks: int) -> Tensor:
     """Solved between landmarks, extended to all targets by a soft-min.
 
     Where the optimal cost is far below the mean, as between clusters that are nearly the same, eps
     falls with it.
     """
-    count = max(_LANDMARKS, min(max(cost.shape) // _SHARE, _MOST))
+    count = max(landmarks, min(max(cost.shape) // _SHARE, _MOST))
     rows, u = cost.landmarks(a, count)
     columns, v = cost.T.landmarks(b, count)
     part = cost.sub(rows, columns)

@@ -19,11 +19,13 @@ from otdist.line.matching import match
 from otdist.line.sorting import order_rows, take_rows
 from otdist.line.staircase import BLOCK, HIGH, level, power_, slack
 
-_CHUNK = 1 << 18
-"""Points of both samples that are worked on at a time, at least one row."""
+CHUNK = 1 << 18
+"""Points of both samples that are worked on at a time, at least one row: 2 MB an array."""
 
 
-def cost(x: Tensor, y: Tensor, p: float, a: Tensor | None, b: Tensor | None) -> Tensor:
+def cost(
+    x: Tensor, y: Tensor, p: float, a: Tensor | None, b: Tensor | None, chunk: int = CHUNK
+) -> Tensor:
     """W_p^p of each row of x (..., n) against y (..., m); one of the weights is given.
 
     Args:
@@ -32,15 +34,17 @@ def cost(x: Tensor, y: Tensor, p: float, a: Tensor | None, b: Tensor | None) -> 
         p: Exponent.
         a: Weights of x, float64, shape (n,) or (..., n); None means uniform.
         b: Weights of y, likewise.
+        chunk: Points of both samples that are worked on at a time.
     """
     xs, ys = (z.detach().reshape(-1, z.shape[-1]) for z in (x, y))
     u, v = _rows_of(a, x), _rows_of(b, y)
     costs = x.new_empty(x.shape[:-1])
-    flat, step = costs.view(-1), _CHUNK // (x.shape[-1] + y.shape[-1])
+    flat, step = costs.view(-1), chunk // (x.shape[-1] + y.shape[-1])
     for start in range(0, len(flat), max(1, step)):
         part = slice(start, start + max(1, step))
         weights = (None if w is None else w[part] for w in (u, v))
-        flat[part] = _costs(xs[part], ys[part], p, *weights)
+        work = _costs if step else _long_row
+        flat[part] = work(xs[part], ys[part], p, *weights)
     return costs
 
 
@@ -55,12 +59,15 @@ def _rows_of(weights: Tensor | None, points: Tensor) -> Tensor | None:
     return weights.reshape(-1, n)
 
 
+def _long_row(x: Tensor, y: Tensor, p: float, a: Tensor | None, b: Tensor | None) -> Tensor:
+    """W_p^p of a single row, longer than what a thread should keep memory for."""
+    u, v = (None if w is None else w[0] for w in (a, b))
+    return x.new_tensor([match(x[0], y[0], u, v).cost(p)])
+
+
 def _costs(x: Tensor, y: Tensor, p: float, a: Tensor | None, b: Tensor | None) -> Tensor:
     """W_p^p of a few rows; points and weights (rows, n) and (rows, m)."""
     (rows, n), m = x.shape, y.shape[-1]
-    if n + m > _CHUNK:  # a single row, longer than what a thread should keep
-        u, v = (None if w is None else w[0] for w in (a, b))
-        return x.new_tensor([match(x[0], y[0], u, v).cost(p)])
     keys = _room("keys", (rows, n + m))
     time = keys.view(np.float64)
     time[:, 0], time[:, -1] = 0.0, 1.0

@@ -36,16 +36,15 @@ def test_rows_equal_the_walk(sizes, dtype, lattice):
             torch.testing.assert_close(found, expected, rtol=ROUNDING[dtype], atol=ROUNDING[dtype])
 
 
-def test_chunks_and_kept_memory_leave_no_trace(monkeypatch):
+def test_chunks_and_kept_memory_leave_no_trace():
     rng = np.random.default_rng(1)
     x, y = (torch.from_numpy(rng.normal(size=(9, k))) for k in (50, 60))
     a = weights(rng, 50, lattice=False)
     whole = univariate.cost(x, y, 2.0, a)
-    monkeypatch.setattr(weighted_rows, "_CHUNK", 200)
-    univariate.cost(x[:, :20] + 5, y[:, :7], 2.0, weights(rng, 20, lattice=False))
-    torch.testing.assert_close(univariate.cost(x, y, 2.0, a), whole, rtol=0, atol=0)
-    monkeypatch.setattr(weighted_rows, "_CHUNK", 100)  # less than one row: as a long line
-    torch.testing.assert_close(univariate.cost(x, y, 2.0, a), whole)
+    weighted_rows.cost(x[:, :20] + 5, y[:, :7], 2.0, weights(rng, 20, lattice=False), None, 200)
+    torch.testing.assert_close(weighted_rows.cost(x, y, 2.0, a, None, 200), whole, rtol=0, atol=0)
+    alone = weighted_rows.cost(x, y, 2.0, a, None, 100)  # less than one row: as a long line
+    torch.testing.assert_close(alone, whole)
 
 
 def test_equal_measures_are_at_distance_zero_in_any_order():
