@@ -1,9 +1,9 @@
 """Exact transport between many small pairs at once, proved entry by entry.
 
 What surrounds the solver in a single call (checks, frame, duals, proof, result) took two thirds of
-the time of 64 by 64 points; here arrays of all entries share it. What is unusual in any way (bad
-weights, numbers out of range, brackets that do not close) is left to single calls, which say what
-is wrong.
+the time of 64 by 64 points; here arrays of all entries share it. Entries out of range and those
+whose brackets do not close are left to single calls; so are all, which say what is wrong, where
+weights or points are none.
 
 A point of weight zero moves onto one that has mass (`measure.onto_present`), where it changes no
 minimum, and takes part in neither assignment nor simplex.
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from otdist.batches.entries import Entries
 from otdist.batches.matrices import Matrices
-from otdist.batches.result import BatchResult, of_values
+from otdist.batches.result import BatchResult, completed, of_values
 from otdist.core.answer import finish
 from otdist.core.arrays import Kind
 from otdist.core.frame import centred
@@ -115,7 +115,7 @@ def solve(
     work.load()
     begin += time.perf_counter() - before  # an import is no part of the seconds of a result
     work.all()
-    if not work.closed.all():
+    if not work.closed.any():
         return None
     cost = torch.from_numpy(work.cost)
     later = partial(_potentials, single) if work.zeros else None
@@ -133,7 +133,8 @@ def solve(
         f, g = units.potentials(torch.from_numpy(work.f), torch.from_numpy(work.g))
         more["potentials"] = f.reshape(*batch.shape, n), g.reshape(*batch.shape, m)
     ends = work.lower, work.upper
-    return of_values(batch, p, answers.cost, *ends, MESSAGE, answers.entry, begin, **more)
+    made = of_values(batch, p, answers.cost, *ends, MESSAGE, answers.entry, begin, **more)
+    return completed(made, work.closed, single, batch)
 
 
 def _potentials(single: Callable[[int], Any], k: int) -> Any:

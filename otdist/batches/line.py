@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from otdist.batches.entries import Entries
-from otdist.batches.result import BatchResult, of_values
+from otdist.batches.result import BatchResult, completed, of_values
 from otdist.line import univariate
 from otdist.line.proved_rows import values
 from otdist.line.solver import CLOSED, MESSAGE
@@ -40,6 +40,6 @@ def solve(batch: Entries, p: float, entry: Any, begin: float) -> BatchResult | N
         value = univariate.cost(u, v, p, *masses)
         cost = cost + (value - value.detach())
     lower, upper = found.lower, found.upper
-    if not ((upper - lower <= CLOSED * lower) | (upper == 0)).all():
-        return None
-    return of_values(batch, p, cost, lower, upper, MESSAGE, entry, begin)
+    made = of_values(batch, p, cost, lower, upper, MESSAGE, entry, begin)
+    closed = (upper - lower <= CLOSED * lower) | (upper == 0)
+    return completed(made, closed, entry, batch)

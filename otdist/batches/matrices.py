@@ -65,10 +65,15 @@ class Matrices:
             network_simplex.load()
 
     def all(self) -> None:
-        """Solve and prove every entry."""
+        """Solve every entry, and prove those that are `closed` then."""
         pairs = self.x.shape[1] * self.y.shape[1]
         step, size = max(1, _CHUNK // pairs), len(self.a)
         run([partial(self._part, slice(k, min(k + step, size))) for k in range(0, size, step)])
+        still = ~self.closed  # nothing is told of these, but for numbers that have derivatives
+        self.cost[still], self.lower[still], self.upper[still] = 1.0, 0.0, 0.0
+        self.f[still], self.g[still] = 0.0, 0.0
+        for k in np.flatnonzero(still):
+            self.arcs[k] = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
 
     def _assigned(self, part: slice) -> np.ndarray:
         """Which entries have equal masses on both sides, and few."""
@@ -82,10 +87,12 @@ class Matrices:
             size, n, m = part.stop - part.start, self.x.shape[1], self.y.shape[1]
             costs = held("costs of a batch", (size, n, m), torch.float64)
             errors = self._costs(part, costs.numpy())
-            if not float(costs.max()) < _SAFE:
-                return
+            within = (costs.amax((1, 2)) < _SAFE).numpy()
+            if not within.all():
+                costs.numpy()[~within], errors[~within] = 0.0, 0.0
             g = self._solve(part, costs)
             self._prove(part, costs, g, errors, *self._paid(part, costs.numpy()))
+            self.closed[part] &= within
 
     def _costs(self, part: slice, out: np.ndarray) -> np.ndarray:
         """Costs of some entries, into `out`; bounds on their error beyond rounding, (k,)."""

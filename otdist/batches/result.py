@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from otdist.batches.entries import Entries
+from otdist.batches.side_by_side import side_by_side
 from otdist.core import checks
 from otdist.core.arrays import Kind
 from otdist.core.gradient import root
@@ -225,6 +226,39 @@ def of_values(
     return BatchResult(
         shape, time.perf_counter() - begin, kind, entry, {**figures, **proved, **more}
     )
+
+
+def completed(
+    made: BatchResult, closed: np.ndarray, single: Callable[[int], Any], batch: Entries
+) -> BatchResult:
+    """A batch with the results of single calls where brackets are not `closed`, bool (B,)."""
+    begin, places = time.perf_counter(), np.flatnonzero(~closed).tolist()
+    if not places:
+        return made
+    found = side_by_side(single, batch.shape, batch.pairs, batch.x.device, places)
+    part = of_list(found, (len(places),), batch.kind, 0.0)
+    where = np.unravel_index(places, batch.shape)
+    figures = {
+        name: _put(values, where, part.stacked(name)) for name, values in made._figures.items()
+    }
+    entry = partial(_either, dict(zip(places, found, strict=True)), made._entry)
+    seconds = made.seconds + time.perf_counter() - begin
+    return replace(made, seconds=seconds, _entry=entry, _figures=figures)
+
+
+def _put(values: Any, where: tuple[np.ndarray, ...], new: Any) -> Any:
+    """A copy of an array, a tensor or a tuple of them with other values in some places."""
+    if isinstance(values, tuple):
+        return tuple(_put(one, where, other) for one, other in zip(values, new, strict=True))
+    if isinstance(values, Tensor):
+        return values.index_put(tuple(map(torch.from_numpy, where)), new.to(values))
+    values = values.astype(np.promote_types(values.dtype, new.dtype))  # messages may be longer
+    values[where] = new
+    return values
+
+
+def _either(alone: dict[int, Any], entry: Callable[[int], Any], k: int) -> Any:
+    return alone[k] if k in alone else entry(k)
 
 
 def shown(values: Tensor, kind: Kind) -> Any:

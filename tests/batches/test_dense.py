@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 import otdist
 from otdist.batches import dense
 from otdist.batches.entries import entries
+from otdist.discrepancy.wasserstein import Wasserstein
 
 wasserstein: Any = otdist.wasserstein
 
@@ -128,6 +129,44 @@ def test_what_is_unusual_is_left_to_single_calls():
     near = x + 1e-12
     result = wasserstein(x, near, p=2)
     assert result.distance == pytest.approx([1e-12 * 3**0.5] * 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+@pytest.mark.parametrize("m", [4, 6])
+def test_only_entries_that_are_unusual_are_solved_alone(as_tensor, m, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 3, 4, 3)), rng.normal(size=(2, 3, m, 3))
+    x[0, 1], y[0, 1] = x[0, 1] * 1e-150, y[0, 1] * 1e-150
+    x[1, 2], y[1, 2] = x[1, 2] * 1e200, y[1, 2] * 1e200
+    alone = [wasserstein(x[k], y[k], p=1.5) for k in np.ndindex(2, 3)]
+    solved_alone = []
+    frame = Wasserstein.frame
+    monkeypatch.setattr(
+        Wasserstein, "frame", lambda self, *pair: solved_alone.append(0) or frame(self, *pair)
+    )
+    if as_tensor:
+        x, y = torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)
+    result = wasserstein(x, y, p=1.5)
+    assert len(solved_alone) == 2
+    distance = result.distance.detach().numpy() if as_tensor else result.distance
+    np.testing.assert_allclose(distance.ravel(), [s.distance for s in alone], rtol=1e-12)
+    copy = pickle.loads(pickle.dumps(result))
+    for k, one in enumerate(alone):
+        place = divmod(k, 3)
+        assert float(result.lower[place]) <= one.upper
+        assert float(result.upper[place]) >= one.lower
+        assert bool(result.converged[place])
+        assert float(copy[place].distance) == distance[place]
+        assert copy[place].message == str(result.message[place])
+        plan = result.plan[place]
+        plan = plan.to_dense().numpy() if as_tensor else plan.toarray()
+        np.testing.assert_allclose(plan, one.plan.toarray(), atol=1e-12)
+    if as_tensor:
+        (found,) = torch.autograd.grad(result.distance.sum(), x)
+        for k in np.ndindex(2, 3):
+            z = x[k].detach().requires_grad_()
+            (own,) = torch.autograd.grad(wasserstein(z, y[k], p=1.5).distance, z)
+            torch.testing.assert_close(found[k], own, rtol=1e-9, atol=1e-12)
 
 
 def test_equal_samples():

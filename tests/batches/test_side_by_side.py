@@ -40,6 +40,8 @@ def test_warnings_are_told_once_at_the_caller():
         side_by_side(one, (2, 3), 1, CPU)
     assert len(told) == 1
     assert told[0].filename == __file__
+    with pytest.warns(otdist.ConvergenceWarning, match=r"1 of 6 .* \[1, 1\]: problem 4"):
+        assert side_by_side(one, (2, 3), 1, CPU, places=[0, 4]) == [0, 4]
     with pytest.warns(otdist.ConvergenceWarning, match=r"^problem 7$"):
         side_by_side(lambda _: one(7), (), 1, CPU)
 
