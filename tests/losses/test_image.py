@@ -97,7 +97,7 @@ def test_gaussians_on_a_lattice():
 
 
 def test_gradient_in_the_masses():
-    weights = torch.randn(2, 3, 4, generator=RNG, dtype=torch.float64).requires_grad_()
+    weights = torch.randn(2, 2, 3, generator=RNG, dtype=torch.float64).requires_grad_()
     loss = ImageSinkhornLoss(eps=4.0, tol=1e-8)
 
     def of_logits(logits):
