@@ -30,6 +30,10 @@ from otdist.critics.samples import Frame
 from otdist.distances import wasserstein
 
 
+LLOYD = 10
+"""Rounds of k-means, whose centres are a start and no answer."""
+
+
 class Funnels(nn.Module):
     r"""A maximum of peaks, b_k − ‖x − a_k‖, or a minimum of valleys, ‖x − a_k‖ + b_k.
 
@@ -143,6 +147,49 @@ def mcshane(
     return Funnels(x, f - level) if peaks else Funnels(y, -g - level, peaks=False)
 
 
+def around_means(points: Tensor, size: int, *, peaks: bool = True, seed: int = 0) -> Funnels:
+    """Funnels of height 0 at the centres of clusters, a start that few of them generalise from.
+
+    Args:
+        points: Sample that scores high (peaks) or low (valleys), shape (n, d).
+        size: How many; at most n.
+        peaks: Kind of the funnels.
+        seed: Of the clusters.
+
+    Cost: O(n d size), by Lloyd's k-means.
+
+    >>> around_means(torch.tensor([[0.0], [0.2], [5.0]]), 2).centres.shape
+    torch.Size([2, 1])
+    """
+    points = points.detach()
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
+    centres = points[order[: checks.whole("size", size)].to(points.device)]
+    for _ in range(LLOYD):
+        own = torch.cdist(points, centres).argmin(1)
+        count = torch.bincount(own, minlength=len(centres))[:, None]
+        total = torch.zeros_like(centres).index_add_(0, own, points)
+        centres = torch.where(count > 0, total / count.clamp_min(1), centres)
+    return Funnels(centres, peaks=peaks)
+
+
+def mean_difference(x: Tensor, y: Tensor) -> nn.Linear:
+    """The linear critic of unit slope along the difference of means: its gap is their distance.
+
+    Args:
+        x: Sample that scores high, shape (n, d).
+        y: Sample that scores low, shape (m, d).
+
+    >>> mean_difference(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2)).weight.tolist()
+    [[0.6000000238418579, 0.800000011920929]]
+    """
+    move = (x.double().mean(0) - y.double().mean(0)).detach()
+    length = move.norm()
+    along = move / length if length > 0 else torch.eye(len(move), dtype=move.dtype)[0].to(move)
+    critic = nn.Linear(len(move), 1, bias=False)
+    critic.weight = nn.Parameter(along[None].to(x.dtype))
+    return critic
+
+
 def sorting_network(
     d: int, widths: tuple[int, ...] = (128, 128, 128), *, seed: int | None = 0
 ) -> nn.Sequential:
@@ -227,6 +274,8 @@ def rebuilt(name: str, state: dict[str, Tensor]) -> nn.Module:
     """A built-in critic with the shapes of stored parameters, which are loaded next."""
     if name in ("peaks", "valleys", "mcshane"):
         return Funnels(state["centres"], state["heights"], peaks=name != "valleys")
+    if name == "linear":
+        return nn.Linear(state["weight"].shape[1], 1, bias=False)
     key, build = {"sorting": ("raw", sorting_network), "relu": ("weight", relu_network)}[name]
     shapes = [value.shape for at, value in state.items() if at.endswith(key)]
     return build(shapes[0][1], tuple(shape[0] for shape in shapes[:-1]))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, get_args
 
 import torch
@@ -25,7 +25,9 @@ from otdist.critics.critics import (
     OWN,
     Funnels,
     Unframed,
+    around_means,
     mcshane,
+    mean_difference,
     relu_network,
     sorting_network,
 )
@@ -44,7 +46,7 @@ from otdist.critics.training import (
     validate,
 )
 
-PORTFOLIO = ("mcshane", "peaks", "valleys", "sorting")
+PORTFOLIO = ("linear", "mcshane", "peaks", "valleys", "sorting")
 """What `critic="auto"` chooses from, the cheapest first."""
 
 FUNNEL_RATE, SORTING_RATE, USUAL_RATE = 0.1, 2e-3, 1e-3
@@ -58,8 +60,15 @@ above this share of the largest go on."""
 MCSHANE_POINTS = 1500
 """Points of either sample that exact potentials are extended from."""
 
+FIXED = ("linear", "mcshane")
+"""Critics that are optimal in their class from the start, and not trained."""
+
 FUNNELS, START_POINTS = 256, 1024
 """Trained funnels, and points of the other sample whose exact transport they start from."""
+
+CLUSTERS = (16, 32, 64)
+"""Fewer funnels, which start at centres of clusters: in many dimensions they overfit less. With
+"auto" each number competes, and the best after HEAT stands for its kind."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +77,9 @@ class NeuralDual(Fit[DualResult]):
 
     Attributes:
         critic: "auto" trains a portfolio and keeps the best on validation points: "peaks" and
-            "valleys" (funnels), "sorting" (MaxMin and orthogonal layers), "mcshane" (exact
-            potentials, extended). "relu" is the usual network, for comparison. Or a module of your
+            "valleys" (256 funnels; with "auto" 16 to 256), "sorting" (MaxMin and orthogonal
+            layers), "mcshane" (exact potentials, extended), "linear" (along the difference of
+            means). "relu" is the usual network, for comparison. Or a module of your
             own, which sees points (n, d) in your units and gives one score each; a copy of it is
             trained, or scored as it is when none of its parameters requires a gradient.
         lipschitz: What holds the slope at one: "certified" (the critic's construction, checked by
@@ -143,55 +153,69 @@ class NeuralDual(Fit[DualResult]):
     ) -> tuple[dict[str, nn.Module], dict[str, float], list[dict[str, Any]]]:
         """Critics, their validation gaps and records; of several, promising ones are trained on."""
         names = self._names()
-        history: list[dict[str, Any]] = []
-        critics: dict[str, nn.Module] = {}
-        supplies = {name: supply.again() if len(names) > 1 else supply for name in names}
-
-        def train(name: str, **limits: Any) -> None:
-            records = self._train(name, critics[name], supplies[name], say, **limits)
-            history.extend({"critic": name, **record} for record in records)
-
-        for name in names:
-            critics[name] = self._make(name, supply, seed)
-            if len(names) > 1:
-                steps = max(1, round(HEAT * self.steps))
-                train(name, steps=steps, seconds=HEAT * (self.seconds or math.inf), checks=1)
-        gaps = {name: validate(critic, supply) for name, critic in critics.items()}
-        going = [name for name in names if gaps[name] >= STAY * max(gaps.values())] or list(names)
+        if len(names) == 1:
+            racers = {names[0]: _Racer(self._starts(names[0], supply, seed)[0], supply)}
+            going = names
+        else:
+            racers = {name: self._heat(name, supply, seed, say) for name in names}
+            best = max(racer.gap for racer in racers.values())
+            going = [name for name in names if racers[name].gap >= STAY * best] or names
+            going = [name for name in going if name not in FIXED]
         for place, name in enumerate(going):
-            if name != "mcshane" or len(names) == 1:
-                train(name, steps=self.steps, seconds=clock.left() / (len(going) - place))
-                gaps[name] = validate(critics[name], supply)
-        return critics, gaps, history
+            racer, seconds = racers[name], clock.left() / (len(going) - place)
+            limits = {"steps": self.steps, "seconds": seconds}
+            racer.history += self._train(name, racer.critic, racer.supply, say, **limits)
+            racer.gap = validate(racer.critic, supply)
+        return (
+            {name: racer.critic for name, racer in racers.items()},
+            {name: racer.gap for name, racer in racers.items()},
+            [{"critic": k, **record} for k, racer in racers.items() for record in racer.history],
+        )
+
+    def _heat(self, name: str, supply: Supply, seed: int, say: Callable[[str], None]) -> _Racer:
+        """The most promising critic of a kind, after a share of the steps."""
+        starts, steps = self._starts(name, supply, seed), max(1, round(HEAT * self.steps))
+        racers = [_Racer(critic, supply.again()) for critic in starts]
+        for racer in racers:
+            seconds = HEAT * (self.seconds or math.inf) / len(starts)
+            limits = {"steps": steps, "seconds": seconds, "checks": 1}
+            racer.history += self._train(name, racer.critic, racer.supply, say, **limits)
+            racer.gap = validate(racer.critic, supply)
+        return max(racers, key=lambda racer: racer.gap)
 
     def _names(self) -> tuple[str, ...]:
         if isinstance(self.critic, nn.Module):
             return (OWN,)
         return PORTFOLIO if self.critic == "auto" else (self.critic,)
 
-    def _make(self, name: str, supply: Supply, seed: int) -> nn.Module:
-        """A fresh critic on points of the frame, float32, on the device of the samples."""
+    def _starts(self, name: str, supply: Supply, seed: int) -> list[nn.Module]:
+        """Fresh critics of a kind on points of the frame, float32, on the device of the samples."""
         frame, device = supply.frame, supply.frame.centre.device
         if isinstance(self.critic, nn.Module):
-            critic: nn.Module = Unframed(copy.deepcopy(self.critic), frame)
+            critics: list[nn.Module] = [Unframed(copy.deepcopy(self.critic), frame)]
             _check_scores(self.critic, supply)
         elif name == "mcshane":
             pair = supply.corner(MCSHANE_POINTS)
-            critic = mcshane(*frame.sides(pair), pair.x.weights, pair.y.weights)
+            critics = [mcshane(*frame.sides(pair), pair.x.weights, pair.y.weights)]
+        elif name == "linear":
+            critics = [mean_difference(*supply.start(START_POINTS))]
         elif name in ("peaks", "valleys"):
             x, y = supply.start(START_POINTS)
             peaks = name == "peaks"
-            x, y = (x[:FUNNELS], y) if peaks else (x, y[:FUNNELS])
-            critic = mcshane(x, y, peaks=peaks)
+            own = x if peaks else y
+            critics = [mcshane(*((x[:FUNNELS], y) if peaks else (x, y[:FUNNELS])), peaks=peaks)]
+            if self.critic == "auto":
+                critics += [around_means(own, k, peaks=peaks, seed=seed) for k in CLUSTERS]
         else:
             build = sorting_network if name == "sorting" else relu_network
-            critic = build(len(frame.centre), seed=seed)
-        critic = critic.to(device).float()
-        if self.lipschitz == "spectral" and trainable(critic):
-            spectral.divide(critic)
-        if self.lipschitz == "certified":
-            _check_one(critic.eval())
-        return critic
+            critics = [build(len(frame.centre), seed=seed)]
+        critics = [critic.to(device).float() for critic in critics]
+        for critic in critics:
+            if self.lipschitz == "spectral" and trainable(critic):
+                spectral.divide(critic)
+            if self.lipschitz == "certified":
+                _check_one(critic.eval())
+        return critics
 
     def _train(
         self,
@@ -202,7 +226,7 @@ class NeuralDual(Fit[DualResult]):
         **limits: Any,
     ) -> list[dict[str, Any]]:
         """Records of training within the limits, which are fields of `Training`."""
-        if not trainable(critic) or name == "mcshane":  # optimal on its points from the start
+        if not trainable(critic) or name in FIXED:
             return [{"step": 0, "validation": validate(critic, supply)}]
         training = Training(
             batch_size=self.batch_size,
@@ -212,6 +236,16 @@ class NeuralDual(Fit[DualResult]):
             **limits,
         )
         return training.run(critic, supply, lambda stage: say(f"{name}, {stage}"))
+
+
+@dataclass
+class _Racer:
+    """A critic in training, the points that it is fed, its validation gap and its records."""
+
+    critic: nn.Module
+    supply: Supply
+    gap: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def _rate(name: str, critic: nn.Module) -> float:

@@ -310,7 +310,7 @@ def law(n, seed):
         ({"seed": 0.5}, "seed"),
         ({"seed": 2**63}, "seed"),
         ({"lipschitz": "magic"}, "lipschitz must be one of certified, gp"),
-        ({"critic": "magic"}, "critic must be one of auto, mcshane"),
+        ({"critic": "magic"}, "critic must be one of auto, linear, mcshane"),
         ({"critic": "relu"}, "choose gp, lp, clip or spectral"),
         ({"critic": "peaks", "lipschitz": "gp"}, "1-Lipschitz by construction"),
     ],

@@ -26,7 +26,7 @@ def cloud(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:
 
 def test_auto_keeps_the_best_on_validation_points():
     result = quick("auto").fit(cloud(100, 2, 0), cloud(100, 2, 1, 1.0))
-    assert set(result.scores) == {"mcshane", "peaks", "valleys", "sorting"}
+    assert set(result.scores) == {"linear", "mcshane", "peaks", "valleys", "sorting"}
     assert result.scores[result.name] == max(result.scores.values())
     assert {record["critic"] for record in result.history} == set(result.scores)
 
