@@ -29,7 +29,6 @@ from otdist.critics.randomness import seeded
 from otdist.critics.samples import Frame
 from otdist.distances import wasserstein
 
-
 LLOYD = 10
 """Rounds of k-means, whose centres are a start and no answer."""
 

@@ -66,9 +66,10 @@ FIXED = ("linear", "mcshane")
 FUNNELS, START_POINTS = 256, 1024
 """Trained funnels, and points of the other sample whose exact transport they start from."""
 
-CLUSTERS = (16, 32, 64)
+CLUSTERS, KEPT = (16, 32, 64), 2
 """Fewer funnels, which start at centres of clusters: in many dimensions they overfit less. With
-"auto" each number competes, and the best after HEAT stands for its kind."""
+"auto" each number competes; after HEAT so many go on for twice as long, and the best of these
+stands for its kind. (At D = 64, N = 16, 32 funnels lead after 75 steps; 16 after 225, and stay.)"""
 
 
 @dataclass(frozen=True)
@@ -173,15 +174,17 @@ class NeuralDual(Fit[DualResult]):
         )
 
     def _heat(self, name: str, supply: Supply, seed: int, say: Callable[[str], None]) -> _Racer:
-        """The most promising critic of a kind, after a share of the steps."""
-        starts, steps = self._starts(name, supply, seed), max(1, round(HEAT * self.steps))
-        racers = [_Racer(critic, supply.again()) for critic in starts]
-        for racer in racers:
-            seconds = HEAT * (self.seconds or math.inf) / len(starts)
-            limits = {"steps": steps, "seconds": seconds, "checks": 1}
-            racer.history += self._train(name, racer.critic, racer.supply, say, **limits)
-            racer.gap = validate(racer.critic, supply)
-        return max(racers, key=lambda racer: racer.gap)
+        """The most promising critic of a kind: of several, the better half trains twice as long."""
+        racers = [_Racer(c, supply.again()) for c in self._starts(name, supply, seed)]
+        seconds = HEAT * (self.seconds or math.inf) / len(racers)
+        for share in (1, 2) if len(racers) > 1 else (1,):
+            limits = {"steps": max(1, round(share * HEAT * self.steps)), "seconds": seconds}
+            for racer in racers:
+                records = self._train(name, racer.critic, racer.supply, say, **limits, checks=1)
+                racer.history += records
+                racer.gap = validate(racer.critic, supply)
+            racers = sorted(racers, key=lambda racer: -racer.gap)[:KEPT]
+        return racers[0]
 
     def _names(self) -> tuple[str, ...]:
         if isinstance(self.critic, nn.Module):
