@@ -15,7 +15,7 @@ from otdist.core.threads import held
 
 _BLOCKS = 4  # of a sweep: 2 need more sweeps, 8 smaller operations
 _FEW = 12  # bits of a number of moves that one operation takes in a few microseconds
-EPS, _STEPS = 0.05, 10  # entropic strength in units of the mean cost, and steps
+_EPS, _STEPS = 0.05, 10  # entropic strength in units of the mean cost, and steps
 FAINT = -60.0  # exponents are not below: e^-60 is far above the subnormal numbers of float32
 
 
@@ -27,7 +27,7 @@ def nearer(costs: Tensor) -> np.ndarray:
     in place of 3.4, and the steps add 30 and 400 microseconds. Valid until the thread's next call.
     """
     reduced = _shift(costs, held("reduced costs", costs.shape, torch.float64))
-    strength = EPS * costs.mean((1, 2))[:, None]
+    strength = _EPS * costs.mean((1, 2))[:, None]
     kernel = held("kernels", costs.shape, torch.float32)
     torch.mul(reduced, -1 / strength.where(strength > 0, 1.0)[..., None], out=kernel)
     k = kernel.clamp_(min=FAINT).exp_().numpy()  # numpy multiplies many small matrices faster

@@ -19,9 +19,8 @@ from otdist.core.metric import Metric, length
 from otdist.core.point_cost import PointCost
 
 _UNIT = 2.0**-53
-_OPPOSITE = 3.9  # squared chords above are of nearly opposite points, whose angle needs their sum
-_NEAR = 1e-4  # and below, of points so near that their angle needs their difference
-_STEEP = 51.0  # slope of the angle in the squared chord between the two, at most
+_OPPOSITE = 3.99**0.5  # chords above are of nearly opposite points, whose angle needs their sum
+_STEEP = 20.0  # slope of the angle in the chord below, at most
 
 
 def _units(points: Tensor, name: str, metric: str) -> Tensor:
@@ -96,12 +95,9 @@ class Angular(Metric):
 
     def block(self, x: Tensor, y: Tensor) -> Tensor:
         """See `Metric`."""
-        single = x.dtype == torch.float32
-        power = 1 if single else 2  # float32 chords are right where points are near
-        chords = PointCost(x, y, power).rows(0, len(x)).clamp_(max=2**power)
-        apart = chords > (_OPPOSITE**0.5 if single else _OPPOSITE)
-        i, j = where(apart if single else apart | (chords < _NEAR))
-        angles = (chords if single else chords.sqrt_()).div_(2).asin_().mul_(2)
+        half = PointCost(x / 2, y / 2, 1).rows(0, len(x))  # sines of half the angles
+        i, j = where(half > _OPPOSITE / 2)
+        angles = half.asin_().mul_(2)
         if len(i):
             angles[i, j] = self.pairs(x[i], y[j])
         return angles
@@ -115,10 +111,9 @@ class Angular(Metric):
         return math.pi
 
     def slack(self, x: Tensor, y: Tensor) -> float:
-        """An error of the squared chord, where it is neither small nor large."""
-        if x.dtype == torch.float32:
-            return 4 * PointCost(x, y, 1).slack
-        return _STEEP * PointCost(x, y, 2).slack
+        """An error of the chord, which is at most 2, times the slope of the angle."""
+        by_differences = (x.shape[1] + 10) * _UNIT
+        return _STEEP * (PointCost(x, y, 1).slack or by_differences)
 
     def freedom(self, d: int) -> int:
         """Unit vectors have a length that is given."""

@@ -246,6 +246,19 @@ def test_a_wrong_value_of_a_function_is_named_by_its_rows_and_points():
             call(x, y, metric=metrics.Custom(function, negative_type=1))
 
 
+@pytest.mark.parametrize("d", [2, 3, 12, 13, 40])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_slack_of_angles_covers_their_error_near_opposite_and_equal_points(d, dtype):
+    angular, x = metrics.Angular(), RNG.normal(size=(90, d))
+    noise = RNG.normal(size=x.shape) * np.repeat([1e-3, 0.1, 1e-7], 30)[:, None]
+    given = (x, np.repeat([-1, -1, 1], 30)[:, None] * x + noise)
+    u, v = (angular.enter(torch.from_numpy(z), "x").to(dtype) for z in given)
+    left, right = (z.numpy().astype(np.longdouble) for z in (u[:, None], v))
+    chords = [np.sqrt(np.square(z).sum(2)) for z in (left - right, left + right)]
+    error = np.abs(angular.block(u, v).numpy() - 2 * np.arctan2(*chords)).max()
+    assert 0 < error <= angular.slack(u, v)
+
+
 def test_bad_options_of_metrics_are_named():
     with pytest.raises(ValueError, match="least eigenvalue is -1"):
         metrics.Mahalanobis([[1.0, 0.0], [0.0, -1.0]])
