@@ -105,11 +105,7 @@ class Pricer:
 
     def _chosen(self, rows: slice, cols: Tensor) -> Tensor:
         """Costs of each of some rows with columns of its own, shape (h, c) as `cols`."""
-        if self._lifted is None:
-            i = torch.arange(rows.start, rows.stop, device=cols.device).repeat_interleave(
-                cols.shape[1]
-            )
-            return self.cost.pairs(i, cols.reshape(-1)).view(cols.shape)
+        assert self._lifted is not None
         left, out = self._lifted[0][rows], []
         step = max(1, _GATHERED // (cols.shape[1] * left.shape[1]))
         for lo in range(0, len(cols), step):
@@ -125,7 +121,7 @@ class Pricer:
         as long as there are four times as many to choose from: pairs at all scales.
 
         A sweep takes the minima of groups of columns; the k smallest of all lie in the k groups of
-        smallest minima, whose pairs are computed again.
+        smallest minima, whose pairs are computed again where costs come in tiles.
 
         Returns:
             rows and columns of the pairs; the row minima, shape (n,), the c-transform of g in the
@@ -141,6 +137,7 @@ class Pricer:
             minima, block = [], None
             for columns, block in self._tiles(rows):
                 minima.append(_grouped(block.sub_(g[columns]), width))
+            whole = block if self._lifted is None else None
             least, group = torch.topk(torch.cat(minima, 1), k, dim=1, largest=False)
             # Members of the chosen groups: every `groups`-th column of the tile.
             tile, place = group // groups, group % groups
@@ -150,10 +147,13 @@ class Pricer:
             cols = (tile[..., None] * wide + within).flatten(1)
             beyond = ((within >= wide).flatten(1)) | (cols >= m)
             cols = cols.clamp(max=m - 1)
-            reduced = (self._chosen(rows, cols) - g[cols]).masked_fill_(beyond, torch.inf)
+            if whole is None:
+                reduced = self._chosen(rows, cols).sub_(g[cols])
+            else:  # a function of the caller's would be called for each pair again
+                reduced = whole.gather(1, cols)
+            reduced.masked_fill_(beyond, torch.inf)
             low, at = torch.topk(reduced, k, dim=1, largest=False)
             found = [_listed(rows, cols.gather(1, at))]
-            whole = block if self._lifted is None else None
             found += [self._thinned(rows, whole, g, farther, stride) for stride in strides]
             i, j = (torch.cat(part) for part in zip(*found, strict=True))
             return i, j, torch.minimum(low[:, 0], least[:, 0]), low[:, -1] - low[:, 0]
