@@ -31,6 +31,7 @@ TITLES = {
     "metrics": "Ground metrics",
     "neural": "Critics",
     "pairwise": "Many samples",
+    "scale": "An accuracy that is asked for",
     "sliced": "Sliced distances",
     "unbalanced": "Partial and unbalanced transport",
     "univariate": "On the line",
