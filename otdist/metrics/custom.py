@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -76,8 +77,9 @@ class Custom(Metric):
                 f"{tuple(x.shape)} and {tuple(y.shape)}: got shape {tuple(found.shape)}"
             )
         plain = found.detach()
-        bad = ~(torch.isfinite(plain) & (plain >= 0))
-        if bool(bad.any()):
+        low, high = torch.aminmax(plain)  # one pass, in which NaN shows as well
+        if not (low >= 0 and high < math.inf):
+            bad = ~(torch.isfinite(plain) & (plain >= 0))
             i, j = bad.nonzero()[0].tolist()
             raise ValueError(
                 f"metric must return finite distances of at least 0: got {float(plain[i, j]):.6g} "

@@ -226,6 +226,7 @@ def test_torch_agrees_with_numpy():
         ([[0.0, 1.0]], lambda x, y: x @ y, "metric failed for blocks of shapes"),
         ([[0.0, 1.0]], lambda x, y: -torch.ones(len(x), len(y)), "at least 0: got -1"),
         ([[0.0, 1.0]], lambda x, y: torch.full((len(x), len(y)), math.nan), "got nan"),
+        ([[0.0, 1.0]], lambda x, y: torch.full((len(x), len(y)), math.inf), "got inf"),
         ([[0.0, 1.0]], "manhattan", "metric must be one of euclidean, cityblock"),
     ],
 )
