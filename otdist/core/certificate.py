@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core import below, places
+from otdist.core import below, places, pruned
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import Arcs, Bracket
@@ -224,6 +224,10 @@ def _quick(cost: Cost, g: Tensor, settled: int) -> tuple[Tensor, Tensor]:
     """f_i ≤ min_j c_ij − g_j with g as it is, in float32; `transforms` where that cannot be."""
     if not isinstance(cost, PointCost) or not bool(torch.isfinite(g).all()):
         return transforms(cost, g, settled)
+    n, m = cost.shape
+    few = cost.p == 2 and cost.dimension <= pruned.DIMENSION and cost.device.type == "cpu"
+    if few and n * m >= pruned.LEAST_PAIRS:
+        return pruned.ctransform(cost, g), g
     return below.ctransform(cost, g, torch.float32), g
 
 

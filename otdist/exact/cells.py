@@ -1,10 +1,4 @@
-r"""Cells of neighbouring points: the order of a balanced k-d tree, and the measure of its cells.
-
-Every split halves the points of a cell along the axis on which they spread most. So cells are
-ranges of the order, of equal numbers of points up to one, compact, and finer cells lie inside
-coarser ones. All cells of one level are split by a single sort: a million points in the plane take
-two seconds for 16 levels.
-"""
+"""The measure of the cells of a balanced tree (`core.tree`): centres, masses and spread."""
 
 from __future__ import annotations
 
@@ -14,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.core.tree import starts
 from otdist.line.merge import Merged
 
 
@@ -52,37 +47,12 @@ def divide(points: Tensor, weights: Tensor, levels: int, p: float, order: np.nda
         weights: Shape (n,), positive.
         levels: There are 2^levels cells; at most log₂ n.
         p: Exponent of the spread.
-        order: From `split`.
+        order: From `core.tree.split`.
     """
-    starts = _starts(len(points), levels)
+    begin = starts(len(points), levels)
     x, a = points.double().numpy()[order], weights.numpy()[order]
-    masses = np.add.reduceat(a, starts)
-    centres = np.add.reduceat(a[:, None] * x, starts) / masses[:, None]
-    x -= np.repeat(centres, np.diff(starts, append=len(x)), 0)
+    masses = np.add.reduceat(a, begin)
+    centres = np.add.reduceat(a[:, None] * x, begin) / masses[:, None]
+    x -= np.repeat(centres, np.diff(begin, append=len(x)), 0)
     spread = float(a @ np.square(x).sum(1) ** (p / 2))
-    return Cells(order, starts, centres, masses, spread)
-
-
-def split(points: Tensor, levels: int) -> np.ndarray:
-    """The order of the points after so many levels of splits, shape (n,), int64."""
-    x = points.numpy()
-    order = np.arange(len(x))
-    for level in range(levels):
-        starts = _starts(len(x), level)
-        counts = np.diff(starts, append=len(x))
-        mine = x[order]
-        low, high = np.minimum.reduceat(mine, starts), np.maximum.reduceat(mine, starts)
-        axis = np.repeat((high - low).argmax(1), counts)
-        key = mine[np.arange(len(x)), axis].astype(np.float64)
-        cell = np.repeat(np.arange(len(starts)), counts)
-        order = order[np.lexsort((key, cell))]
-    return order
-
-
-def _starts(n: int, levels: int) -> np.ndarray:
-    """Beginnings of the cells: halves of halves, the first of which has the odd point."""
-    ends = np.array([0, n])
-    for _ in range(levels):
-        middle = (ends[:-1] + ends[1:] + 1) // 2
-        ends = np.sort(np.concatenate([ends, middle]))
-    return ends[:-1]
+    return Cells(order, begin, centres, masses, spread)

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from otdist.core.point_cost import Cost, PointCost
 from otdist.core.result import Arcs
+from otdist.core.tree import split
 from otdist.exact import cells, column_generation, improve
 from otdist.exact.cells import Cells
 from otdist.exact.column_generation import INTERRUPTED, LATE, Limits, Outcome
@@ -134,7 +135,7 @@ class _Side:
 
     def __init__(self, points: Tensor, weights: Tensor, levels: int, p: float) -> None:
         self.points, self.weights, self.p = points, weights, p
-        self.order = cells.split(points, levels)
+        self.order = split(points, levels)
 
     def cells(self, levels: int) -> Cells:
         return cells.divide(self.points, self.weights, levels, self.p, self.order)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from otdist.core.tree import split
 from otdist.exact import cells
 
 
@@ -13,7 +14,7 @@ def test_cells_are_balanced_ranges_with_their_own_masses(n, levels):
     rng = np.random.default_rng(0)
     x, a = rng.normal(size=(n, 3)), rng.random(n)
     points, weights = torch.from_numpy(x), torch.from_numpy(a)
-    order = cells.split(points, 6)
+    order = split(points, 6)
     found = cells.divide(points, weights, levels, 2.0, order)
     assert sorted(order) == list(range(n))
     groups = np.split(order, found.starts[1:])
@@ -33,5 +34,5 @@ def test_cells_are_compact():
     rng = np.random.default_rng(1)
     for x in (rng.random((8192, 2)), rng.integers(0, 64, (8192, 2)) / 64):
         points, weights = torch.from_numpy(x), torch.full((8192,), 1 / 8192).double()
-        found = cells.divide(points, weights, 10, 2.0, cells.split(points, 10))
+        found = cells.divide(points, weights, 10, 2.0, split(points, 10))
         assert found.spread < 3 * 2 / 12 / 32**2
