@@ -25,7 +25,7 @@ from torch import Tensor
 
 from otdist.core import checks
 from otdist.core.measure import Pair
-from otdist.discrepancy.base import Discrepancy, Figure, only, pooled
+from otdist.discrepancy.base import Labelled, only, pooled
 from otdist.discrepancy.kernel_means import of_labellings
 from otdist.discrepancy.rows import some_of
 from otdist.moments import kernels
@@ -41,7 +41,7 @@ _LEAST = 1e-30
 
 
 @dataclass(frozen=True)
-class MmdFuse(Discrepancy):
+class MmdFuse(Labelled):
     """The soft maximum of normalised MMD² over Gaussian and Laplacian kernels.
 
     Attributes:
@@ -74,11 +74,6 @@ class MmdFuse(Discrepancy):
         low, high = np.quantile(apart, _ENDS) if len(apart) else (1.0, 1.0)
         widths = np.linspace(low / 2, 2 * high, self.n_bandwidths) * kernels.unit(pair)
         return replace(self, bandwidths=tuple(widths.tolist()))
-
-    def value(self, pair: Pair, seed: int | None) -> Figure:
-        """Of the observed labelling."""
-        labels = np.arange(len(pair.x) + len(pair.y))[None] < len(pair.x)
-        return Figure(float(self.fitted(pair).relabelled(pair, labels, seed)[0]))
 
     def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """N² kernel values once for each kernel, then a product per pair and labelling."""

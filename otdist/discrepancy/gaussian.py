@@ -15,7 +15,7 @@ from torch import Tensor
 
 from otdist.core.gradient import root
 from otdist.core.measure import Pair
-from otdist.discrepancy.base import Discrepancy, Figure, Limit, even, pooled
+from otdist.discrepancy.base import Discrepancy, Figure, Labelled, Limit, even, pooled
 from otdist.discrepancy.kernel_means import of_labellings
 from otdist.discrepancy.limit import NoIntervalError, of_influence
 from otdist.moments import gaussian
@@ -144,15 +144,10 @@ class FrechetInfinity(Frechet):
 
 
 @dataclass(frozen=True)
-class TwoMoments(Discrepancy):
+class TwoMoments(Labelled):
     """MMD² of the kernel (⟨z, z'⟩/d + 1)² of standardised points: zero for equal two moments."""
 
     title: ClassVar[str] = "MMD² of the polynomial kernel of degree 2"
-
-    def value(self, pair: Pair, seed: int | None) -> Figure:
-        """Of the observed labelling."""
-        labels = np.arange(len(pair.x) + len(pair.y))[None] < len(pair.x)
-        return Figure(float(self.relabelled(pair, labels, seed)[0]))
 
     def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """N² kernel values once."""

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from otdist.core.measure import Pair
 from otdist.core.point_cost import PointCost
-from otdist.discrepancy.base import Discrepancy, Figure, only, pooled
+from otdist.discrepancy.base import Discrepancy, Figure, Labelled, only, pooled
 
 _RIM = 1e-12
 """Squared distances that should be equal to the radius differ from it by rounding: a point so near
@@ -118,7 +118,7 @@ class PrecisionRecall(Discrepancy):
 
 
 @dataclass(frozen=True)
-class Classifier(Discrepancy):
+class Classifier(Labelled):
     """Accuracy of the leave-one-out nearest-neighbour classifier; each sample counts half."""
 
     least_rows: ClassVar[int] = 2
@@ -132,11 +132,6 @@ class Classifier(Discrepancy):
     def quantity(self) -> str:
         """Of what."""
         return "accuracy of the nearest neighbour"
-
-    def value(self, pair: Pair, seed: int | None) -> Figure:
-        """Of the observed labelling."""
-        labels = np.arange(len(pair.x) + len(pair.y))[None] < len(pair.x)
-        return Figure(float(self.relabelled(pair, labels, seed)[0]))
 
     def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """The neighbours do not depend on the labels."""

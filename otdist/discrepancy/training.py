@@ -12,7 +12,7 @@ from torch import Tensor
 from otdist.core import measure
 from otdist.core.measure import Pair
 from otdist.core.point_cost import PointCost
-from otdist.discrepancy.base import Discrepancy, Figure, in_units, only, pooled
+from otdist.discrepancy.base import Discrepancy, Figure, Labelled, in_units, only, pooled
 from otdist.discrepancy.neighbours import radii
 
 
@@ -122,7 +122,7 @@ class Copying(OfTraining):
 
 
 @dataclass(frozen=True)
-class NearestOf(Discrepancy):
+class NearestOf(Labelled):
     """`Copying` as a distance between training and real rows, seen from given fakes.
 
     Attributes:
@@ -137,11 +137,6 @@ class NearestOf(Discrepancy):
     def quantity(self) -> str:
         """What it stands for."""
         return "copying"
-
-    def value(self, pair: Pair, seed: int | None) -> Figure:
-        """Of the observed labelling."""
-        labels = np.arange(len(pair.x) + len(pair.y))[None] < len(pair.x)
-        return Figure(float(self.relabelled(pair, labels, seed)[0]))
 
     def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """The nearest rows of the fakes do not depend on the labels."""
