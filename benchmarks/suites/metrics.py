@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.adapters import arrays, otdist_wasserstein
+from benchmarks.adapters import arrays, otdist_balanced, otdist_wasserstein
 from benchmarks.case import OURS, Call, Case, Competitor, Inputs, Outcome
 from benchmarks.suites.exact import clouds
 
@@ -31,7 +31,7 @@ def cases() -> list[Case]:
 def _cloud(metric: str, n: int, d: int) -> Case:
     competitors: dict[str, Competitor] = {
         OURS: partial(otdist_wasserstein, metric=metric),
-        "otdist, Euclidean": _without_value,
+        "otdist, Euclidean": otdist_balanced,
     }
     if n <= POT_LIMIT:
         competitors["POT emd2"] = partial(pot_metric, metric=metric)
@@ -61,17 +61,6 @@ def pot_metric(inputs: Inputs, metric: str) -> Call:
 
 def _truth(inputs: Inputs, metric: str) -> float | None:
     return pot_metric(inputs, metric)().value if len(inputs["x"]) <= POT_LIMIT else None
-
-
-def _without_value(inputs: Inputs) -> Call:
-    """Another distance of the same samples: only its time counts."""
-    solve = otdist_wasserstein(inputs)
-
-    def call() -> Outcome:
-        solve()
-        return Outcome(math.nan)
-
-    return call
 
 
 def angles(n: int, p: float, seed: int) -> Inputs:
