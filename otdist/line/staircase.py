@@ -67,7 +67,7 @@ def staircase(a: Tensor | None, b: Tensor | None, n: int, m: int) -> Staircase:
     steps = time.diff(dim=-1)
     same = steps <= slack(n + m)
     if bool(same.any()):
-        time = level(time, steps, same, from_y)
+        time = snap_ties(time, steps, same, from_y)
         steps = time.diff(dim=-1)
     if ends_a.requires_grad or ends_b.requires_grad:
         inner = time[..., 1:-1]
@@ -126,7 +126,7 @@ def _cumulate(weights: Tensor) -> Tensor:
     return (inner + offset.unsqueeze(-1)).flatten(-2)[..., :n]
 
 
-def level(time: Tensor, steps: Tensor, same: Tensor, from_y: Tensor) -> Tensor:
+def snap_ties(time: Tensor, steps: Tensor, same: Tensor, from_y: Tensor) -> Tensor:
     """Give breakpoints of x and y that are the same up to rounding one common value.
 
     Two breakpoints of one list are the same only where they are equal. The edges belong to x. A

@@ -17,7 +17,7 @@ from torch import Tensor
 from otdist.core.threads import held
 from otdist.line.matching import match
 from otdist.line.sorting import order_rows, take_rows
-from otdist.line.staircase import BLOCK, HIGH, level, power_, slack
+from otdist.line.staircase import BLOCK, HIGH, power_, slack, snap_ties
 
 CHUNK = 1 << 18
 """Points of both samples that are worked on at a time, at least one row: 2 MB an array."""
@@ -84,7 +84,9 @@ def _costs(x: Tensor, y: Tensor, p: float, a: Tensor | None, b: Tensor | None) -
     np.subtract(time[:, 1:], time[:, :-1], out=mass)
     if mass.min() <= slack(n + m):
         steps = torch.from_numpy(mass)
-        even = level(torch.from_numpy(time), steps, steps <= slack(n + m), torch.from_numpy(side))
+        even = snap_ties(
+            torch.from_numpy(time), steps, steps <= slack(n + m), torch.from_numpy(side)
+        )
         mass = np.diff(even.numpy())
     np.subtract(np.arange(n + m - 1), cols, out=side)
     gaps, there = _room("gaps", cells, x.dtype), _room("there", cells, x.dtype)
