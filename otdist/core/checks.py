@@ -175,18 +175,18 @@ def numbers(name: str, value: Any, length: int | None = None, **bounds: Any) -> 
     return tuple(number(f"each of {name}", entry, **bounds) for entry in entries)
 
 
-def wholes(name: str, value: Any, length: int | None = None, *, least: int = 1) -> tuple[int, ...]:
+def wholes(name: str, value: Any) -> tuple[int, ...]:
     """A tuple of integers, at least one: a shape, or widths of layers.
 
     >>> wholes("widths", (64, 0))
     Traceback (most recent call last):
     ValueError: each of widths must be at least 1: got 0
     """
-    what = f"{length} integers" if length else "integers, at least one"
-    entries = _sequence(name, value, what, length)
+    what = "integers, at least one"
+    entries = _sequence(name, value, what)
     if not entries:
         raise ValueError(f"{name} must be {what}: got {shown(value)}")
-    return tuple(whole(f"each of {name}", entry, least) for entry in entries)
+    return tuple(whole(f"each of {name}", entry) for entry in entries)
 
 
 def entries(name: str, value: Any, kind: type | tuple[type, ...] = str) -> tuple[Any, ...]:
@@ -323,7 +323,7 @@ def _plain(name: str, value: Any, what: str) -> Real:
     return found
 
 
-def _sequence(name: str, value: Any, what: str, length: int | None) -> Sequence[Any]:
+def _sequence(name: str, value: Any, what: str, length: int | None = None) -> Sequence[Any]:
     """The entries of a list, tuple or vector."""
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = value.tolist()

@@ -101,15 +101,12 @@ def effects(samples: Mapping[str, Sequence[tuple[str, float, float | None]]]) ->
     return figure
 
 
-def windows(
-    centres: Array, curves: Mapping[str, tuple[Array, Array]], *, unit: str = "row"
-) -> Figure:
+def windows(centres: Array, curves: Mapping[str, tuple[Array, Array]]) -> Figure:
     """Effect sizes along a series, one line a column; filled dots where p ≤ 0.05.
 
     Args:
         centres: Middle row of each window, shape (k,).
         curves: Column → effects and p-values, shape (k,) each; NaN where there are none.
-        unit: What is counted along the axis.
     """
     figure = blank(7.2, 3.4)
     axis = figure.subplots()
@@ -118,7 +115,7 @@ def windows(
         face = [colour if value <= 0.05 else "none" for value in p]
         axis.scatter(centres, effect, s=26, c=face, edgecolors=colour, zorder=3, linewidths=1)
     axis.set_ylim(bottom=0)
-    axis.set_xlabel(f"{unit} in the middle of the window", fontsize=8)
+    axis.set_xlabel("row in the middle of the window", fontsize=8)
     axis.set_ylabel("effect size against the reference", fontsize=8)
     if any(np.isfinite(p).any() for _, p in curves.values()):
         axis.set_title("filled: p ≤ 0.05", fontsize=8, loc="left")

@@ -120,13 +120,8 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def rotation(d: int, rng: np.random.Generator, count: int | None = None) -> np.ndarray:
-    """`count` (or d) orthonormal rows, uniform: QR of a normal matrix, signs fixed by R."""
-    return _turned(rng.standard_normal((d, d if count is None else count)))
-
-
 def _turned(normal: np.ndarray) -> np.ndarray:
-    """Orthonormal rows (..., k, d) from normal matrices (..., d, k)."""
+    """Orthonormal rows (..., k, d), uniform, from normal matrices (..., d, k): QR, signs by R."""
     q, r = np.linalg.qr(normal)
     signs = np.sign(np.diagonal(r, axis1=-2, axis2=-1))
     return (q * signs[..., None, :]).swapaxes(-1, -2)
@@ -157,7 +152,7 @@ def _low_discrepancy(count: int, d: int, rng: np.random.Generator) -> np.ndarray
         turn = np.arange(count) * math.pi * (3 - math.sqrt(5))
         radius = np.sqrt(1 - height**2)
         spiral = np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)
-        return spiral @ rotation(3, rng)
+        return spiral @ _turned(rng.standard_normal((3, 3)))
     from scipy.special import ndtri
     from scipy.stats import qmc
 
