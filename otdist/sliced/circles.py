@@ -42,9 +42,7 @@ def draw(count: int, d: int, seed: int | None) -> np.ndarray:
     True
     """
     rng = np.random.default_rng(seed)
-    q, r = np.linalg.qr(rng.standard_normal((1 if d == 2 else count, d, 2)))
-    signs = np.sign(np.diagonal(r, axis1=1, axis2=2))
-    return (q * signs[:, None, :]).transpose(0, 2, 1)
+    return families.orthonormal_rows(rng.standard_normal((1 if d == 2 else count, d, 2)))
 
 
 def angles(points: Tensor, frames: np.ndarray) -> Tensor:

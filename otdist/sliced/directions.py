@@ -120,7 +120,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def _turned(normal: np.ndarray) -> np.ndarray:
+def orthonormal_rows(normal: np.ndarray) -> np.ndarray:
     """Orthonormal rows (..., k, d), uniform, from normal matrices (..., d, k): QR, signs by R."""
     q, r = np.linalg.qr(normal)
     signs = np.sign(np.diagonal(r, axis1=-2, axis2=-1))
@@ -137,7 +137,7 @@ def _orthonormal(sizes: list[int], d: int, rng: np.random.Generator) -> np.ndarr
     blocks: list[np.ndarray] = [np.empty(0)] * len(sizes)
     for size in set(sizes):
         at = [k for k, other in enumerate(sizes) if other == size]
-        for k, rows in zip(at, _turned(np.stack([drawn[k] for k in at])), strict=True):
+        for k, rows in zip(at, orthonormal_rows(np.stack([drawn[k] for k in at])), strict=True):
             blocks[k] = rows
     return np.concatenate(blocks)
 
@@ -152,7 +152,7 @@ def _low_discrepancy(count: int, d: int, rng: np.random.Generator) -> np.ndarray
         turn = np.arange(count) * math.pi * (3 - math.sqrt(5))
         radius = np.sqrt(1 - height**2)
         spiral = np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)
-        return spiral @ _turned(rng.standard_normal((3, 3)))
+        return spiral @ orthonormal_rows(rng.standard_normal((3, 3)))
     from scipy.special import ndtri
     from scipy.stats import qmc
 
