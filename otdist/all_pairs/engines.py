@@ -120,7 +120,7 @@ class _OnDask:
 def _chunk(
     method: Method, pairs: list[Places], needed: list[int], inputs: list[Any]
 ) -> list[Record]:
-    """On a worker of the cluster, which has a thread for every core."""
+    """Solve a chunk on a worker of the cluster, which has a thread for every core."""
     return _alone(compare, method, pairs, dict(zip(needed, inputs, strict=True)))
 
 

@@ -98,7 +98,7 @@ class Test(ReportOptions):
         )  # fmt: skip
 
     def _report(self, x: Samples, y: Samples, result: TestResult) -> Report:
-        """For its page and its picture."""
+        """The report of the test, for its page and its picture."""
         from otdist.evaluation.report import Report
         from otdist.evaluation.report.evidence import keep
 

@@ -45,7 +45,7 @@ class Absent:
         return out
 
     def places(self) -> Tensor:
-        """For every point of the caller its place among those that stay; −1 for one that left."""
+        """The place of every point of the caller among those that stay; −1 for one that left."""
         out = self.present.new_full((len(self.present) + len(self.rows),), -1)
         out[self.present] = torch.arange(len(self.present), device=out.device)
         return out

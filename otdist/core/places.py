@@ -37,7 +37,7 @@ class Places:
 
     @property
     def T(self) -> Places:
-        """From y to x."""
+        """The cost from y to x."""
         return Places(self.lattices.T, self.j, self.i)
 
     def ctransform(self, g: Tensor) -> Tensor:

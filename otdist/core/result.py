@@ -269,7 +269,7 @@ class SlicedResult(_Answer):
         directions: Unit rows, shape (L, d).
         seconds: Wall-clock time.
         error: Bound on how far `distance` is from the same average over exact slices, where the
-            slices were sketched (samples past memory); 0 otherwise.
+            slices were sketched (samples larger than memory); 0 otherwise.
         maximal: Whether the one direction is that of the largest slice found.
 
     >>> import otdist

@@ -1,10 +1,10 @@
-r"""The confidence limit of a difference of means: what critics say about laws.
+r"""The confidence limit of a difference of means: what critics say about distributions.
 
-Welch's t of the difference D, with the skewness removed. Scores are often skewed: where one law
-gathers at places and the other does not, as on ray-monotone pairs, those of x have a long tail
-downwards. A high mean of such scores comes with a small deviation, and Student's limit of it is
-above the truth too often. With T = (D − θ)/s, s² = s_x²/n + s_y²/m, and the third cumulant of D
-over s³, γ = (κ_x/n² − κ_y/m²)/s³,
+Welch's t of the difference D, with the skewness removed. Scores are often skewed: where one
+distribution gathers at places and the other does not, as on ray-monotone pairs, those of x have a
+long tail downwards. A high mean of such scores comes with a small deviation, and Student's limit of
+it is above the truth too often. With T = (D − θ)/s, s² = s_x²/n + s_y²/m, and the third cumulant of
+D over s³, γ = (κ_x/n² − κ_y/m²)/s³,
 
 .. math::  P(T \le t) = Φ(t) + \tfrac{γ}{6} (2t^2 + 1)\, φ(t) + O(1/n),
 
@@ -12,8 +12,8 @@ and Hall's increasing function g(T) = T + γT²/3 + γ²T³/27 + γ/6 has no ter
 limit is D − s · g⁻¹(q) with Student's quantile q. It is used where it is the lower of the two only:
 the skewness of few points is rarely seen in full, and a limit should not gain by its noise.
 
-Misses where 5% are allowed, of 40,000 samples of n points of either law: x = −U⁴ against y = −√U
-(two dimensions of a ray-monotone pair), x = −E against a narrow normal law (E exponential):
+Misses where 5% are allowed, of 40,000 samples of n points of either: x = −U⁴ against y = −√U
+(two dimensions of a ray-monotone pair), x = −E against a narrow normal one (E exponential):
 
 | n | U⁴: Welch | this | E: Welch | this |
 |---|---|---|---|---|
@@ -21,8 +21,8 @@ Misses where 5% are allowed, of 40,000 samples of n points of either law: x = �
 | 100 | 6.2% | 5.1% | 7.3% | 5.2% |
 | 600 | 5.3% | 5.0% | 5.9% | 5.0% |
 
-No limit holds for every law: that of a few points of a long tail, which none of them shows, is off
-(10% of E at n = 5).
+No limit holds for every distribution: that of a few points of a long tail, which none of them
+shows, is off (10% of E at n = 5).
 
 Reference: Hall (1992), On the Removal of Skewness by Transformation, J. R. Stat. Soc. B 54; Zhou
     and Dinh (2005), Nonparametric confidence intervals for the one- and two-sample problems,
@@ -45,7 +45,7 @@ def limit(x: Tensor, y: Tensor) -> tuple[float, float]:
     """Difference of the means of two independent samples, and its one-sided lower limit.
 
     Args:
-        x: Scores of held-out points of the first law, shape (n,), n ≥ 2.
+        x: Scores of held-out points of the first distribution, shape (n,), n ≥ 2.
         y: Of the second, shape (m,), m ≥ 2.
 
     Returns:

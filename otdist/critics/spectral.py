@@ -20,7 +20,7 @@ _LAYERS = (
 
 
 def divide(critic: nn.Module) -> None:
-    """From now on the weights of linear and convolutional layers are divided by their norms.
+    """Divide the weights of linear and convolutional layers by their norms from now on.
 
     Raises:
         ValueError: there are none, or some are not plain parameters.

@@ -226,7 +226,7 @@ class Labelled(Discrepancy):
     """A distance whose value is that of `relabelled` under the observed labelling."""
 
     def value(self, pair: Pair, seed: int | None) -> Figure:
-        """Of the rows as they come."""
+        """The value of the rows as they come."""
         labels = np.arange(len(pair.x) + len(pair.y))[None] < len(pair.x)
         return Figure(float(self.fitted(pair).relabelled(pair, labels, seed)[0]))
 

@@ -63,10 +63,10 @@ def _clipped(counts: Tensor, k: int) -> float:
 
 
 def expected_coverage(n: int, m: int, k: int) -> np.ndarray:
-    """Mean of min(fakes in a ball, k)/k where 0, …, m fakes are of the law of n reals, (m + 1,).
+    """Mean of min(fakes in a ball, k)/k where 0, …, m fakes are distributed as n reals, (m + 1,).
 
-    The mass of a ball to the k-th of n − 1 neighbours has the law Beta(k, n − k), whatever that of
-    the reals, so that the number of fakes in it is beta-binomial.
+    The mass of a ball to the k-th of n − 1 neighbours has the distribution Beta(k, n − k), whatever
+    that of the reals, so that the number of fakes in it is beta-binomial.
     """
     good = np.arange(m + 1, dtype=np.float64)
     mean = np.full(m + 1, float(k))

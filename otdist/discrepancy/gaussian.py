@@ -34,7 +34,7 @@ class Gaussian(Discrepancy):
 
     @property
     def quantity(self) -> str:
-        """Of two Gaussians."""
+        """The name of the distance."""
         return "W_2 of Gaussians"
 
     def numbers(self, pair: Pair) -> int:
@@ -46,7 +46,7 @@ class Gaussian(Discrepancy):
         return pair.kind.number(root(gaussian.cost(pair, self.corrected), 2) * pair.scale)
 
     def streamed(self, x: Any, y: Any, a: Any, b: Any, seed: int | None = 0) -> Any:
-        """From moments of the blocks."""
+        """The distance, from moments of the blocks."""
         from otdist.outofcore.functions import gaussian_wasserstein
 
         return gaussian_wasserstein(x, y, a=a, b=b)

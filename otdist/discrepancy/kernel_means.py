@@ -55,7 +55,7 @@ class Means:
         return float(f.mean() + g.mean() - 2 * self.xy.mean())
 
     def linear(self, quantity: str, target: str, *, p: float) -> Linear:
-        """Of the U-statistic."""
+        """The normal limit of the U-statistic."""
         f, g = self._within()
         f, g = 2 * (f - self.xy), 2 * (g - self.yx)
         return of_influence(self.u, f, g, quantity, target, p=p, unbiased=True)
@@ -70,7 +70,7 @@ class Means:
 
 
 def energy_means(pair: Pair) -> Means:
-    """Of the kernel −d(x, y), in the units of x: MMD² is the squared energy distance."""
+    """Means of the kernel −d(x, y), in the units of x: MMD² is the squared energy distance."""
     x, y = (z.points.detach().double() for z in (pair.x, pair.y))
     one_x, one_y = torch.ones_like(x[:, 0]), torch.ones_like(y[:, 0])
     cost, unit = ground(pair, 1)
@@ -86,7 +86,7 @@ def energy_means(pair: Pair) -> Means:
 
 
 def kernel_means(pair: Pair, kernel: str, bandwidth: float | None = None) -> Means:
-    """Of a kernel of `mmd`, in memory O(n + m)."""
+    """Means of a kernel of `mmd`, in memory O(n + m)."""
     x, y = (z.points.detach().double() for z in (pair.x, pair.y))
     xx, xy = kernels.row_sums(pair, kernel, bandwidth, x, (x, y))
     yy, yx = kernels.row_sums(pair, kernel, bandwidth, y, (y, x))

@@ -134,7 +134,7 @@ class Linear:
         )
 
     def _quantile(self, tail: float, total: float) -> float:
-        """Of Student's t with the degrees of freedom of Satterthwaite (1946)."""
+        """Quantile of Student's t with the degrees of freedom of Satterthwaite (1946)."""
         if self.noise == 0:
             return NormalDist().inv_cdf(tail)
         from scipy.stats import t

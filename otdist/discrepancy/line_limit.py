@@ -1,4 +1,4 @@
-r"""Bootstrap of W_p on the line, where the limit at different laws is normal.
+r"""Bootstrap of W_p on the line, where the limit between different distributions is normal.
 
 The basic bootstrap draws rows with replacement and turns the spread of the values around: with the
 quantiles q of the bootstrapped W_p, the interval is [2 W_p − q_high, 2 W_p − q_low]. That takes the
@@ -10,7 +10,7 @@ Wasserstein distance between the empirical and the true distributions). There |F
 |F − G| = 0 by √(2/π) s on average, s its standard error. Where F and G may be equal, |F_n − G_m|
 being below 3 s, that excess is summed: if it is not small compared with the interval, there is
 none. What is left of it lowers the lower end: samples that pass by chance are those whose distance
-is too large (`python -m benchmarks coverage wasserstein`, exponential laws).
+is too large (`python -m benchmarks coverage wasserstein`, exponential samples).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class LineLimit:
             NoIntervalError: rows repeat (p > 1), or F and G are too near on too long a stretch.
         """
         if self.p > 1:
-            refuse_repeats(self.pair, "W_p of discrete laws, p > 1,")
+            refuse_repeats(self.pair, "W_p of discrete distributions, p > 1,")
         x, y = (z.points.detach().double()[:, 0].cpu().numpy() for z in (self.pair.x, self.pair.y))
         value = univariate.cost(torch.from_numpy(x), torch.from_numpy(y), self.p)
         value = float(self._root(value))

@@ -41,7 +41,7 @@ class MaxSliced(Discrepancy):
 
     @property
     def quantity(self) -> str:
-        """Of the exponent."""
+        """The name, with the exponent."""
         return f"max-SW_{self.p:g}"
 
     def numbers(self, pair: Pair) -> int:
@@ -76,7 +76,7 @@ class MaxSliced(Discrepancy):
 
 
 def _on_the_line(pair: Pair, p: float, seed: int | None) -> Linear:
-    """Of W_p^p along a direction that was found on other rows."""
+    """The limit of W_p^p along a direction that was found on other rows."""
     x, y = (z.points[:, 0] for z in (pair.x, pair.y))
 
     def half(i: np.ndarray, j: np.ndarray) -> float:

@@ -130,7 +130,7 @@ class Classifier(Labelled):
 
     @property
     def quantity(self) -> str:
-        """Of what."""
+        """The name of the accuracy."""
         return "accuracy of the nearest neighbour"
 
     def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:

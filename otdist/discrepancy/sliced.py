@@ -78,7 +78,7 @@ class Sliced(Discrepancy):
         return sliced.average(pair, self.p, self._choice(seed))
 
     def streamed(self, x: Any, y: Any, a: Any, b: Any, seed: int | None = 0) -> Any:
-        """From sketched slices."""
+        """The distance, from sketched slices."""
         from otdist.outofcore.functions import sliced_wasserstein
 
         return sliced_wasserstein(x, y, a=a, b=b, p=self.p, choice=self._choice(seed))

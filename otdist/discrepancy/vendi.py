@@ -30,7 +30,7 @@ class Vendi(Discrepancy):
     )
 
     def value(self, pair: Pair, seed: int | None) -> Figure:
-        """Of the fakes; from the smaller of both Gram matrices, which have one spectrum."""
+        """The score of the fakes, from the smaller Gram matrix: both have one spectrum."""
         rows = in_units(pair.y, pair)
         length = rows.norm(dim=1, keepdim=True)
         rows = torch.where(length > 0, rows / length, 0)

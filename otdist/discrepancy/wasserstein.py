@@ -68,7 +68,7 @@ class Wasserstein(Discrepancy):
         return f"W_{self.p:g}"
 
     def rows(self, dimension: int) -> int | None:
-        """On the line, where they are sorted, all."""
+        """All on the line, where they are sorted."""
         return None if dimension == 1 else self.most_rows
 
     def numbers(self, pair: Pair) -> int:
@@ -100,7 +100,7 @@ class Wasserstein(Discrepancy):
 
     @property
     def _power(self) -> float:
-        """Of distances in the costs."""
+        """The exponent of distances in the costs."""
         return 1.0 if self.p == math.inf else self.p
 
     def answer(self, pair: Pair, seed: int | None = 0, *, start: OTResult | None = None) -> Any:
@@ -111,7 +111,7 @@ class Wasserstein(Discrepancy):
         return solve(task, self.solver, self.rtol, start)
 
     def streamed(self, x: Any, y: Any, a: Any, b: Any, seed: int | None = 0, **call: Any) -> Any:
-        """On the line, from sketches."""
+        """The distance on the line, from sketches."""
         from otdist.outofcore.functions import wasserstein
 
         refuse_blocks(self.metric)
@@ -134,7 +134,7 @@ class Wasserstein(Discrepancy):
         if self.n_resamples is not None:
             raise ValueError("n_resamples applies on the line only: leave it out")
         above_one(self.p)
-        refuse_repeats(pair, "exact W_p of discrete laws")
+        refuse_repeats(pair, "exact W_p of discrete distributions")
         result = (figure or self.value(pair, seed)).details
         if not result.converged:
             raise NoIntervalError("the solver did not converge")

@@ -262,7 +262,7 @@ class _Solved:
         return DEFAULT_SHARE * torch.where(mean > 0, mean, 1.0)[:, None]
 
     def gradients(self) -> list[Tensor]:
-        """In x, y, a and b."""
+        """Gradients in x, y, a and b."""
         (costs, crossed), (x, y), (a, b) = self.crossed, self.points, self.weights
         pull_x = self._pull(costs, (x, y), (a, b), (crossed.f, crossed.g))
         pull_y = self._pull(costs.T, (y, x), (b, a), (crossed.g, crossed.f))

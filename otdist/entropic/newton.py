@@ -156,7 +156,7 @@ class _Problem:
         return Finish(state.psi * self.eps, state.phi * self.eps, error, steps)
 
     def solve(self, g: Tensor, tol: float, max_iter: int, *, factors: bool = False) -> Finish:
-        """From g, until the error is at most tol; the best point where it is not reached.
+        """Take steps from g until the error is at most tol; the best point where it is not reached.
 
         With `factors`, directions are those of Cholesky factors, where there are any.
         """

@@ -12,7 +12,7 @@ CORRECTIONS = ("holm", "bonferroni", "benjamini-hochberg", "benjamini-yekutieli"
 
 
 def growth(k: int, correction: str) -> float:
-    """By how much the least of k p-values grows: with B labellings none is below growth/(B + 1).
+    """Factor by which the least of k p-values grows: of B labellings none is below growth/(B + 1).
 
     >>> growth(60, "holm")
     60.0

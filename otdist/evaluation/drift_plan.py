@@ -44,7 +44,7 @@ class Found:
         return np.nan_to_num(self.distances[1:]).max(1)
 
     def pvalues(self) -> list[float]:
-        """Of every window, valid for all of them together; 1 where it holds nothing."""
+        """The p-value of every window, valid for all of them together; 1 where it holds nothing."""
         return [pvalue(float(value), self.null) for value in np.nan_to_num(self.distances[0])]
 
 

@@ -45,7 +45,7 @@ class Encoder:
 
     @property
     def label(self) -> str:
-        """For the report."""
+        """The name of the encoder, for the report."""
         return f"{self.name} ({self.words}, from images of 0 to 255, or floats of 0 to 1)"
 
     def __call__(self, rows: Any, name: str) -> Tensor:

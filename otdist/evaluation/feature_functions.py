@@ -98,7 +98,7 @@ class Features:
 
     @property
     def name(self) -> str:
-        """Of the function, for the report."""
+        """The name of the function, for the report."""
         if isinstance(self.function, str):
             if isinstance(self.made, Encoder):
                 return self.made.label

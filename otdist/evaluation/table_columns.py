@@ -62,7 +62,7 @@ class Column:
         return bool((self.values == self.values[0]).all())
 
     def distances(self, slots: torch.Tensor, windows: Sequence[Window]) -> Array:
-        """From the reference to each window, (b, k), for slots (N, b); NaN for an empty window."""
+        """Distances of windows from the reference, (b, k), for slots (N, b); NaN where empty."""
         if not self.there.all():
             slots = slots[torch.from_numpy(self.there)].T.argsort(1).argsort(1).T
             before = np.concatenate([[0], np.cumsum(self.there[self.rows :])])
@@ -77,7 +77,7 @@ class Column:
 
     @property
     def coordinates(self) -> Array:
-        """In a joint comparison, (N, c): 0 for a missing cell."""
+        """Coordinates in a joint comparison, (N, c): 0 for a missing cell."""
         cells = self._coordinates
         out = np.zeros((len(self.there), cells.shape[1]))
         out[self.there] = cells

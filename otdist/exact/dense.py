@@ -282,7 +282,7 @@ def is_rounding(upper: float, cost: Cost, scale: float) -> bool:
 
 
 def missing(weights: np.ndarray, index: np.ndarray, mass: np.ndarray) -> float:
-    """By how much the plan misses the weights, with the rounding of its own sums."""
+    """How far the plan misses the weights, with the rounding of its own sums."""
     n = len(weights)
     missed = float(np.add.reduce(np.abs(np.bincount(index, mass, n) - weights)))
     return missed if len(index) == n else missed + UNIT * float(np.bincount(index).max())

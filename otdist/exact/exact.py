@@ -165,7 +165,7 @@ def _by_cells(
 
 
 def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | None) -> OTResult:
-    """By way of the full matrix, between merged points where points were merged."""
+    """Solve by the full matrix, between merged points where points were merged."""
     cost, a, b = task.cost, task.a.detach(), task.b.detach()
     mass_a, mass_b = a, b
     if cost.dtype != torch.float64:

@@ -1,7 +1,8 @@
 r"""Permutation tests: is the distance between two samples more than chance?
 
-If both samples come from one law, every labelling of the pooled rows is equally likely, whatever
-the law, the sizes and the dimension. With b of B random labellings reaching the observed statistic,
+If both samples come from one distribution, every labelling of the pooled rows is equally likely,
+whatever the distribution, the sizes and the dimension. With b of B random labellings reaching the
+observed statistic,
 
 .. math::  p = (1 + b) / (1 + B)
 
@@ -96,7 +97,7 @@ def two_sample_test(
     seed: int | None = 0,
     **options: Any,
 ) -> TestResult:
-    r"""Permutation test that two samples come from one law; valid at every size and dimension.
+    r"""Permutation test of one distribution behind two samples; valid at any size and dimension.
 
     What is exchanged must be exchangeable under the null: independent rows are, and so are donors
     with all their cells. The rows of one donor depend on each other, and those of a time series.

@@ -2,7 +2,7 @@ r"""Coincident points become one point: the problem that is solved.
 
 Transport sees a measure, not a list: k equal points of weights a_1 … a_k are one point of weight Σ
 a. In integer data, images and lattices that shrinks the problem, and removes its exact ties with
-it. The plan of the merged problem is dealt out to the members of each point by one walk through
+it. The members of each point share the plan of the merged problem by one walk through
 their cumulative weights, which adds at most one arc per member: n + m − 1 in all, as for any basic
 plan.
 """
@@ -94,7 +94,7 @@ def _share(ends: Tensor, mass: Tensor, group: Tensor, weights: Tensor) -> tuple[
 
 
 def _labels(points: Tensor) -> Tensor:
-    """For every row the index of one row equal to it, the same for all its equals; shape (n,).
+    """The index for every row of one row equal to it, the same for all its equals; shape (n,).
 
     Equal rows are neighbours on a generic line, so that one projection and a sort find them; the
     comparison of neighbours decides.

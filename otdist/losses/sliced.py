@@ -106,7 +106,7 @@ class SlicedWassersteinLoss(nn.Module):
             blocks, d, rows, generator=self.generator, device=device, dtype=like.dtype
         )
         q, r = torch.linalg.qr(normal)
-        # Signs from R make the law of Q uniform over rotations.
+        # Signs from R make Q uniform over rotations.
         q = q * r.diagonal(dim1=-2, dim2=-1).sign()[:, None, :]
         directions = q.mT.reshape(-1, d)[: self.n_projections].to(like.device).contiguous()
         return from_first(directions, self.process_group)

@@ -95,7 +95,7 @@ class Proof:
     best: Tensor
 
     def bracket(self, pair: Pair, p: float) -> Bracket:
-        """On W_p in the caller's units; no mass moves farther than the box around all points."""
+        """The bracket on W_p in the caller's units; no mass leaves the box around all points."""
         points = torch.cat([pair.x.points, pair.y.points]).double()
         diagonal = float((points.amax(0) - points.amin(0)).norm()) * (1 + 1e-12)
         proved = bracket(self.lower, self.upper, p, pair.scale)

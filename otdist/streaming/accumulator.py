@@ -1,4 +1,4 @@
-"""One idea for samples past memory: ``update(batch)``, ``merge(other)``, ``compute()``.
+"""One idea for samples larger than memory: ``update(batch)``, ``merge(other)``, ``compute()``.
 
 An accumulator holds a sketch of each of two samples. Batches enter in any order and on any machine;
 accumulators with the same settings merge; the answer is computed at the end. Threads, files, Dask

@@ -59,7 +59,7 @@ class LineCost(NamedTuple):
 
 
 class _Cells(NamedTuple):
-    """Scaled columns of a grid; `share` is the chance of the low end in the extreme law."""
+    """Scaled columns of a grid; `share` is the low end's chance in the extreme distribution."""
 
     mass: Tensor
     mean: Tensor

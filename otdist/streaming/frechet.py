@@ -1,4 +1,4 @@
-"""W_2 between fitted Gaussians (the Fréchet distance) of samples past memory."""
+"""W_2 between fitted Gaussians (the Fréchet distance) of samples larger than memory."""
 
 from __future__ import annotations
 

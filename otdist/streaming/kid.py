@@ -1,10 +1,10 @@
-r"""KID of samples past memory: the mean of unbiased MMD² over disjoint blocks.
+r"""KID of samples larger than memory: the mean of unbiased MMD² over disjoint blocks.
 
 All pairs of n points cost O(n²) and need all points at hand. The *block estimator* cuts both
 samples into blocks of B points and averages the unbiased MMD² of block against block: O(n B) time,
 unbiased too, with blocks that are independent where the rows are, which gives an honest standard
 error (Zaremba, Gretton, Blaschko 2013, B-test). The variance is about n/B times that of all pairs
-where the laws are equal, and of the same order where they differ.
+where the distributions are equal, and of the same order where they differ.
 
 Unlike the other accumulators, the value depends on which points share a block: on the order of
 the batches and of merges, within its standard error.

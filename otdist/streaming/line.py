@@ -1,4 +1,4 @@
-"""W_p on the line between samples past memory: exact, or between bounds that the cells prove."""
+"""W_p on the line between samples larger than memory: exact, or within bounds from cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sliced distances between samples past memory, with a bound on what the sketches cost."""
+"""Sliced distances between samples larger than memory, with a bound on what the sketches cost."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _result(
 
 
 def _projection_error(x: SliceGrids, y: SliceGrids) -> float:
-    """By how much the rounding of projections can move a slice; 0 where they select coordinates."""
+    """How far the rounding of projections can move a slice; 0 where they select coordinates."""
     rows = np.abs(x.directions)
     if bool(((rows == 0) | (rows == 1)).all()):
         return 0.0

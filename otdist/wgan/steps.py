@@ -46,7 +46,7 @@ class Steps:
         """n_critic critic steps, each on a batch of its own, then one generator step.
 
         Args:
-            real: n_critic batches; or one tensor, whose rows are dealt out to the critic steps.
+            real: n_critic batches; or one tensor, whose rows the critic steps share.
                 Of a conditional trainer, each batch is a tuple (samples, labels).
 
         Returns:

@@ -17,8 +17,8 @@ JOINT, GAP = "all columns jointly", ": missing"
 LEVEL = 0.05
 """Corrected p-value up to which a difference counts as shown."""
 BAND = 2.0
-"""Half width of a floor's band, in standard deviations over random halves. Of fakes with the law of
-the reals, about one figure in thirty lies beyond it; a test counts them."""
+"""Half width of a floor's band, in standard deviations over random halves. Of fakes with the
+distribution of the reals, about one figure in thirty lies beyond it; a test counts them."""
 RULE = (
     f"Rule: a difference is shown where a permutation test has p ≤ {LEVEL:g} after Holm's "
     f"correction for the number of tests; a metric is at its floor within {BAND:g} standard "
