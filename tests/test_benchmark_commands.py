@@ -87,7 +87,7 @@ def test_experiments_refuse_what_they_do_not_know(words, sentence, tmp_path):
 @pytest.mark.parametrize(
     "option, value, sentence",
     [
-        ("--suite", "exact,magic", "no suite 'magic', there are: entropic"),
+        ("--suite", "exact,magic", "no suite 'magic', there are: batches"),
         ("--suite", "exact,", "no suite ''"),
         ("--suite", "no.such", "no suite 'no.such': No module named 'no'"),
         ("--suite", "os.path", "has no function cases()"),

@@ -9,6 +9,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
 TEXT = re.compile(r"^```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
+RUN = re.compile(r"^```python\n((?!^```).)*?^```\n+```text\n.*?^```", re.MULTILINE | re.DOTALL)
+"""Code that runs on the page itself, and what it prints there: not of the script."""
 SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if not path.name.startswith("_"))
 
 
@@ -31,7 +33,7 @@ def test_tutorial(path, tmp_path, capsys, monkeypatch):
         warnings.simplefilter("error", RuntimeWarning)
         module.main(tmp_path, short=True)
     said = {shape_of(line) for line in capsys.readouterr().out.splitlines()}
-    page = path.with_suffix(".md").read_text(encoding="utf-8")
+    page = RUN.sub("", path.with_suffix(".md").read_text(encoding="utf-8"))
     shown = [line for block in TEXT.findall(page) for line in block.splitlines()]
     assert [line for line in shown if shape_of(line) not in said] == []
     pictures = [file for file in tmp_path.iterdir() if file.suffix in (".png", ".jpg", ".svg")]

@@ -153,6 +153,7 @@ def unbalanced_wasserstein(
     4.0
     >>> unbalanced_wasserstein([0.0], [1.0], a=[1.0], b=[3.0], reach=2.0).cost
     5.0
+    >>> import math
     >>> found = unbalanced_wasserstein([0.0], [1.0], reach=2.0, penalty="kl")
     >>> found.lower <= 4 * (1 - math.exp(-0.25)) <= found.upper
     True
