@@ -14,6 +14,7 @@ Run by `make demo`; prints tables and verdicts, and writes report.html, drift.ht
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits
@@ -56,7 +57,7 @@ def brackets(report: otdist.Report) -> None:
 
 def tables(seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Two random halves of the breast-cancer table, the second one altered."""
-    data = load_breast_cancer()
+    data: Any = load_breast_cancer()
     order = np.random.default_rng(seed).permutation(len(data.data))
     columns = dict(zip(data.feature_names[:8], data.data.T, strict=False))
     columns["diagnosis"] = data.target_names[data.target]
