@@ -40,6 +40,23 @@ def test_is_the_one_of_pot():
     np.testing.assert_allclose(found.image, wanted, atol=5e-4)
 
 
+def test_is_the_one_of_pot_with_a_cost_matrix():
+    """Debiased, with costs in pixels; without debiasing POT's is wider at the same place."""
+    side = 12
+    images = np.stack([gaussian((3, 4), (2, 3), side), gaussian((7, 6), (3, 2), side)])
+    at = np.argwhere(np.ones((side, side))).astype(float)
+    costs = ((at[:, None] - at[None]) ** 2).sum(-1)
+    columns, half = images.reshape(2, -1).T, np.array([0.5, 0.5])
+    found = otdist.barycenter(images, method="entropic", eps=3.0, tol=1e-4).image.ravel()
+    how = {"numItermax": 2000, "stopThr": 1e-11, "warn": False}
+    wanted = ot.bregman.barycenter_debiased(columns, costs, 3.0, half, **how)
+    np.testing.assert_allclose(found, wanted, atol=5e-4)
+    blurred = ot.bregman.barycenter(columns, costs, 3.0, half, **how)
+    np.testing.assert_allclose(found @ at, blurred @ at, atol=0.05)
+    spread = [w @ ((at - w @ at) ** 2).sum(1) for w in (found, blurred)]
+    assert spread[0] < spread[1]
+
+
 def test_translations_volumes_and_spacing():
     image = np.zeros((20, 24))
     image[3:7, 4:9] = np.random.default_rng(1).random((4, 5))

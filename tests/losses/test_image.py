@@ -1,8 +1,13 @@
 """ImageSinkhornLoss: sinkhorn_divergence between pixels, and its gradient in masses."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 import otdist
 from otdist.losses import ImageSinkhornLoss
@@ -38,6 +43,24 @@ def test_is_the_divergence_between_pixels(p, metric, spacing):
     np.testing.assert_allclose(found, wanted, rtol=2e-3)
     close = ImageSinkhornLoss(p, eps, spacing=spacing, reduction="none", tol=1e-6)(x, y)
     np.testing.assert_allclose(close, wanted, rtol=1e-8)
+
+
+MASSES = arrays(np.float64, (2, 3, 4), elements=st.sampled_from([0.0, 1e-6, 0.25, 1.0, 3.0]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(MASSES.filter(lambda z: (z.sum((1, 2)) > 0).all()), st.sampled_from([0.2, 1.0, 20.0]))
+def test_small_grids_against_exact_transport_of_their_points(masses, eps):
+    """W_2² ≤ the entropic cost ≤ W_2² + eps · the least entropy; equal to the one of points."""
+    x, y = torch.from_numpy(masses / masses.sum((1, 2), keepdims=True))
+    (u, a), (v, b) = otdist.grid(x.numpy()), otdist.grid(y.numpy())
+    exact = otdist.wasserstein(u, v, a=a, b=b, p=2).cost
+    found = float(ImageSinkhornLoss(2, eps, False, tol=1e-7)(x, y))
+    room = eps * min(-float((w[w > 0] * np.log(w[w > 0])).sum()) for w in (a, b))
+    assert exact - 1e-6 <= found <= exact + room + 1e-6
+    debiased = float(ImageSinkhornLoss(2, eps, tol=1e-7)(x, y))
+    wanted = on_points(x, y, p=2, eps=eps, tol=1e-9)
+    assert math.isclose(debiased, wanted, rel_tol=1e-5, abs_tol=1e-6)
 
 
 def test_without_debiasing():
