@@ -21,7 +21,7 @@ UNLIMITED = 2**62
 """Pivots allowed: the simplex ends by itself."""
 
 _MODERATE = 2.0**500  # units up to which no digit is lost by one product
-_OPTIMAL = 1  # what the compiled routines return then
+_INFEASIBLE, _OPTIMAL = 0, 1  # what the compiled routines return then
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,26 @@ def _sparse_compiled(
     """The compiled routine of POT, which leaves masses as they are."""
     a, b, costs = (np.ascontiguousarray(part) for part in (a, b, costs))
     arcs = np.ascontiguousarray(rows, np.uint64), np.ascontiguousarray(cols, np.uint64)
-    found = load().lp.emd_wrap.emd_c_sparse(a, b, *arcs, costs, UNLIMITED)
+    routine = load().lp.emd_wrap.emd_c_sparse
+    found = routine(a, b, *arcs, costs, UNLIMITED)
+    if found[-1] == _INFEASIBLE:
+        found = routine(*_on_grid(a, b), *arcs, costs, UNLIMITED)
     sources, targets, mass, _, f, g, status = found
     if status != _OPTIMAL:
         _fail(status)
     return Flow(sources.astype(np.int64), targets.astype(np.int64), mass, f, g)
+
+
+def _on_grid(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Masses as multiples of one power of two, with one sum: flows between them are exact.
+
+    Where many unlike masses are added up, rounding of flows can look like mass that found no way
+    (seen between 65,536 cells). The change is at most 2^−50 of the sum; a certificate charges it.
+    """
+    grain = 2.0 ** (math.ceil(math.log2(math.fsum(a))) - 50)
+    a, b = (np.maximum(np.rint(part / grain), 1.0) * grain for part in (a, b))
+    b[b.argmax()] += a.sum() - b.sum()
+    return a, b
 
 
 def _fail(status: int) -> None:

@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -117,3 +118,38 @@ def test_the_seconds_of_a_result_leave_out_the_import(monkeypatch, lead):
     x = np.random.default_rng(0).normal(size=(*lead, 6, 2))
     assert otdist.wasserstein(x, x[..., :5, :] + 1).seconds == 0
     assert clock == 2
+
+
+def test_masses_on_a_grid_add_up_exactly():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(5000) * 10.0 ** rng.integers(-9, 3, 5000), rng.random(700)
+    b *= a.sum() / b.sum()
+    on_grid = simplex._on_grid(a, b)
+    for before, after in zip((a, b), on_grid, strict=True):
+        assert after.min() > 0
+        np.testing.assert_allclose(after, before, atol=2.0**-40 * a.sum())
+    exact = [sum(map(Fraction, part.tolist())) for part in on_grid]
+    assert exact[0] == exact[1] == Fraction(on_grid[0].sum())
+
+
+def test_rounding_that_looks_infeasible_is_tried_again_on_a_grid(monkeypatch):
+    a, b, cost = problem()
+    routine, calls = ot.lp.emd_wrap.emd_c_sparse, []
+
+    def first_time_infeasible(*given):
+        calls.append(given[0].copy())
+        found = routine(*given)
+        return (*found[:-1], 0) if len(calls) == 1 else found
+
+    fake = SimpleNamespace(
+        lp=SimpleNamespace(
+            emd_wrap=SimpleNamespace(
+                emd_c_sparse=first_time_infeasible, check_result=ot.lp.emd_wrap.check_result
+            )
+        )
+    )
+    monkeypatch.setattr(simplex, "load", lambda: fake)
+    flow = simplex.solve_sparse(a, b, *all_arcs(cost))
+    assert len(calls) == 2
+    np.testing.assert_allclose(calls[1], calls[0], atol=1e-14)
+    assert value(flow, cost) == pytest.approx(ot.emd2(a, b, cost), abs=1e-12)
