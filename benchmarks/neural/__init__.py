@@ -3,6 +3,7 @@
 ray           ray-monotone pairs: estimate / W_1, limit / W_1, cosine, for every method
 others        pairs outside the funnels' class, and some more inside
 rates         learning rates of funnels, on seeds of their own
+numbers       256 funnels, and the number that "auto" chooses, from few points
 squared       W_2 and its map by convex potentials
 certificates  how often brackets and limits hold
 
@@ -12,7 +13,7 @@ A row that the file holds already, with the same budget, is not run again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from typing import Annotated, Any
 
@@ -22,9 +23,19 @@ from typer import Option
 from benchmarks.experiment import ROOT, Cases, Experiment
 from benchmarks.neural import certificates, squared, table
 from benchmarks.neural.methods import BUDGET, METHODS, Method, critic
-from benchmarks.neural.pairs import OTHERS, Pair, ray_monotone
+from benchmarks.neural.pairs import OTHERS, Pair, ray_monotone, translated
 from benchmarks.records import Row
 
+FEW = 12_000
+"""Points of either distribution from which numbers of funnels are compared."""
+NUMBERS = {
+    (16, 64): partial(ray_monotone, 16, 64),
+    (64, 16): partial(ray_monotone, 64, 16),
+    (64, 64): partial(ray_monotone, 64, 64),
+    (128, 16): partial(ray_monotone, 128, 16),
+    (64, 0): partial(translated, 64),
+}
+"""Pairs by dimension and funnels; 0: translated."""
 SHORT = {16: 4.0, 4: 4.0}
 """CPU seconds of one fit to ray-monotone pairs of so many funnels, instead of `BUDGET`."""
 
@@ -81,6 +92,26 @@ def _funnels(pair: Callable[[], Pair], rate: float) -> Row:
     return _row(made, critic(made, None, 0, critic="peaks", steps=1000, learning_rate=rate))
 
 
+def numbers(settings: Settings) -> Cases:
+    """Funnels of the default call from few points, beside 256 of them, in steps and not seconds."""
+    for (d, funnels), law in NUMBERS.items():
+        for seed in settings.seeds:
+            pair = cache(partial(_few, law, seed))
+            for method in ("peaks", "auto"):
+                known = {"experiment": "numbers", "d": d, "funnels": funnels, "seed": seed}
+                yield {**known, "method": method}, partial(_in_steps, pair, method, seed)
+
+
+def _few(law: Callable[[int], Pair], seed: int) -> Pair:
+    made = law(seed)
+    return replace(made, x=made.x[:FEW], y=made.y[:FEW])
+
+
+def _in_steps(pair: Callable[[], Pair], method: str, seed: int) -> Row:
+    made = pair()
+    return _row(made, critic(made, None, seed, critic=method, steps=1500))
+
+
 def _methods(known: Row, make: Callable[[], Pair], methods: Sequence[str], budget: float) -> Cases:
     """One row a method; the pair is made when the first of them is run."""
     pair = cache(make)
@@ -107,6 +138,7 @@ EXPERIMENT = Experiment(
         "ray": ray,
         "others": others,
         "rates": rates,
+        "numbers": numbers,
         "squared": lambda settings: squared.cases(settings.seeds, settings.budget or BUDGET),
         "certificates": lambda settings: certificates.cases(),
     },

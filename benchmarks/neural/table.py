@@ -126,11 +126,27 @@ def certificates(rows: Sequence[Row]) -> str:
     return "\n".join(page.table(titles, lines))
 
 
+def numbers(rows: Sequence[Row]) -> str:
+    """256 funnels beside the default call: limit / W_1 and CPU seconds."""
+    rows = [r for r in rows if r["experiment"] == "numbers"]
+    titles = ["pair", "D", "seeds", "256 funnels", "`auto`", "seconds, 256", "seconds, `auto`"]
+    lines = []
+    for d, funnels in dict.fromkeys((r["d"], r["funnels"]) for r in rows):
+        at = [r for r in rows if (r["d"], r["funnels"]) == (d, funnels)]
+        by = [[r for r in at if r["method"] == method] for method in ("peaks", "auto")]
+        limits = [f"{_ratio(group, 'lower'):.2f}" for group in by]
+        seconds = [f"{mean(r['seconds'] for r in group):.1f}" for group in by]
+        name = f"ray-monotone, N = {funnels}" if funnels else "translated"
+        lines.append([name, str(d), str(len(by[0])), *limits, *seconds])
+    return "\n".join(page.table(titles, lines))
+
+
 TABLES = {
     "ray-monotone pairs": ray,
     "ray-monotone portfolio": portfolio,
     "other pairs": others,
     "rates": rates,
+    "numbers of funnels": numbers,
     "squared": squared,
     "certificates": certificates,
 }
