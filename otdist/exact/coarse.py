@@ -26,11 +26,12 @@ from torch import Tensor
 
 from otdist.core.point_cost import Cost, PointCost
 from otdist.core.result import Arcs
+from otdist.core.threads import threads_for
 from otdist.core.tree import split
 from otdist.exact import cells, column_generation, improve
 from otdist.exact.cells import Cells
 from otdist.exact.column_generation import INTERRUPTED, LATE, Limits, Outcome
-from otdist.exact.start import entropic_start
+from otdist.exact.start import entropic_start, typical
 from otdist.line.merge import deal
 
 LEAST = 2**14
@@ -40,6 +41,7 @@ _FIRST, _LAST = 10, 16  # levels of the tree: 1,024 to 65,536 cells
 _SHARE = 2.0  # times the accuracy: spread of cells that two sweeps over blocks make up for
 _FINE = 0.1  # of the accuracy, to which the problem of the cells is solved
 _SWEEPS = 8  # over all blocks, at most
+_PAIRS = 4  # of cells, that are the work of one number: 1,024 cells take one thread
 _GAIN = 0.05  # of what is missing: a sweep that gains less is the last
 
 
@@ -104,13 +106,16 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits) -> CoarsePlan | None
         return None
     last = min(_LAST, min(cost.shape).bit_length() - 2)
     x, y = (_Side(points, weights, last, cost.p) for points, weights in ((cost.x, a), (cost.y, b)))
-    found, value = _between(x.cells(_FIRST), y.cells(_FIRST), cost.p, limits)
-    for levels in range(_FIRST, last + 1):
-        left, right = x.cells(levels), y.cells(levels)
-        if left.spread + right.spread <= _SHARE * limits.rtol * value:
-            break
-    else:
+    least = (x.cells(last).spread + y.cells(last).spread) / (_SHARE * limits.rtol)
+    if typical(cost, a, b) < least:  # an optimal plan costs less still
         return None
+    levels, left, right = _FIRST, x.cells(_FIRST), y.cells(_FIRST)
+    found, value = _between(left, right, cost.p, limits)
+    if value < least:
+        return None
+    while left.spread + right.spread > _SHARE * limits.rtol * value:
+        levels += 1
+        left, right = x.cells(levels), y.cells(levels)
     count = len(left.masses)
     if levels > _FIRST:
         found, _ = _between(left, right, cost.p, limits)
@@ -141,15 +146,13 @@ class _Side:
         return cells.divide(self.points, self.weights, levels, self.p, self.order)
 
 
-def _centres(x: Cells, y: Cells, p: float) -> PointCost:
-    return PointCost(torch.from_numpy(x.centres), torch.from_numpy(y.centres), p)
-
-
 def _between(x: Cells, y: Cells, p: float, limits: Limits) -> tuple[Outcome, float]:
     """The problem of the cells, solved to a part of the accuracy, and what its plan costs."""
     a, b = (torch.from_numpy(side.masses / side.masses.sum()) for side in (x, y))
     centres = PointCost(torch.from_numpy(x.centres), torch.from_numpy(y.centres), p)
-    found = column_generation.solve(centres, a, b, replace(limits, rtol=_FINE * limits.rtol))
+    limits = replace(limits, rtol=_FINE * limits.rtol)
+    with threads_for(len(x.masses) * len(y.masses) // _PAIRS):
+        found = column_generation.solve(centres, a, b, limits)
     return found, float(centres.pairs(found.arcs.rows, found.arcs.cols) @ found.arcs.mass)
 
 

@@ -39,7 +39,7 @@ def entropic_start(cost: Cost, a: Tensor, b: Tensor, landmarks: int = LANDMARKS)
         landmarks: Of each side, at least.
     """
     cost = cost.to(torch.float32)
-    eps = _EPS * _typical(cost, a, b)
+    eps = _EPS * typical(cost, a, b)
     if eps > 8 * cost.rounding:
         g = _from_landmarks(cost, a, b, eps, landmarks)
         if bool(torch.isfinite(g).all()):
@@ -68,7 +68,7 @@ def _from_landmarks(cost: Cost, a: Tensor, b: Tensor, eps: float, landmarks: int
     return entropic.extend(cost.sub(rows, targets).T, dual.f, u, eps)
 
 
-def _typical(cost: Cost, a: Tensor, b: Tensor) -> float:
+def typical(cost: Cost, a: Tensor, b: Tensor) -> float:
     """The mean cost, estimated on a few hundred points of either side."""
     i, j = evenly(a, _SAMPLED), evenly(b, _SAMPLED)
     u, v = (torch.full_like(k, 1.0 / len(k), dtype=torch.float64) for k in (i, j))
