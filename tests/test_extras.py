@@ -2,11 +2,12 @@
 
 import sys
 import types
+from itertools import count
 
 import pytest
 
 from otdist.core.extras import require
-from otdist.core.progress import in_command, progress
+from otdist.core.progress import following, in_command, portions, progress, share_done
 
 
 def test_missing_package_names_the_extra():
@@ -42,17 +43,34 @@ def test_the_command_writes_a_line_a_stage_to_a_pipe(capsys):
     assert lines[3].endswith("s left)")
 
 
-def test_many_steps_make_few_lines_and_quiet_none(capsys):
-    with in_command(quiet=False), progress("solving", total=1000) as say:
-        for done in range(1001):
-            say("step", done)
-    with in_command(quiet=False), progress("solving") as say:
-        for _ in range(1000):
-            say("round")
-    assert len(capsys.readouterr().err.splitlines()) == 22 + 2
-    with in_command(quiet=True), progress("solving", total=1000) as say:
-        say("step", 1)
-    assert capsys.readouterr().err == ""
+def test_many_steps_make_few_lines_and_quiet_none(capsys, monkeypatch):
+    def lines(steps, *, seconds, total=None, quiet=False):
+        clock = count()
+        monkeypatch.setattr("time.perf_counter", lambda: seconds * next(clock))
+        with in_command(quiet=quiet), progress("solving", total=total) as say:
+            for done in range(steps):
+                say("step", None if total is None else done)
+        return len(capsys.readouterr().err.splitlines())
+
+    assert lines(1001, seconds=1, total=1000) == 1 + 21
+    assert lines(1001, seconds=0, total=1000) == 1 + 1, "none within a second of another"
+    assert lines(20, seconds=0, total=20) == 1 + 20, "but few steps have one each"
+    assert lines(1000, seconds=0) == 1 + 1
+    assert lines(11, seconds=1) == 1 + 3, "every five seconds where steps are not counted"
+    assert lines(11, seconds=1, quiet=True) == 0
+
+
+def test_loops_within_loops_report_their_share():
+    told = []
+    with following(told.append):
+        for _ in portions("ab"):
+            share_done(0.5)
+            for _ in portions([1, 2]):
+                pass
+    assert told == [0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0, 1.0]
+    share_done(0.5)
+    assert list(portions("ab")) == ["a", "b"]
+    assert len(told) == 8
 
 
 def test_a_notebook_sees_a_bar(capsys, monkeypatch):

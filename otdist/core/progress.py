@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import html
+import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+Item = TypeVar("Item")
 _logged: ContextVar[bool | None] = ContextVar("logged", default=None)
 """Whether stages are lines where stderr is no terminal; None outside of the command."""
 _LINES = 20
 """Most lines for work whose steps are counted."""
+_APART = 1.0
+"""Least seconds between lines where there are more steps than that."""
 _PAUSE = 5.0
 """Seconds between lines for work whose steps are not counted."""
+_FRAME = 0.1
+"""Seconds between updates of a bar in a notebook."""
+_share: ContextVar[Callable[[float], None] | None] = ContextVar("share", default=None)
+"""Called with the share of the work that loops within it have done; None where nothing shows it."""
 
 
 class Say(Protocol):
@@ -67,6 +75,48 @@ def progress(title: str, *, quiet: bool = False, total: int | None = None) -> It
 
 
 @contextmanager
+def following(tell: Callable[[float], None]) -> Iterator[None]:
+    """Within, `tell` is called with the share of the work that `portions` and `share_done` report.
+
+    >>> with following(lambda share: print(f"{share:.0%}")):
+    ...     for _ in portions("ab"):
+    ...         share_done(0.5)
+    25%
+    50%
+    75%
+    100%
+    """
+    before = _share.set(tell)
+    try:
+        yield
+    finally:
+        _share.reset(before)
+
+
+def followed() -> Callable[[float], None] | None:
+    """What `following` was given: for threads, which do not inherit it."""
+    return _share.get()
+
+
+def share_done(share: float) -> None:
+    """Report the share, from 0 to 1, of the work of this loop that is done."""
+    if (tell := _share.get()) is not None:
+        tell(share)
+
+
+def portions(items: Collection[Item]) -> Iterator[Item]:
+    """The items one after another: each is an equal portion of the work, in turn divisible."""
+    tell = _share.get()
+    if tell is None:
+        yield from items
+        return
+    for k, item in enumerate(items):
+        with following(lambda share, k=k: tell((k + share) / len(items))):
+            yield item
+        tell((k + 1) / len(items))
+
+
+@contextmanager
 def _on_terminal(title: str, total: int | None) -> Iterator[Say]:
     from rich.console import Console
     from rich.progress import (
@@ -94,16 +144,16 @@ def _on_terminal(title: str, total: int | None) -> Iterator[Say]:
 
 def _in_log(title: str, total: int | None) -> Say:
     begun = time.perf_counter()
-    last = [-1.0]  # share of the work, or time, of the last line
+    last = [-1.0, 0.0]  # share of the work, and time, of the last line
 
     def say(stage: str, done: int | None = None) -> None:
         now = time.perf_counter() - begun
-        at, step = now, _PAUSE
+        share, apart = math.inf, _PAUSE
         if total and done is not None:
-            at, step = _LINES * done / total, 1.0
-        if last[0] >= 0 and at - last[0] < step * (1 - 1e-9):
+            share, apart = _LINES * done / total, _APART if total > _LINES else 0.0
+        if last[0] >= 0 and (share - last[0] < 1 - 1e-9 or now - last[1] < apart):
             return
-        last[0] = at
+        last[:] = min(share, _LINES), now
         print(f"otdist: {title}: {stage}{_so_far(done, total, now)}", file=sys.stderr, flush=True)
 
     print(f"otdist: {title}", file=sys.stderr, flush=True)
@@ -138,4 +188,12 @@ def _in_notebook(display: Callable[..., Any], title: str, total: int | None) -> 
         return {"text/html": bar, "text/plain": words}
 
     handle = display(shown("begun", None), raw=True, display_id=True)
-    return lambda stage, done=None: handle.update(shown(stage, done), raw=True)
+    last = [-math.inf]  # time of the last message: a notebook that gets thousands comes to a halt
+
+    def say(stage: str, done: int | None = None) -> None:
+        now = time.perf_counter()
+        if now - last[0] >= _FRAME:
+            last[0] = now
+            handle.update(shown(stage, done), raw=True)
+
+    return say

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from otdist.core import checks
 from otdist.core.measure import Pair
+from otdist.core.progress import portions
 from otdist.discrepancy.base import Labelled, only, pooled
 from otdist.discrepancy.kernel_means import of_labellings
 from otdist.discrepancy.rows import some_of
@@ -81,13 +82,13 @@ class MmdFuse(Labelled):
         least = np.minimum(first, len(z) - first)
         scale = np.sqrt(least * (least - 1.0))
         exponents = []
-        for kernel in KERNELS:
-            for width in self.bandwidths:
-                squares: list[float] = []
-                rows = _with_squares(kernels.kernel_rows(pair, kernel, width, z), squares)
-                values = of_labellings(rows, labels, torch.ones_like(z[:, 0]))
-                mean = (sum(squares) - len(z)) / (len(z) * (len(z) - 1.0))
-                exponents.append(scale * values / max(mean, _LEAST) ** 0.5)
+        chosen = [(kernel, width) for kernel in KERNELS for width in self.bandwidths]
+        for kernel, width in portions(chosen):
+            squares: list[float] = []
+            rows = _with_squares(kernels.kernel_rows(pair, kernel, width, z), squares)
+            values = of_labellings(rows, labels, torch.ones_like(z[:, 0]))
+            mean = (sum(squares) - len(z)) / (len(z) * (len(z) - 1.0))
+            exponents.append(scale * values / max(mean, _LEAST) ** 0.5)
         return np.logaddexp.reduce(exponents) / scale - np.log(len(exponents)) / scale
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.measure import Pair
+from otdist.core.progress import share_done
 from otdist.core.task import ground
 from otdist.discrepancy.limit import Linear, of_influence
 from otdist.moments import kernels
@@ -129,6 +130,7 @@ def of_labellings(
         crossed += sums @ marks[part]
         total += every[part] @ sums
         scale += of_first[part] @ (k.abs_() @ of_first)
+        share_done(part.stop / len(marks))
     of_x, of_xy = within, crossed - within
     of_y = total - 2 * crossed + within
     if own is None:

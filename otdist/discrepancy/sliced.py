@@ -24,6 +24,7 @@ from torch import Tensor
 
 from otdist.core import checks
 from otdist.core.measure import Pair
+from otdist.core.progress import portions
 from otdist.core.threads import each
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, masses, only, pooled
 from otdist.discrepancy.limit import Linear, of_influence, without_bias
@@ -96,7 +97,7 @@ class Sliced(Discrepancy):
         marks = torch.from_numpy(labels)
         totals = torch.zeros(len(labels), dtype=torch.float64)
         along = partial(_along_w1, mass=mass) if self.p == 1 else partial(_along, p=self.p)
-        for direction in rows:
+        for direction in portions(rows):
             projected = z @ direction
             order = np.argsort(projected)
             line, places = torch.from_numpy(projected[order]), torch.from_numpy(order)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from otdist.core import checks, measure
 from otdist.core.measure import Pair
+from otdist.core.progress import portions
 from otdist.core.threads import each
 from otdist.discrepancy.base import Discrepancy, Figure, Options, pooled
 from otdist.metrics.sphere import Angular
@@ -94,7 +95,7 @@ class Spherical(Discrepancy):
         totals = np.zeros(len(labels))
         step = max(8, _BLOCK // labels.shape[1])
         parts = [slice(lo, lo + step) for lo in range(0, len(labels), step)]
-        for line in places:
+        for line in portions(places):
             order = line.argsort()
             gaps = np.diff(line[order], append=line[order[0]] + circles.TURN)
 

@@ -92,7 +92,7 @@ def of_groups(x: Any, y: Any, n: int, m: int) -> Scheme:
     if len(both):
         raise ValueError(
             f"a group must be in one sample only: got {checks.shown(both[0].item())} in both x "
-            "and y; where each has rows in both, pair them: paired=True"
+            "and y; where each has rows in both, pair them: paired=True (--paired)"
         )
     if len(kinds) == 2:
         raise ValueError(

@@ -24,6 +24,8 @@ import torch
 from otdist import discrepancy
 from otdist.core import checks, measure, painters
 from otdist.core.measure import Pair
+from otdist.core.progress import following
+from otdist.core.progress import progress as shown
 from otdist.core.threads import threads_for
 from otdist.discrepancy.base import Discrepancy, even, masses, weighted
 from otdist.discrepancy.rows import canonical
@@ -95,6 +97,7 @@ def two_sample_test(
     paired: bool = False,
     n_permutations: int = 999,
     seed: int | None = 0,
+    progress: bool = False,
     **options: Any,
 ) -> TestResult:
     r"""Permutation test of one distribution behind two samples; valid at any size and dimension.
@@ -122,6 +125,7 @@ def two_sample_test(
             places at random. With `groups_x`, all pairs of a group do so together.
         n_permutations: Random labellings B; the smallest p-value is 1/(B + 1).
         seed: Of labellings and directions; None draws fresh ones.
+        progress: Show how many labellings are done, and about how long the rest will take.
         **options: Of the statistic, by name.
 
     Returns:
@@ -147,11 +151,14 @@ def two_sample_test(
     scheme = None
     if checks.flag("paired", paired) or groups_x is not None or groups_y is not None:
         scheme = _scheme(x, y, groups_x, groups_y, paired)
-    if a is None and b is None:
-        return permutation_test(chosen, chosen.frame(x, y), n_permutations, seed, scheme)
-    return permutation_test(
-        chosen, _weighted(chosen, x, y, a, b, paired), n_permutations, seed, scheme
-    )
+    plain = a is None and b is None
+    pair = chosen.frame(x, y) if plain else _weighted(chosen, x, y, a, b, paired)
+    quiet = not checks.flag("progress", progress)
+    with (
+        shown(chosen.quantity, quiet=quiet, total=n_permutations) as say,
+        following(lambda share: say("permutations", round(share * n_permutations))),
+    ):
+        return permutation_test(chosen, pair, n_permutations, seed, scheme)
 
 
 def _scheme(x: Any, y: Any, groups_x: Any, groups_y: Any, paired: bool) -> Scheme:

@@ -172,6 +172,68 @@ def test_test_agrees_with_the_function(files, statistic):
     assert content["pvalue"] == direct.pvalue == 1 / 40
 
 
+@pytest.fixture
+def donors(tmp_path):
+    """Two tables of six donors each: the donors differ, and the samples do not."""
+    rng, paths = np.random.default_rng(5), []
+    for name in ("a", "b"):
+        centres = np.repeat(rng.normal(size=(6, 2)), 10, axis=0)
+        rows = centres + 0.1 * rng.normal(size=centres.shape)
+        text = "donor,u,v\n" + "".join(
+            f"{name}{k // 10},{u:.17g},{v:.17g}\n" for k, (u, v) in enumerate(rows)
+        )
+        paths.append(tmp_path / f"{name}.csv")
+        paths[-1].write_text(text)
+    return paths
+
+
+def test_groups_are_exchanged_whole(donors):
+    content = json.loads(call("test", *donors, "--groups", "donor", "--json").stdout)
+    names = [np.repeat([f"{name}{k}" for k in range(6)], 10) for name in "ab"]
+    x, y = (np.genfromtxt(path, delimiter=",", skip_header=1)[:, 1:] for path in donors)
+    direct = otdist.two_sample_test(x, y, groups_x=names[0], groups_y=names[1])
+    assert content["pvalue"] == direct.pvalue > 0.05
+    assert content["exchanged"] == "6 + 6 groups"
+    assert content["notes"] == [direct.note]
+    assert [side["d"] for side in content["inputs"]] == [2, 2]
+    rows = json.loads(call("test", *donors, "--exclude", "donor", "--json").stdout)
+    assert rows["pvalue"] < 0.01
+    assert rows["exchanged"] == "rows"
+
+
+def test_pairs_change_places(donors, tmp_path):
+    before = donors[0].read_text().splitlines()
+    after = tmp_path / "after.csv"
+    after.write_text("\n".join([before[0], *(f"{line}1" for line in before[1:])]))
+    options = ("--paired", "--groups", "donor", "--statistic", "energy", "--json")
+    assert "6 groups of pairs" in call("test", donors[0], after, *options).stdout
+    told = call("test", *donors, *options, code=3).stderr
+    assert "column 'donor' has 'a0' and 'b0' in row 0" in told
+
+
+@pytest.mark.parametrize(
+    ("groups", "second", "code", "words"),
+    [
+        ("who", None, 2, "no column who"),
+        ("donor", "donor,u,v\na0,1,2\nb1,1,2\n", 3, "got 'a0' in both x and y"),
+        ("donor", "donor,u,v\nb0,1,2\n,1,2\n", 3, "b.csv: column 'donor' names no group in row 1"),
+        ("donor", "u,v\n1,2\n", 2, "b.csv has no column donor"),
+    ],
+)
+def test_groups_that_do_not_fit(donors, groups, second, code, words):
+    if second:
+        donors[1].write_text(second)
+    told = call("test", *donors, "--groups", groups, code=code).stderr
+    assert words in " ".join(told.replace("│", " ").split()).replace("a.csv and ", "")
+
+
+def test_permutations_are_counted_on_stderr(files):
+    told = call("test", *files[:2], "--statistic", "energy", "--n-permutations", "19")
+    assert "otdist: energy distance: permutations (19 of 19 done" in told.stderr
+    assert "permutations (" not in told.stdout
+    assert call("test", *files[:2], "--n-permutations", "19", "--quiet").stderr == ""
+
+
 def test_test_tells_draws_and_decides(files, tmp_path):
     pytest.importorskip("matplotlib")
     options = ("--n-permutations", "39", "--alpha", "0.05")
