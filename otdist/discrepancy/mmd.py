@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -24,7 +25,7 @@ from otdist.discrepancy.base import (
 from otdist.discrepancy.kernel_means import Means, kernel_means, of_labellings
 from otdist.discrepancy.limit import NoIntervalError
 from otdist.discrepancy.rows import some_of
-from otdist.moments import kernels
+from otdist.moments import few, kernels
 
 _COUNTING = 20
 """Rows that must count in a polynomial kernel. With 10, intervals between exponential samples of
@@ -80,6 +81,14 @@ class Mmd(Discrepancy):
             return self
         width = kernels.median_apart(some_of(pooled(pair)), pair.metric)
         return replace(self, bandwidth=width * kernels.unit(pair))
+
+    def quickly(self, x: Any, y: Any, a: Any, b: Any, **call: Any) -> float | None:
+        """MMD of few plain points by the kernels of distances."""
+        if self.metric is not None or self.kernel == "polynomial" or self.unbiased:
+            return None
+        both = few.plain(x, y, a, b)
+        squared = None if both is None else few.mmd_squared(both, self.kernel, self.bandwidth)
+        return None if squared is None else math.sqrt(max(squared, 0.0))
 
     def answer(self, pair: Pair, seed: int | None = 0) -> Any:
         """MMD, or its unbiased square."""

@@ -264,9 +264,14 @@ def median_apart(points: Tensor, metric: Metric | None = None) -> float:
     else:
         i, j = torch.triu_indices(len(points), len(points), 1, device=points.device)
         distances = metric.block(points, points)[i, j]
+    return middle(distances.cpu().numpy())
+
+
+def middle(distances: np.ndarray) -> float:
+    """Median of the positive ones among distances (k,); 1 when there are none."""
     apart = distances[distances > 0]
     # torch's quantile sorts: 1.3 s for 2,000 points, numpy's median selects in a tenth of that.
-    return float(np.median(apart.cpu().numpy())) if len(apart) else 1.0
+    return float(np.median(apart)) if len(apart) else 1.0
 
 
 def _mean(kernel: Kernel, x: Tensor, y: Tensor, a: Tensor, b: Tensor, wide: int = 1) -> Tensor:

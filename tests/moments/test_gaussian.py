@@ -141,6 +141,11 @@ def test_numpy_and_torch_agree() -> None:
     ours = gaussian_wasserstein(torch.from_numpy(x), torch.from_numpy(y))
     assert ours.dtype == torch.float32
     assert float(ours) == pytest.approx(gaussian_wasserstein(x, y), rel=1e-6)
+    x, y, a = x.astype(float), y.astype(float), np.random.default_rng(0).dirichlet(np.ones(20))
+    for rows in (20, 2):  # two points in three dimensions have singular covariances
+        tensors = [torch.from_numpy(z) for z in (x, y[:rows], a)]
+        ours = gaussian_wasserstein(*tensors[:2], a=tensors[2])
+        assert float(ours) == pytest.approx(gaussian_wasserstein(x, y[:rows], a=a), rel=1e-12)
 
 
 def test_far_from_the_origin() -> None:

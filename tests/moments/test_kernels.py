@@ -200,3 +200,17 @@ def test_no_figure_below_its_rounding_has_a_gradient():
     for function in FUNCTIONS.values():
         (slope,) = torch.autograd.grad(function(x, again), again)
         assert slope.abs().max() == 0
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("offset", [0.0, 1e7])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_arrays_and_tensors_give_the_same(name, offset, weighted):
+    x, y, a = sample(20, 40, 30, 4)
+    if name == "polynomial":
+        offset = min(offset, 1.0)
+    plain = FUNCTIONS[name](x + offset, y + offset, a=a if weighted else None)
+    x, y, a = (torch.from_numpy(z) for z in (x + offset, y + offset, a))
+    assert plain == pytest.approx(
+        float(FUNCTIONS[name](x, y, a=a if weighted else None)), rel=1e-12
+    )
