@@ -54,6 +54,7 @@ docs: $(READY)  ## build the site into site/, warnings are errors
 figures: $(READY)  ## draw the pictures of the site again
 	@for script in docs/figures/*.py docs/tutorials/*.py; do \
 		test -e $$script || continue; echo $$script; $(BIN)/python $$script || exit 1; done
+	@echo benchmarks publish; $(BIN)/python -m benchmarks publish
 	@echo benchmarks gan pictures; $(BIN)/python -m benchmarks gan pictures
 
 serve: $(READY)  ## the site at http://127.0.0.1:8000, rebuilt as you write

@@ -1,7 +1,8 @@
 """`python -m benchmarks`: run suites side by side, write JSON, Markdown and plots.
 
 With the name of an experiment first, such as `python -m benchmarks neural ray table`, run parts of
-that; `python -m benchmarks neural --help` lists them.
+that; `python -m benchmarks neural --help` lists them. `python -m benchmarks publish` writes every
+table and picture of measurements on the site.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import harness, machine, records, report
+from benchmarks import harness, machine, publish, records, report
 from benchmarks.harness import Settings
+from benchmarks.pace import Pace
+from benchmarks.process import PREPARATION
+from benchmarks.publish import EXPERIMENTS
 from benchmarks.suites import load, names
 
-EXPERIMENTS = ("coverage", "gan", "neural", "outofcore")
 OUT = Path("out/bench")
 EVERY = ("quick", "all")
 LIMITS = (
-    "Seconds that one call may take. What is not a call has ten times as many: imports, inputs, "
-    "preparation with its compilation, and the truth."
+    f"Seconds that one call may take. What is not a call has {PREPARATION} times as many: imports, "
+    "inputs, preparation with its compilation, and the truth."
 )
+MINUTES = "After which no other case begins; --resume goes on from there."
 
 
 def run(
@@ -34,7 +38,11 @@ def run(
     threads: Annotated[int, typer.Option(min=1, help="Of every library.")] = Settings.threads,
     rounds: Annotated[int, typer.Option(min=1, help="Most rounds of a case.")] = Settings.rounds,
     timeout: Annotated[float, typer.Option(help=LIMITS)] = Settings.timeout,
+    minutes: Annotated[float, typer.Option(help=MINUTES)] = 110.0,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the cases in the folder.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only the cases of --suite quick.")
+    ] = False,
 ) -> None:
     """Run suites side by side; results.json, results.md and plots go to the folder.
 
@@ -45,12 +53,15 @@ def run(
     if not 0 < timeout < float("inf"):
         text = f"must be a positive number of seconds: got {timeout:g}"
         raise typer.BadParameter(text, param_hint="--timeout")
-    chosen = named(suite)
-    quick = suite == "quick"
-    settings = Settings(seed, device, threads, rounds, timeout=timeout, quick=quick)
+    if not minutes > 0:
+        raise typer.BadParameter(f"must be positive: got {minutes:g}", param_hint="--minutes")
+    suites = named(suite)
+    settings = Settings(
+        seed, device, threads, rounds, timeout=timeout, quick=quick or suite == "quick"
+    )
     header = {
         "schema_version": 1,
-        "suite": suite if suite in EVERY else ",".join(chosen),
+        "suite": suite if suite in EVERY else ",".join(suites) + quick * " --quick",
         "seed": seed,
         "device": device,
         "rounds": rounds,
@@ -62,13 +73,32 @@ def run(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise typer.BadParameter(str(error), param_hint="--out") from None
-    done = {row["case"] for row in content["rows"]}
-    for name, rows in harness.run(chosen, settings, done):
-        print(name, file=sys.stderr, flush=True)
-        content["rows"] += rows
-        content["rows"].sort(key=lambda row: row["suite"])
-        report.write(content, out)  # after every case: an interrupted run keeps what it measured
+    measure(content, settings, suites, out, minutes)
     print((out / "results.md").read_text(encoding="utf-8"))
+
+
+def measure(
+    content: dict[str, Any], settings: Settings, suites: list[str], out: Path, minutes: float
+) -> None:
+    """Add the rows of the cases that are still to be run, and write them after every case."""
+    done = {(row["suite"], row["case"]) for row in content["rows"]}
+    cases = harness.chosen(suites, settings)
+    cases = [(name, case) for name, case in cases if (name, case.key) not in done]
+    pace = Pace(cases, records.rows(records.published()))
+    print(f"{len(cases)} cases, about {pace.left() / 60:.0f} min", file=sys.stderr, flush=True)
+    for (name, case), found in zip(cases, harness.run(cases, settings), strict=False):
+        content["rows"] += found
+        content["rows"].sort(key=lambda row: row["suite"])
+        records.write(
+            out / "results.json", records.text_of(content) + "\n"
+        )  # an interrupted run keeps what it measured
+        pace.next()
+        print(f"{pace}: {name}: {case.key}", file=sys.stderr, flush=True)
+        if pace.spent > 60 * minutes:
+            text = f"{minutes:g} minutes are over: --resume runs the rest"
+            print(text, file=sys.stderr, flush=True)
+            break
+    report.write(content, out)
 
 
 def named(text: str) -> list[str]:
@@ -110,6 +140,9 @@ def main() -> None:
     if name in EXPERIMENTS:
         sys.argv[:2] = [f"{sys.argv[0]} {name}"]
         typer.run(import_module(f"benchmarks.{name}").EXPERIMENT.command())
+    elif name == "publish":
+        sys.argv[:2] = [f"{sys.argv[0]} {name}"]
+        typer.run(publish.main)
     else:
         typer.run(run)
 

@@ -23,12 +23,15 @@ class Outcome:
         lower: Certified bound, where the competitor gives one.
         upper: Certified bound, likewise.
         converged: What the competitor says of itself; None where it says nothing.
+        late: The outcome proper, where it takes time that is not the call's: what `otdist.certify`
+            says of a plan that another library found.
     """
 
     value: float
     lower: float | None = None
     upper: float | None = None
     converged: bool | None = None
+    late: Callable[[], Outcome] | None = None
 
 
 Inputs = Mapping[str, Any]
@@ -52,6 +55,7 @@ class Case:
         truth: Inputs → the exact value; None where nobody knows, then errors are left out.
         parameters: What else matters, such as {"eps": 0.1}; shown in the table.
         quick: Whether the case belongs to the subset that takes minutes.
+        limit: Seconds that one call may take, where that is more than for others.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Case:
     truth: Callable[[Inputs], float | None] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     quick: bool = False
+    limit: float = 0.0
 
     @property
     def key(self) -> str:

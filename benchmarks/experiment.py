@@ -28,7 +28,7 @@ class Experiment:
     """One subject, measured in parts.
 
     Attributes:
-        name: Of the command, and of the file of rows in `benchmarks/results`.
+        name: Of the command, and of its rows in `benchmarks/results.json`.
         doc: What the command says of itself.
         settings: Dataclass of the options that the command has; its defaults are those of the page.
         parts: By name, settings → cases.
@@ -51,10 +51,9 @@ class Experiment:
     repeats: bool = True
     threads: Callable[[Any], int] = field(default=lambda settings: os.cpu_count() or 1)
 
-    @property
-    def results(self) -> Path:
-        """Where rows are kept unless another file is named."""
-        return ROOT / "benchmarks" / "results" / f"{self.name}.json"
+    def rows(self, path: Path = records.PUBLISHED) -> list[Row]:
+        """The rows that a file holds of it."""
+        return records.read(path, self.name)
 
     @property
     def words(self) -> list[str]:
@@ -65,7 +64,7 @@ class Experiment:
         """Measure parts, draw, write tables, in the order of the words; rows are kept at once."""
         for word in words:
             if word == "table":
-                self.into(self.page, records.read(out))
+                self.into(self.page, self.rows(out))
             elif word == "pictures" and self.pictures:
                 self.pictures(settings)
             else:
@@ -73,11 +72,11 @@ class Experiment:
 
     def measure(self, part: str, settings: Any, out: Path) -> None:
         """Measure the cases of one part."""
-        done = set() if self.repeats else {self.identity(row) for row in records.read(out)}
+        done = set() if self.repeats else {self.identity(row) for row in self.rows(out)}
         for known, measured in self.parts[part](settings):
             if self.identity(known) not in done:
                 row = {**known, **measured()}
-                records.keep(row, out, self.key, self.threads(settings))
+                records.keep(row, out, self.name, self.key, self.threads(settings))
                 print({name: v for name, v in row.items() if not isinstance(v, list)}, flush=True)
 
     def identity(self, row: Row) -> str:
@@ -106,7 +105,7 @@ class Experiment:
         hints = get_type_hints(self.settings, include_extras=True)
         words = Annotated[list[str], typer.Argument(help=f"Among {', '.join(self.words)}.")]
         out = Annotated[Path, typer.Option(help="File of the rows.")]
-        options = [("words", words, list(self.parts)), ("out", out, self.results)]
+        options = [("words", words, list(self.parts)), ("out", out, records.PUBLISHED)]
         options += [(f.name, hints[f.name], _default(f)) for f in fields(self.settings)]
         command.__doc__ = self.doc
         command.__annotations__ = {name: kind for name, kind, _ in options}

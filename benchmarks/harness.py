@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.case import OURS, Case
-from benchmarks.process import Failed, ask
+from benchmarks.process import Failed, Workers
 from benchmarks.records import Row
 from benchmarks.suites import load
 
@@ -35,87 +38,138 @@ class Settings:
         timeout: Seconds that one call may take; `process.PREPARATION` of them for imports, inputs,
             compilation and the truth, each.
         quick: Only the cases marked quick.
+        only: Whether `device` is measured without the CPU beside it.
     """
 
     seed: int = 0
     device: str = "cpu"
     threads: int = os.cpu_count() or 1
     rounds: int = 9
-    budget: float = 60.0
-    timeout: float = 120.0
+    budget: float = 20.0
+    timeout: float = 60.0
     quick: bool = False
+    only: bool = False
+
+    @property
+    def slow(self) -> float:
+        """Seconds from which a call is not repeated: the one alone is its only round."""
+        return self.budget / 4
 
 
-def run(
-    suites: Iterable[str], settings: Settings, done: Collection[str] = ()
-) -> Iterator[tuple[str, list[Row]]]:
-    """The rows of one case after the other, with a name that says how far the run is.
+@dataclass(frozen=True)
+class Job:
+    """A case, and what is used for it: the settings, the workers, the file of its inputs."""
 
-    Args:
-        suites: Names.
-        settings: How to run.
-        done: Keys of cases to leave out.
-    """
-    for suite in suites:
-        for case in load(suite):
-            if case.key not in done and (case.quick or not settings.quick):
-                yield f"{suite}: {case.key}", run_devices(suite, case, settings)
+    suite: str
+    case: Case
+    settings: Settings
+    workers: Workers
+    inputs: Path
+
+    def ask(self, names: Sequence[str] = (), **task: Any) -> dict[str, Any]:
+        """Ask a worker process about the case.
+
+        Raises:
+            Failed: it ended with an error, or did not end in time.
+        """
+        request = {
+            "suite": self.suite,
+            "case": self.case.key,
+            "seed": self.settings.seed,
+            "device": self.settings.device,
+            "inputs": str(self.inputs),
+            "competitors": names,
+            **task,
+        }
+        return self.workers.ask(request, max(self.settings.timeout, self.case.limit))
 
 
-def run_devices(suite: str, case: Case, settings: Settings) -> list[Row]:
+def chosen(suites: Iterable[str], settings: Settings) -> list[tuple[str, Case]]:
+    """The cases that a run has, each with its suite."""
+    cases = [(suite, case) for suite in suites for case in load(suite)]
+    return [(suite, case) for suite, case in cases if case.quick or not settings.quick]
+
+
+def run(cases: Iterable[tuple[str, Case]], settings: Settings) -> Iterator[list[Row]]:
+    """The rows of one case after the other; "wall" is what all of them took, in seconds."""
+    with Workers(settings.threads) as workers:
+        for suite, case in cases:
+            start = time.monotonic()
+            with tempfile.TemporaryDirectory() as folder:
+                job = Job(suite, case, settings, workers, Path(folder, "inputs"))
+                rows = run_devices(job)
+            wall = round(time.monotonic() - start, 2)
+            yield [row | {"wall": wall} for row in rows]
+
+
+def run_devices(job: Job) -> list[Row]:
     """The rows of a case on the CPU; with another device, what it adds to each under its name."""
-    rows = run_case(suite, case, replace(settings, device="cpu"))
-    if settings.device != "cpu":
-        there = {row["competitor"]: row for row in run_case(suite, case, settings)}
-        for row in rows:
-            found = there[row["competitor"]]
-            row[settings.device] = {key: found[key] for key in DEVICE_COLUMNS if key in found}
+    device = job.settings.device
+    if device == "cpu" or job.settings.only:
+        return run_case(job)
+    rows = run_case(replace(job, settings=replace(job.settings, device="cpu")))
+    there = {row["competitor"]: row for row in run_case(job)}
+    for row in rows:
+        found = there[row["competitor"]]
+        row[device] = {key: found[key] for key in DEVICE_COLUMNS if key in found}
     return rows
 
 
-def run_case(suite: str, case: Case, settings: Settings) -> list[Row]:
+def run_case(job: Job) -> list[Row]:
     """One row for every competitor of the case, whatever happened to it."""
-    truth, columns = _truth(suite, case, settings)
-    rows = {name: columns | _alone(suite, case, settings, name, truth) for name in case.competitors}
-    _in_turns(suite, case, settings, rows)
+    truth, columns = _truth(job)
+    rows = {name: columns | _alone(job, name, truth) for name in job.case.competitors}
+    _in_turns(job, rows)
+    ours = rows[OURS]
+    for row in rows.values():
+        if "seconds" in row and "seconds" in ours and "ratio" not in row:
+            row["ratio"] = quartiles([row["seconds"]["median"] / ours["seconds"]["median"]])
     return list(rows.values())
 
 
-def _truth(suite: str, case: Case, settings: Settings) -> tuple[float | None, Row]:
-    """The truth of the case; where it could not be had, a message for every row."""
-    if case.truth is None:
-        return None, {}
+def _truth(job: Job) -> tuple[float | None, Row]:
+    """The truth of the case, whose inputs are made for all; without one, a message for every row.
+
+    A failure to make the inputs is met again by every competitor, and becomes its row.
+    """
     try:
-        return _work(suite, case, settings, task="truth")["truth"], {}
+        return job.ask(task="truth")["truth"], {}
     except Failed as failure:
-        return None, {"message": f"no truth: {failure}"}
+        return None, {"message": f"no truth: {failure}"} if job.case.truth else {}
 
 
-def _alone(suite: str, case: Case, settings: Settings, name: str, truth: float | None) -> Row:
-    row: Row = {"suite": suite, **case.describe(), "competitor": name, "status": "ok"}
+def _alone(job: Job, name: str, truth: float | None) -> Row:
+    row: Row = {"suite": job.suite, **job.case.describe(), "competitor": name, "status": "ok"}
     try:
-        answer = _work(suite, case, settings, [name], task="alone")
+        answer = job.ask([name], task="alone")
     except Failed as failure:
         return row | {"status": failure.status, "message": str(failure)}
     row |= _first(answer, truth)
     if not answer["on_device"]:
-        row |= {"status": "cpu only", "message": f"does not use {settings.device}"}
+        row |= {"status": "cpu only", "message": f"does not use {job.settings.device}"}
     return row
 
 
-def _in_turns(suite: str, case: Case, settings: Settings, rows: dict[str, Row]) -> None:
-    """Add the times of those that work; one that fails now is left out of another start."""
-    while working := [name for name, row in rows.items() if row["status"] == "ok"]:
-        rounds = _rounds(sum(rows[name]["seconds_alone"] for name in working), settings)
+def _in_turns(job: Job, rows: dict[str, Row]) -> None:
+    """Add the times of those that work; one that fails now is left out of another start.
+
+    A call that takes long is not made again: warming up changes nothing of it, and in the minutes
+    of another round a neighbour may come and go all the same.
+    """
+    for row in rows.values():
+        if row["status"] == "ok" and row["seconds_alone"] > job.settings.slow:
+            row |= _times([row["seconds_alone"]], None)
+    while names := [n for n, row in rows.items() if row["status"] == "ok" and "rounds" not in row]:
+        rounds = _rounds(sum(rows[name]["seconds_alone"] for name in names), job.settings)
         try:
-            answer = _work(suite, case, settings, working, task="in turns", rounds=rounds)
+            answer = job.ask(names, task="in turns", rounds=rounds)
         except Failed as failure:
-            for name in [failure.competitor] if failure.competitor else working:
+            for name in [failure.competitor] if failure.competitor else names:
                 rows[name] |= {"status": failure.status, "message": f"in turns: {failure}"}
             continue
-        for name in working:
+        for name in names:
             rows[name] |= _times(answer["seconds"][name], answer["seconds"].get(OURS))
-        return
+            rows[name]["repeats"] = answer["repeats"][name]
 
 
 def _rounds(seconds: float, settings: Settings) -> int:
@@ -160,22 +214,3 @@ def quartiles(values: Sequence[float]) -> dict[str, float]:
         return {"q25": values[0], "median": values[0], "q75": values[0]}
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return {"q25": low, "median": middle, "q75": high}
-
-
-def _work(
-    suite: str, case: Case, settings: Settings, names: Sequence[str] = (), **task: Any
-) -> dict[str, Any]:
-    """Ask a worker process about a case.
-
-    Raises:
-        Failed: it ended with an error, or did not end in time.
-    """
-    request = {
-        "suite": suite,
-        "case": case.key,
-        "seed": settings.seed,
-        "device": settings.device,
-        "competitors": names,
-        **task,
-    }
-    return ask(request, settings.threads, settings.timeout)

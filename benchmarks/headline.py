@@ -1,30 +1,31 @@
 """The table that leads the README: otdist against the fastest other library on each problem.
 
-`python -m benchmarks.headline docs/benchmarks/results.json README.md` writes it between its marks,
-with the command and the machine above it. Cases that differ only in size share a line, and those
-where otdist is slower have a line of their own. Suites that train are left out: their competitors
-differ in what they reach, not in time. So are answers that are off by more than 1% where otdist's
-is not.
+`benchmarks.publish` writes it between its marks, with the command and the machine above it. Cases
+that differ only in size share a line; those where otdist is slower have a line of their own, and
+these come first. Suites that train are left out: their competitors differ in what they reach, not
+in time. So are answers that are off by more than 1% where otdist's is not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import typer
-
-from benchmarks import page, records
+from benchmarks import page
 from benchmarks.case import OURS
 from benchmarks.records import Row
-from benchmarks.report import Page, Results, by, command
+from benchmarks.report import by, by_suite, command
 
 SUITES = {
+    "small": "small calls",
     "exact": "exact",
+    "metrics": "ground metrics",
     "univariate": "on the line",
     "sliced": "sliced",
     "entropic": "entropic",
+    "unbalanced": "unbalanced",
+    "images": "images",
     "batches": "many small pairs",
     "pairwise": "many samples",
     "evaluation": "evaluation",
@@ -49,9 +50,10 @@ def headline(rows: Sequence[Row]) -> list[str]:
             problem = f"{words}: {found.row['quantity']}, {found.row['problem']}"
             key = (problem, found.row["competitor"], found.ratio > 1)
             groups.setdefault(key, []).append(found)
+    losses_first = sorted(groups.items(), key=lambda item: item[0][2])
     lines = [
         [problem, _sizes([f.row for f in group]), name, _verdict([f.ratio for f in group])]
-        for (problem, name, _), group in groups.items()
+        for (problem, name, _), group in losses_first
     ]
     return page.table(["problem", "size", "fastest other", "otdist is"], lines)
 
@@ -109,23 +111,21 @@ def _verdict(ratios: Sequence[float]) -> str:
     return f"**slower**, {span} times as long" if slower else f"{span} times as fast"
 
 
-def section(content: dict[str, Any]) -> str:
+def section(runs: Sequence[dict[str, Any]]) -> str:
     """What stands between the marks."""
-    machine = content["machine"]
-    where = f"On {machine['cpu']}, {machine['threads']} threads: `{command(content)}`."
-    return "\n".join([where, "", *headline(content["rows"])])
+    rows = [row for _, _, found in by_suite(runs) for row in found if row["suite"] in SUITES]
+    suites = {row["suite"] for row in rows}
+    commands: dict[str, list[str]] = {}
+    for run in runs:
+        if suites & {row["suite"] for row in run["rows"]}:
+            machine = run["machine"]
+            sorts = f", NumPy sorts with {machine['sort']}" if "sort" in machine else ""
+            where = f"On {machine['cpu']}, {machine['threads']} threads{sorts}"
+            commands.setdefault(where, []).append(f"`{command(run)}`")
+    where = [f"{where}: {', '.join(names)}." for where, names in commands.items()]
+    return "\n".join([*where, "", *headline(rows)])
 
 
-def into(path: Path, content: dict[str, Any]) -> None:
+def into(path: Path, runs: Sequence[dict[str, Any]]) -> None:
     """Write the section between its marks on a page."""
-    page.put(path, "benchmarks", section(content))
-
-
-def main(results: Results, readme: Annotated[Path, Page]) -> None:
-    """Write the table that leads the README between its marks on a page."""
-    with page.refused():
-        into(readme, records.results(results))
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    page.put(path, "benchmarks", section(runs))

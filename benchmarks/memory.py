@@ -9,7 +9,11 @@ from pathlib import Path
 
 
 def meter(device: str) -> Callable[[], float]:
-    """Start to measure; the result says how many MB the peak has since risen above now."""
+    """Start to measure; the result says how many MB the peak has since risen above now.
+
+    Pages of files do not count: the code of a library, of which a forked process maps a page when
+    it first runs there, and files that a caller maps, which the system may drop.
+    """
     if device != "cpu":
         return _device_meter()
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -19,12 +23,17 @@ def meter(device: str) -> Callable[[], float]:
         before = peak_of_process()
         return lambda: max(0.0, peak_of_process() - before)
 
-    def field(name: str) -> float:
-        line = next(line for line in status.read_text().splitlines() if line.startswith(name))
-        return int(line.split()[1]) / 2**10
+    def fields(*names: str) -> list[float]:
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return [int(lines[name].split()[0]) / 2**10 for name in names]
 
-    used = field("VmRSS")
-    return lambda: max(0.0, field("VmHWM") - used)
+    used, code = fields("VmRSS", "RssFile")
+
+    def risen() -> float:
+        peak, mapped = fields("VmHWM", "RssFile")
+        return max(0.0, peak - used - max(0.0, mapped - code))
+
+    return risen
 
 
 def peak_of_process() -> float:

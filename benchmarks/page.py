@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import typer
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -54,12 +51,3 @@ def _split(page: Path, name: str) -> tuple[str, str, str]:
     if not (found and closed) or start in rest or end in before + after:
         raise ValueError(f"{page} must have {start} and {end} once, in this order")
     return before, inside, after
-
-
-@contextmanager
-def refused() -> Iterator[None]:
-    """A page that cannot be written, as an error of the command line."""
-    try:
-        yield
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="PAGE") from None

@@ -51,7 +51,7 @@ def _scaling(suite: str, rows: list[Row], path: Path) -> Path | None:
     lines = {k: v for k, v in families.items() if len({row["n"] for row in v}) > 1}
     if not lines:
         return None
-    figure, axes = _figure(2)
+    figure, axes = figure_of(2)
     looks, styles = _looks(rows), ("-", "--", ":", "-.")
     order = list(dict.fromkeys(family for _, family in lines))
     for (competitor, family), group in lines.items():
@@ -82,7 +82,7 @@ def _accuracy(suite: str, rows: list[Row], path: Path) -> Path | None:
     known = [row for row in rows if row.get("error") is not None]
     if not any(row["error"] > 1e-6 for row in known):
         return None
-    figure, (ax,) = _figure(1)
+    figure, (ax,) = figure_of(1)
     looks = _looks(rows)
     for name in dict.fromkeys(row["competitor"] for row in known):
         own = [row for row in known if row["competitor"] == name]
@@ -116,21 +116,27 @@ def _at_least_a_decade(axis: Any) -> None:
         axis.set_minor_locator(NullLocator())
 
 
-def _figure(columns: int) -> tuple[Any, Any]:
+def figure_of(columns: int, size: tuple[float, float] | None = None) -> tuple[Any, Any]:
+    """A figure and its axes, beside each other."""
     from matplotlib.figure import Figure
 
-    size = (4.2 * columns + 0.8, 3.8)
+    size = size or (4.2 * columns + 0.8, 3.8)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
 def _save(figure: Any, path: Path) -> Path:
-    from matplotlib import rc_context
-
     for ax in figure.axes:
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)
-    with rc_context({"svg.hashsalt": "otdist"}):  # the same rows make the same file
+    return saved(figure, path)
+
+
+def saved(figure: Any, path: Path) -> Path:
+    """Write a figure so that the same rows make the same file."""
+    from matplotlib import rc_context
+
+    with rc_context({"svg.hashsalt": "otdist"}):
         figure.savefig(path, metadata={"Date": None})
     return path

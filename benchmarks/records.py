@@ -1,14 +1,16 @@
-"""Files of measurements: results of suites, and rows that experiments add one by one.
+"""Files of measurements: the results of one run of suites, and the one file that is published.
 
-A file is written under another name first and then renamed, so that whoever reads it, or stops the
-program, finds the old content or the new.
+A run of suites is a header and rows. The published file, `benchmarks/results.json`, has the runs
+that its suites come from, each suite once, and the rows of every experiment. A file is written
+under another name first and then renamed, so that whoever reads it, or stops the program, finds the
+old content or the new.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from benchmarks import machine
 Row = dict[str, Any]
 """One measurement: what it is of, and what was found, by name."""
 HEADER = ("suite", "seed", "device", "rounds", "timeout", "machine")
+PUBLISHED = Path(__file__).parent / "results.json"
 
 
 def write(path: Path, text: str) -> None:
@@ -32,8 +35,23 @@ def write(path: Path, text: str) -> None:
         draft.unlink(missing_ok=True)
 
 
+def text_of(run: dict[str, Any]) -> str:
+    """A header and its rows as JSON, a line each.
+
+    >>> print(text_of({"seed": 0, "rows": [{"n": 1}, {"n": 2}]}))
+    {"seed": 0,
+    "rows": [
+    {"n": 1},
+    {"n": 2}
+    ]}
+    """
+    head = json.dumps({k: v for k, v in run.items() if k != "rows"}, ensure_ascii=False)
+    lines = ",\n".join(json.dumps(row, allow_nan=False, ensure_ascii=False) for row in run["rows"])
+    return f'{head[:-1]},\n"rows": [\n{lines}\n]}}'
+
+
 def results(path: Path, option: str | None = None) -> dict[str, Any]:
-    """The content of a result file of suites.
+    """The content of the file of one run of suites.
 
     Raises:
         BadParameter: it cannot be read, or is another file; names the option if there is one.
@@ -50,9 +68,40 @@ def results(path: Path, option: str | None = None) -> dict[str, Any]:
     return content
 
 
-def read(path: Path) -> list[Row]:
-    """The rows of experiments that the file holds; none where there is no file."""
-    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+def published(path: Path = PUBLISHED) -> dict[str, Any]:
+    """The runs and experiments of the published file; none of either where there is no file."""
+    if not path.exists():
+        return {"runs": [], "experiments": {}}
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def publish(content: dict[str, Any], path: Path = PUBLISHED) -> None:
+    """Write the published file."""
+    runs = ",\n".join(text_of(run) for run in content["runs"])
+    parts = sorted(content["experiments"].items())
+    experiments = ",\n".join(f"{json.dumps(name)}: {text_of(part)}" for name, part in parts)
+    write(path, f'{{"runs": [\n{runs}\n],\n"experiments": {{\n{experiments}\n}}}}\n')
+
+
+def merged(content: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """The published content with a run whose suites take the place of earlier ones."""
+    suites = {row["suite"] for row in run["rows"]}
+    kept = [
+        {**old, "rows": [row for row in old["rows"] if row["suite"] not in suites]}
+        for old in content["runs"]
+    ]
+    return {**content, "runs": [*(old for old in kept if old["rows"]), run]}
+
+
+def rows(content: dict[str, Any]) -> list[Row]:
+    """The rows of all runs of the published file, by suite."""
+    found = [row for run in content["runs"] for row in run["rows"]]
+    return sorted(found, key=lambda row: row["suite"])
+
+
+def read(path: Path, experiment: str) -> list[Row]:
+    """The rows of an experiment that the published file, or one like it, holds."""
+    return published(path)["experiments"].get(experiment, {"rows": []})["rows"]
 
 
 def identity(row: Row, key: Sequence[str]) -> str:
@@ -60,19 +109,25 @@ def identity(row: Row, key: Sequence[str]) -> str:
     return json.dumps([row.get(name) for name in key])
 
 
-def keep(row: Row, path: Path, key: Sequence[str], threads: int) -> None:
+def keep(row: Row, path: Path, experiment: str, key: Sequence[str], threads: int) -> None:
     """Add a row of an experiment to the file, in place of an earlier one with the same key.
 
-    Rows are sorted by the key, a line each. The header is that of the machine that writes.
+    Rows are sorted by the key. The header is that of the machine that writes.
     """
-    rows = {identity(old, key): old for old in read(path)} | {identity(row, key): row}
-    ordered = sorted(rows.values(), key=lambda found: [_order(found.get(name)) for name in key])
-    head = json.dumps({"machine": machine.describe(threads, "cpu")}, ensure_ascii=False)
-    lines = ",\n".join(json.dumps(found) for found in ordered)
-    write(path, f'{head[:-1]},\n"rows": [\n{lines}\n]}}\n')
+    content = published(path)
+    found = {identity(old, key): old for old in read(path, experiment)} | {identity(row, key): row}
+    ordered = sorted(found.values(), key=lambda one: _order(one, key))
+    content["experiments"][experiment] = {
+        "machine": machine.describe(threads, "cpu"),
+        "rows": ordered,
+    }
+    publish(content, path)
 
 
-def _order(value: Any) -> tuple[bool, float, str]:
+def _order(row: Row, key: Iterable[str]) -> list[tuple[bool, float, str]]:
     """Numbers by size, all else by its text."""
-    number = isinstance(value, (int, float))
-    return not number, value if number else 0.0, "" if number else json.dumps(value)
+    values = [row.get(name) for name in key]
+    return [
+        (False, value, "") if isinstance(value, (int, float)) else (True, 0.0, json.dumps(value))
+        for value in values
+    ]

@@ -1,19 +1,15 @@
-"""The page of a result file: the machine, a table for every suite, and its plots.
+"""The page of measured runs: the machine, a table for every suite, and its plots.
 
-Nothing in it is typed by hand. `python -m benchmarks.report RESULTS.json` writes results.md and the
-plots again, beside that file; with PAGE.md behind it, brief tables of its suites go into that page,
-between the marks <!-- benchmarks SUITE: start --> and <!-- benchmarks SUITE: end -->.
+Nothing in it is typed by hand. A run writes it into its own folder; `benchmarks.publish` writes it
+for the site, and brief tables of suites into the guides.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from benchmarks import page, records
 from benchmarks.case import OURS
@@ -31,8 +27,10 @@ TITLES = {
     "metrics": "Ground metrics",
     "neural": "Critics",
     "pairwise": "Many samples",
+    "ladder": "What an error costs",
     "scale": "An accuracy that is asked for",
     "sliced": "Sliced distances",
+    "small": "Small calls",
     "unbalanced": "Partial and unbalanced transport",
     "univariate": "On the line",
 }
@@ -41,22 +39,21 @@ VISIBLE = 0.005
 HEADER = ("problem", "competitor", "time", "ratio", "memory", "error", "bracket", "status")
 
 
-def write(content: dict[str, Any], folder: Path) -> None:
-    """The three forms of the results: JSON, the page, its plots."""
-    record = json.dumps(content, indent=1, allow_nan=False)
-    records.write(folder / "results.json", record + "\n")
-    records.write(folder / "results.md", markdown(content, plots(content["rows"], folder)))
+def write(run: dict[str, Any], folder: Path) -> None:
+    """The three forms of the results of a run: JSON, the page, its plots."""
+    records.write(folder / "results.json", records.text_of(run) + "\n")
+    records.write(folder / "results.md", markdown([run], plots(run["rows"], folder)))
 
 
-def command(content: dict[str, Any]) -> str:
-    """The command that wrote a result file.
+def command(run: dict[str, Any]) -> str:
+    """The command that measured a run.
 
     >>> command({"suite": "quick", "seed": 0, "rounds": 9, "timeout": 120.0, "device": "cpu"})
     'python -m benchmarks --suite quick --seed 0 --rounds 9 --timeout 120'
     """
-    options = [f"--{name} {content[name]}" for name in ("suite", "seed", "rounds")]
-    options.append(f"--timeout {content['timeout']:g}")
-    options += [] if content["device"] == "cpu" else [f"--device {content['device']}"]
+    options = [f"--{name} {run[name]}" for name in ("suite", "seed", "rounds")]
+    options.append(f"--timeout {run['timeout']:g}")
+    options += [] if run["device"] == "cpu" else [f"--device {run['device']}"]
     return " ".join(["python -m benchmarks", *options])
 
 
@@ -65,20 +62,31 @@ def by(rows: Sequence[Row], column: str) -> list[tuple[Any, list[Row]]]:
     return [(value, list(group)) for value, group in groupby(rows, lambda row: row[column])]
 
 
-def markdown(content: dict[str, Any], pictures: Sequence[Path] = ()) -> str:
+def by_suite(runs: Iterable[dict[str, Any]]) -> list[tuple[str, dict[str, Any], list[Row]]]:
+    """Every suite by name, with the run that it comes from and its rows."""
+    found = [(suite, run, rows) for run in runs for suite, rows in by(run["rows"], "suite")]
+    return sorted(found, key=lambda one: one[0])
+
+
+def markdown(runs: Sequence[dict[str, Any]], pictures: Sequence[Path] = ()) -> str:
     """A page: the machine, then a table for every suite, and its pictures."""
-    machine = content["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    lines = [
-        f"Written by `{command(content)}` on {machine['cpu']}, {machine['threads']} threads, "
-        f"device {machine['device']}, Python {machine['python']}; {versions}.",
-    ]
-    for suite, rows in by(content["rows"], "suite"):
+    lines = [_written(runs[0])] if len(runs) == 1 else []
+    for suite, run, rows in by_suite(runs):
         title = TITLES.get(suite, suite.replace("_", " ").capitalize())
-        lines += ["", f"### {title}", "", *table(rows, content["rounds"])]
+        lines += ["", f"### {title}", "", *([] if len(runs) == 1 else [_written(run), ""])]
+        lines += table(rows, run["rounds"])
         own = [picture.name for picture in pictures if picture.name.startswith(f"{suite}-")]
         lines += [line for name in own for line in ("", f"![{_described(name)}]({name})")]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _written(run: dict[str, Any]) -> str:
+    machine = run["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    where = [machine["cpu"], f"{machine['threads']} threads", f"device {machine['device']}"]
+    where += [f"NumPy sorts with {machine['sort']}"] if "sort" in machine else []
+    where += [f"Python {machine['python']}"]
+    return f"Written by `{command(run)}` on {', '.join(where)}; {versions}."
 
 
 def _described(name: str) -> str:
@@ -201,36 +209,10 @@ def spread(quartiles: dict[str, float]) -> str:
     return f"{middle} ({low}–{high}) {unit}"
 
 
-def fill(path: Path, content: dict[str, Any]) -> None:
-    """Write the command and the tables of suites between their marks on a page.
-
-    Raises:
-        ValueError: the page has marks for none of the suites.
-    """
-    suites = [g for g in by(content["rows"], "suite") if page.has(path, f"benchmarks {g[0]}")]
-    if not suites:
-        raise ValueError(f"{path} has no marks for a suite of these results")
-    where = f"`{command(content)}` on {content['machine']['cpu']}:"
-    for suite, rows in suites:
-        lines = [where, "", *brief(rows, content["rounds"])]
-        page.put(path, f"benchmarks {suite}", "\n".join(lines))
-
-
-Results = Annotated[
-    Path, typer.Argument(exists=True, dir_okay=False, metavar="RESULTS", help="A results.json.")
-]
-Page = typer.Argument(exists=True, dir_okay=False, metavar="[PAGE]", help="Gets the tables.")
-
-
-def main(results: Results, into: Annotated[Path | None, Page] = None) -> None:
-    """Write results.md and the plots beside the results again; or brief tables into a page."""
-    content = records.results(results)
-    if into is None:
-        write(content, results.parent)
-        return
-    with page.refused():
-        fill(into, content)
-
-
-if __name__ == "__main__":
-    typer.run(main)
+def fill(path: Path, runs: Iterable[dict[str, Any]]) -> None:
+    """Write the command and the table of every suite that has marks on a page between them."""
+    for suite, run, rows in by_suite(runs):
+        if page.has(path, f"benchmarks {suite}"):
+            where = f"`{command(run)}` on {run['machine']['cpu']}:"
+            lines = [where, "", *brief(rows, run["rounds"])]
+            page.put(path, f"benchmarks {suite}", "\n".join(lines))

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks import gan, harness, headline, machine, report
+from benchmarks import gan, harness, machine, publish
 from benchmarks.__main__ import EXPERIMENTS, earlier, run
 from benchmarks.case import OURS
 from benchmarks.compare import notes, regressions
@@ -58,9 +58,9 @@ def invoke(function, *words):
     return done.exit_code, " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.output).split())
 
 
-@pytest.mark.parametrize("name", ["", ".report", ".headline", ".compare", "coverage"])
+@pytest.mark.parametrize("name", ["", "publish", ".compare", "coverage"])
 def test_command_line_explains_itself(name):
-    module = ["benchmarks", name] if name in EXPERIMENTS else [f"benchmarks{name}"]
+    module = ["benchmarks", *name.split()] if name[:1] != "." else [f"benchmarks{name}"]
     command = [sys.executable, "-m", *module, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     words = ("--suite", "--device", "one call may take") if name == "" else ("results.json",)
@@ -96,6 +96,7 @@ def test_experiments_refuse_what_they_do_not_know(words, sentence, tmp_path):
         ("--seed", -1, ""),
         ("--timeout", 0, "must be a positive number of seconds: got 0"),
         ("--timeout", "nan", "got nan"),
+        ("--minutes", 0, "must be positive: got 0"),
         ("--device", "tpu", "must be cpu or cuda"),
     ],
 )
@@ -130,19 +131,13 @@ def test_a_folder_that_is_none_and_results_that_are_none_are_refused(rows, tmp_p
     assert "--out" in said
 
 
-@pytest.mark.parametrize("function", [report.main, headline.main])
-def test_commands_of_pages_say_what_they_need(function, rows, tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("no marks")
-    whole = tmp_path / "whole.json"
-    whole.write_text(json.dumps({**HEADER, "machine": MACHINE, "rows": rows}))
+def test_publishing_refuses_what_is_no_run(tmp_path):
+    (tmp_path / "page.md").write_text("no results")
     for words, sentence in (
-        ([], "Missing argument"),
-        ([tmp_path / "gone.json", page], "does not exist"),
-        ([page, page], "cannot read"),
-        ([whole, page], "mark" if function is report.main else "must have <!-- benchmarks: start"),
+        ([tmp_path / "gone.json"], "cannot read"),
+        ([tmp_path / "page.md"], "cannot read"),
     ):
-        code, said = invoke(function, *words)
+        code, said = invoke(publish.main, *words)
         assert code == 2
         assert sentence in said
 

@@ -1,11 +1,11 @@
 """Tables on pages: what they show, and that they are what the files of measurements say."""
 
-import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from benchmarks import headline, page, report
+from benchmarks import headline, page, publish, records, report
 from benchmarks.case import OURS
 from benchmarks.harness import quartiles
 
@@ -23,7 +23,7 @@ def line(suite="exact", n=100, name="peer", ratio=2.0, **columns):
 
 def test_headline_groups_sizes_and_shows_where_others_win():
     rows = []
-    for n, ratio in ((100, 0.5), (300, 0.8), (500, 1.6), (1000, 4.4)):
+    for n, ratio in ((500, 1.6), (1000, 4.4), (100, 0.5), (300, 0.8)):
         rows += [line(n=n, name=OURS, ratio=1.0), line(n=n, ratio=ratio), line(n=n, ratio=9.0)]
     start = "| exact: W_2, clouds | n = "
     assert headline.headline(rows)[2:] == [
@@ -72,41 +72,57 @@ def test_brief_tables_show_errors_of_ours_too():
     assert found == f"| c | 2 ms, 7 MB, error 86% | {others} |"
 
 
-def test_published_pages_are_what_the_measurements_say(tmp_path):
+PAGES = ("README.md", "docs/*.md", "docs/benchmarks/*.md")
+PICTURES = ("docs/benchmarks/*.svg", str(publish.GROWTH))
+
+
+def files(root, *patterns):
+    return {file.relative_to(root): file for pattern in patterns for file in root.glob(pattern)}
+
+
+def test_published_pages_and_pictures_are_what_the_measurements_say(tmp_path):
     pytest.importorskip("matplotlib")
-    folder = ROOT / "docs" / "benchmarks"
-    text = (folder / "results.json").read_text(encoding="utf-8")
-    content = json.loads(text)
-    report.write(content, tmp_path)
-    assert (tmp_path / "results.json").read_text(encoding="utf-8") == text
-    page = (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert (folder / "results.md").read_text(encoding="utf-8") == page
-    pictures = [sorted(file.name for file in at.glob("*.svg")) for at in (tmp_path, folder)]
-    assert pictures[0] == pictures[1]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    copy = tmp_path / "README.md"
-    copy.write_text(readme, encoding="utf-8")
-    headline.into(copy, content)
-    assert copy.read_text(encoding="utf-8") == readme
+    for name, file in files(ROOT, *PAGES).items():
+        copy = tmp_path / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    (tmp_path / publish.GROWTH).parent.mkdir(parents=True)
+    publish.pages(records.published(), tmp_path)
+    for patterns, ours in ((PAGES, files(ROOT, *PAGES)), (PICTURES, files(ROOT, *PICTURES))):
+        written = files(tmp_path, *patterns)
+        assert written.keys() == ours.keys()
+        for name, file in written.items():
+            assert file.read_bytes() == ours[name].read_bytes(), name
 
 
-@pytest.mark.parametrize(
-    "results, page",
-    [
-        ("exact", "exact"),
-        ("exact_parts", "exact"),
-        ("sliced", "sliced"),
-        ("entropic", "sinkhorn"),
-        ("pairwise", "pairwise"),
-    ],
-)
-def test_tables_of_a_guide_are_what_the_measurements_say(results, page, tmp_path):
-    content = json.loads((ROOT / f"benchmarks/results/{results}.json").read_text(encoding="utf-8"))
-    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
-    copy = tmp_path / "page.md"
-    copy.write_text(text, encoding="utf-8")
-    report.fill(copy, content)
-    assert copy.read_text(encoding="utf-8") == text
-    copy.write_text("a page without marks", encoding="utf-8")
-    with pytest.raises(ValueError, match="no marks for a suite"):
-        report.fill(copy, content)
+def test_the_published_file_is_written_as_it_was_read(tmp_path):
+    copy = tmp_path / "results.json"
+    records.publish(records.published(), copy)
+    assert copy.read_text(encoding="utf-8") == records.PUBLISHED.read_text(encoding="utf-8")
+
+
+def test_a_new_run_replaces_its_suites_as_a_whole():
+    run = {"seed": 0, "rows": [line("exact", n=1), line("exact", n=2), line("sliced", n=1)]}
+    content = records.merged({"runs": [], "experiments": {}}, run)
+    new = {"seed": 1, "rows": [line("exact", n=2)]}
+    content = records.merged(content, new)
+    found = [(row["suite"], row["n"], r["seed"]) for r in content["runs"] for row in r["rows"]]
+    assert found == [("sliced", 1, 0), ("exact", 2, 1)]
+    content = records.merged(content, {"seed": 2, "rows": [line("sliced", n=9)]})
+    assert [run["seed"] for run in content["runs"]] == [1, 2]
+    assert [row["suite"] for row in records.rows(content)] == ["exact", "sliced"]
+
+
+def test_suites_of_several_runs_say_where_they_were_measured():
+    machine = {"cpu": "c", "threads": 1, "device": "cpu", "python": "3", "versions": {"POT": "1"}}
+    header = {"seed": 0, "device": "cpu", "rounds": 3, "timeout": 2.0, "machine": machine}
+    row = line(name=OURS, case="one", status="failed", message="boom")
+    runs = [
+        {**header, "suite": suite, "rows": [row | {"suite": suite}]} for suite in ("exact", "small")
+    ]
+    text = report.markdown(runs)
+    assert [part.split("`")[1].split()[4] for part in text.split("Written by ")[1:]] == [
+        "exact", "small",
+    ]  # fmt: skip
+    runs[0]["machine"] = {**machine, "sort": "AVX2"}
+    assert "c, 1 threads, device cpu, NumPy sorts with AVX2, Python 3" in report.markdown(runs[:1])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import harness, process, report, suites
+from benchmarks import harness, pace, process, report, suites
 from benchmarks.case import OURS
 from benchmarks.harness import Settings, quartiles
 
@@ -77,8 +77,9 @@ def rows(tmp_path_factory):
         patch.syspath_prepend(str(folder))
         patch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
         settings = Settings(threads=1, rounds=3, timeout=2.0, quick=True)
-        ((name, found),) = harness.run(["tiny.naps"], settings)
-        assert name == "tiny.naps: W_1 naps n=10 d=1 p=1"
+        ((name, case),) = cases = harness.chosen(["tiny.naps"], settings)
+        assert (name, case.key) == ("tiny.naps", "W_1 naps n=10 d=1 p=1")
+        (found,) = harness.run(cases, settings)
         return found
 
 
@@ -106,20 +107,137 @@ def test_preparation_and_truth_may_take_longer_than_a_call(rows):
     assert found["truth"] == 2
 
 
-@pytest.mark.parametrize("kind, allowed", [("call", "0.2 s"), ("preparation", "2 s of prep")])
-def test_a_late_step_is_told_with_its_competitor(kind, allowed, tmp_path, monkeypatch):
+SERVER = """
+import json, sys, time
+
+def send(**message):
+    print(json.dumps(message), flush=True)
+
+send(ready=1)
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["task"] == "end":
+        sys.exit(3)
+    if request["task"] == "slow":
+        child = subprocess.Popen(["sleep", "60"])
+        send(pid=child.pid)
+        send(step=[request["kind"], "a peer"])
+        send(end=child.wait())
+    else:
+        send(pid=0)
+        send(answer={"task": request["task"]})
+        send(end=0)
+"""
+
+
+@pytest.fixture
+def workers(tmp_path, monkeypatch):
+    """Workers whose server answers, is late, or ends, as it is told."""
     package = tmp_path / "benchmarks"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "worker.py").write_text(
-        "import sys, time; from pathlib import Path\n"
-        f"Path(sys.argv[1], 'steps').write_text('{kind} a peer\\n'); time.sleep(60)"
-    )
+    (package / "server.py").write_text(f"import subprocess\n{SERVER}")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    with process.Workers(threads=1) as found:
+        yield found
+
+
+@pytest.mark.parametrize("kind, allowed", [("call", "0.2 s"), ("preparation", "0.6 s of prep")])
+def test_a_late_step_is_told_with_its_competitor(kind, allowed, workers):
     with pytest.raises(process.Failed, match=f"^no answer after {allowed}") as failure:
-        process.ask({}, threads=1, limit=0.2)
+        workers.ask({"task": "slow", "kind": kind}, limit=0.2)
     assert (failure.value.status, failure.value.competitor) == ("timeout", "a peer")
+    assert workers.ask({"task": "next"}, limit=5) == {"task": "next"}
+
+
+def test_a_server_that_ends_is_started_again(workers):
+    with pytest.raises(process.Failed, match="server of the workers ended: exit code 3"):
+        workers.ask({"task": "end"}, limit=5)
+    assert workers.ask({"task": "next"}, limit=5) == {"task": "next"}
+
+
+PROBE = """
+import os, time
+from pathlib import Path
+import numpy as np
+import torch
+from benchmarks.case import OURS, Case, Outcome
+
+def threads(inputs):
+    return lambda: Outcome(torch.get_num_threads())
+
+def late(inputs):
+    return lambda: Outcome(0.0, late=lambda: time.sleep(0.05) or Outcome(inputs["made"]))
+
+def quick(inputs):
+    return lambda: Outcome(os.getpid())
+
+def killed(inputs):
+    return lambda: os.kill(os.getpid(), 9)
+
+def make(seed):
+    made = Path(os.environ["MADE"])
+    made.write_text(made.read_text() + "x")
+    return {"p": 1, "made": len(made.read_text())}
+
+def heavy(inputs):
+    return lambda: time.sleep(0.3) or Outcome(1.0)
+
+def cases():
+    competitors = {OURS: threads, "late": late, "quick": quick, "killed": killed, "heavy": heavy}
+    return [Case("probe", "", 1, 1, 1, 1, make, competitors)]
+"""
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("suite")
+    package = folder / "odd"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "probe.py").write_text(PROBE)
+    (folder / "made").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        patch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
+        patch.setenv("MADE", str(folder / "made"))
+        settings = Settings(threads=2, rounds=3, timeout=20.0, budget=1.0)
+        (found,) = harness.run(harness.chosen(["odd.probe"], settings), settings)
+    return {row["competitor"]: row for row in found}
+
+
+def test_children_have_the_threads_asked_for_and_one_set_of_inputs(probe):
+    assert probe[OURS]["value"] == 2
+    assert probe["late"]["value"] == 1  # inputs are made once, and read by the others
+
+
+def test_a_child_that_is_killed_is_a_row_and_nothing_more(probe):
+    assert probe["killed"]["status"] == "failed"
+    assert "killed by signal 9" in probe["killed"]["message"]
+    assert probe["quick"]["status"] == "ok"
+
+
+def test_short_calls_are_repeated_and_long_ones_are_not(probe):
+    assert probe["quick"]["repeats"] > 100
+    assert probe["quick"]["seconds"]["median"] < 1e-3
+    assert probe["heavy"]["rounds"] == 1
+    assert "repeats" not in probe["heavy"]
+    assert probe["heavy"]["seconds"]["median"] == probe["heavy"]["seconds_alone"] >= 0.3
+
+
+def test_a_proof_is_not_in_the_time(probe):
+    assert probe["late"]["seconds_alone"] < 0.05
+
+
+def test_a_run_says_what_is_left():
+    cases = [("tiny", suites.load("univariate")[i]) for i in range(3)]
+    known = [{"suite": "tiny", "case": case.key, "wall": 60.0} for _, case in cases[:2]]
+    progress = pace.Pace(cases, known)
+    assert progress.left() == 180  # the third is taken for one of its suite
+    progress.next()
+    assert progress.left() < 120  # it went faster than expected
+    assert str(progress).startswith("1/3, 0 min, about ")
 
 
 def test_ratios_memory_and_errors(rows):
@@ -139,7 +257,7 @@ def test_ratios_memory_and_errors(rows):
 
 def test_table_and_plots_are_made_from_rows(rows, tmp_path):
     content = {**HEADER, "machine": MACHINE, "rows": rows}
-    text = report.markdown(content)
+    text = report.markdown([content])
     assert "`python -m benchmarks --suite tiny.naps --seed 0 --rounds 3 --timeout 2` on c" in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(rows)

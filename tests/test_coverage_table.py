@@ -2,14 +2,14 @@
 
 import pytest
 
-from benchmarks import coverage, page, records
+from benchmarks import coverage, page
 from otdist.discrepancy import limit
 
 EXPERIMENT = coverage.EXPERIMENT
 
 
 def test_the_page_shows_the_rows_that_were_kept():
-    rows = records.read(EXPERIMENT.results)
+    rows = EXPERIMENT.rows()
     for mark, render in EXPERIMENT.tables.items():
         assert page.get(EXPERIMENT.page, mark) == render(rows).strip()
 
@@ -55,5 +55,5 @@ def test_rows_replace_those_of_the_same_case(tmp_path, monkeypatch):
     monkeypatch.setattr(coverage, "cases", lambda: [case])
     for trials in (2, 3):
         EXPERIMENT.run(["energy"], coverage.Settings(trials), path)
-    (row,) = records.read(path)
+    (row,) = EXPERIMENT.rows(path)
     assert (row["laws"], row["n"], row["trials"]) == ("equal", 20, 3)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 
-from benchmarks import outofcore, page, records
+from benchmarks import outofcore, page
 
 EXPERIMENT = outofcore.EXPERIMENT
 
 
 def test_the_page_shows_the_rows_that_were_kept():
     for mark, render in EXPERIMENT.tables.items():
-        assert page.get(EXPERIMENT.page, mark) == render(records.read(EXPERIMENT.results)).strip()
+        assert page.get(EXPERIMENT.page, mark) == render(EXPERIMENT.rows()).strip()
 
 
 def test_line_and_slices_run_small(tmp_path):
@@ -37,16 +37,16 @@ def test_rows_replace_earlier_ones(tmp_path, monkeypatch):
     monkeypatch.setattr(outofcore, "in_process", lambda name, folder, part: {"seen": part})
     for folder in (None, tmp_path):
         EXPERIMENT.run(["sliced"], outofcore.Settings(folder=folder), path)
-    assert [(row["part"], row["seen"]) for row in records.read(path)] == [
+    assert [(row["part"], row["seen"]) for row in EXPERIMENT.rows(path)] == [
         ("batches", "batches"), ("memory", "memory"),
     ]  # fmt: skip
     assert not list(tmp_path.glob("tmp*"))  # the data are deleted
-    machine = json.loads(path.read_text())["machine"]
+    machine = json.loads(path.read_text())["experiments"]["outofcore"]["machine"]
     assert machine["versions"]["torch"]
     file = tmp_path / "page.md"
     (mark,) = EXPERIMENT.tables
     file.write_text(f"before\n<!-- {mark}: start -->\nold\n<!-- {mark}: end -->\nafter\n")
-    EXPERIMENT.into(file, records.read(EXPERIMENT.results))
+    EXPERIMENT.into(file, EXPERIMENT.rows())
     assert file.read_text().startswith("before\n")
     assert file.read_text().endswith("after\n")
     assert "old" not in file.read_text()

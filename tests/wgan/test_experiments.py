@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import records
 from benchmarks.gan import EXPERIMENT, digits, segments, speed, toys
 from otdist import problems
 
@@ -43,7 +42,7 @@ def test_rows_are_kept_once_and_shown(tmp_path):
     path = tmp_path / "deep" / "gan.json"
     for seeds in ([0], [0, 1]):
         EXPERIMENT.run(["ring"], EXPERIMENT.settings(seeds=seeds, steps=2, critics=["gp"]), path)
-    rows = records.read(path)
+    rows = EXPERIMENT.rows(path)
     assert [r["seed"] for r in rows] == [0, 1]
     page = tmp_path / "page.md"
     marks = [f"<!-- table of benchmarks/gan: {side} -->" for side in ("start", "end")]
