@@ -6,6 +6,7 @@ rates         learning rates of funnels, on seeds of their own
 numbers       256 funnels, and the number that "auto" chooses, from few points
 squared       W_2 and its map by convex potentials
 certificates  how often brackets and limits hold
+folds         limits from all points beside one split, and how often they hold
 
 A row that the file holds already, with the same budget, is not run again.
 """
@@ -21,7 +22,7 @@ import torch
 from typer import Option
 
 from benchmarks.experiment import ROOT, Cases, Experiment
-from benchmarks.neural import certificates, squared, table
+from benchmarks.neural import certificates, folds, squared, table
 from benchmarks.neural.methods import BUDGET, METHODS, Method, critic
 from benchmarks.neural.pairs import OTHERS, Pair, ray_monotone, translated
 from benchmarks.records import Row
@@ -141,8 +142,9 @@ EXPERIMENT = Experiment(
         "numbers": numbers,
         "squared": lambda settings: squared.cases(settings.seeds, settings.budget or BUDGET),
         "certificates": lambda settings: certificates.cases(),
+        "folds": lambda settings: [*folds.gains(settings.seeds), *folds.coverage()],
     },
-    ("experiment", "pair", "d", "funnels", "seed", "method", "rate", "budget"),
+    ("experiment", "pair", "d", "funnels", "seed", "method", "rate", "budget", "n", "folds"),
     ROOT / "docs" / "neural.md",
     table.TABLES,
     repeats=False,

@@ -115,6 +115,12 @@ def certificates(rows: Sequence[Row]) -> str:
         misses = sum(not r["holds"] for r in at)
         tight = median(r["lower"] / r["truth"] for r in at)
         lines.append([f"95% limit, {law}", str(len(at)), str(misses), f"{tight:.3f}"])
+    crossed = [r for r in rows if r["experiment"] == "limit of folds"]
+    for law in dict.fromkeys(r["pair"] for r in crossed):
+        at = [r for r in crossed if r["pair"] == law]
+        misses = sum(not r["holds"] for r in at)
+        tight = f"{median(r['lower'] / r['truth'] for r in at):.3f}" if at[0]["truth"] else "—"
+        lines.append([f"95% limit, 5 folds, {law}", str(len(at)), str(misses), tight])
     ours = [r for r in rows if r["experiment"] == "ray" and r["method"] == "auto"]
     if ours:
         misses, tight = (
@@ -123,6 +129,22 @@ def certificates(rows: Sequence[Row]) -> str:
         )
         name = "95% limit, `auto`, all ray-monotone pairs"
         lines.append([name, str(len(ours)), str(misses), f"{tight:.3f}"])
+    return "\n".join(page.table(titles, lines))
+
+
+def folds(rows: Sequence[Row]) -> str:
+    """Limit / W_1 from one split and from folds, and the CPU seconds they take."""
+    rows = [r for r in rows if r["experiment"] == "folds"]
+    sizes = sorted({r["folds"] for r in rows})
+    names = ["one split" if k == 1 else f"{k} folds" for k in sizes]
+    titles = ["pair", "D", "points", *names, *(f"seconds, {name}" for name in names)]
+    lines = []
+    for name, d, n in dict.fromkeys((r["pair"], r["d"], r["n"]) for r in rows):
+        at = [r for r in rows if (r["pair"], r["n"]) == (name, n)]
+        by = [[r for r in at if r["folds"] == k] for k in sizes]
+        limits = [f"{_ratio(group, 'lower'):.3f}" for group in by]
+        seconds = [f"{mean(r['seconds'] for r in group):.1f}" for group in by]
+        lines.append([name, str(d), f"{n:,}", *limits, *seconds])
     return "\n".join(page.table(titles, lines))
 
 
@@ -147,6 +169,7 @@ TABLES = {
     "other pairs": others,
     "rates": rates,
     "numbers of funnels": numbers,
+    "folds": folds,
     "squared": squared,
     "certificates": certificates,
 }

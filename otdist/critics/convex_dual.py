@@ -16,16 +16,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from otdist.core import checks
 from otdist.core.certificate import UNIT
+from otdist.core.measure import Pair
 from otdist.critics.convex import ALPHA, ConvexPotential, normal_map
 from otdist.critics.convex_result import ConvexDualResult
-from otdist.critics.fitting import Fit, limited, outcome
-from otdist.critics.samples import Supply
+from otdist.critics.fitting import Fit
+from otdist.critics.heldout import Learned, Scores
+from otdist.critics.samples import Frame, Supply
 from otdist.critics.training import SOUND, Clock, Training
 
 WATCHED = 2048
@@ -46,6 +50,8 @@ class ConvexDual(Fit[ConvexDualResult]):
         steps: Gradient steps at most.
         batch_size: Points of either sample per step.
         splits: Shares of training, validation and test points.
+        folds: K ≥ 2: fit K potentials, each tested on a K-th of the points that it has not seen, so
+            that the limit comes from all points, in K times the time; None: one split.
         learning_rate: Of Adam; None: 0.03.
         patience: Validations in a row (there are 20) without a new best after which to stop.
         seed: Of splits, batches and first weights; None draws a fresh one.
@@ -67,14 +73,16 @@ class ConvexDual(Fit[ConvexDualResult]):
     learning_rate: float | None = LEARNING_RATE
     patience: int = 8
 
+    _P: ClassVar[float] = 2.0
+
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.settle(self, widths=checks.wholes("widths", self.widths))
 
-    def _solve(
+    def _learn(
         self, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]
-    ) -> ConvexDualResult:
-        frame, test = supply.frame, supply.test
+    ) -> Learned:
+        frame = supply.frame
         d, device = len(frame.centre), frame.centre.device
         hessian, shift = normal_map(*frame.sides(supply.corner(8192)))
         potential = ConvexPotential(d, self.widths, hessian=hessian, shift=shift, seed=seed)
@@ -85,14 +93,17 @@ class ConvexDual(Fit[ConvexDualResult]):
         )  # fmt: skip
         history = training.run(potential, supply, say)
         potential = potential.double().eval()
-        f, g, charge = dual_potentials(potential, *frame.sides(test), *FINAL)
-        estimate = float(test.x.weights @ f + test.y.weights @ g)
-        said = limited(supply, (f, -g), 2.0, frame.scale)
-        return ConvexDualResult(
-            **outcome(history, said, charge <= SOUND),
-            estimate=max(0.0, estimate) ** 0.5 * frame.scale, critic=potential, history=history,
-            seconds=clock.spent(), frame=frame, samples=supply.whole, held_out=test,
-        )  # fmt: skip
+        return Learned(potential, supply, history, history, partial(_scores, potential, frame))
+
+    def _result(self, learned: Learned, fields: dict[str, Any]) -> ConvexDualResult:
+        assert isinstance(learned.critic, ConvexPotential)
+        return ConvexDualResult(critic=learned.critic, **fields)
+
+
+def _scores(potential: ConvexPotential, frame: Frame, pair: Pair, most: int | None) -> Scores:
+    """Scores f and −g in squared units of the frame, what conjugates and rounding leave charged."""
+    f, g, charge = dual_potentials(potential, *frame.sides(pair, most), *FINAL)
+    return Scores(f, -g, 0.0, charge <= SOUND)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, get_args
+from functools import partial
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
 
 from otdist.core import checks
+from otdist.core.measure import Pair
 from otdist.critics import spectral
 from otdist.critics.critics import (
     OWN,
@@ -31,11 +33,12 @@ from otdist.critics.critics import (
     relu_network,
     sorting_network,
 )
-from otdist.critics.fitting import Fit, limited, outcome
+from otdist.critics.fitting import Fit
+from otdist.critics.heldout import Learned, Scores
 from otdist.critics.lipschitz import lipschitz_bound
 from otdist.critics.penalties import trainable
 from otdist.critics.result import DualResult
-from otdist.critics.samples import Supply, original
+from otdist.critics.samples import Frame, Supply, original
 from otdist.critics.training import (
     SOUND,
     Clock,
@@ -89,6 +92,8 @@ class NeuralDual(Fit[DualResult]):
         steps: Gradient steps at most, per critic.
         batch_size: Points of either sample per step.
         splits: Shares of training, validation and test points.
+        folds: K ≥ 2: fit K critics, each tested on a K-th of the points that it has not seen, so
+            that the limit comes from all points, in K times the time; None: one split.
         learning_rate: Of Adam; None: 0.1 · K^(−1/d) for K funnels in d dimensions, 0.002 for
             sorting networks, else 0.001.
         patience: Validations in a row (there are 40) without a new best after which to stop.
@@ -112,6 +117,8 @@ class NeuralDual(Fit[DualResult]):
     batch_size: int = 512
     patience: int = 20
 
+    _P: ClassVar[float] = 1.0
+
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.choice("lipschitz", self.lipschitz, get_args(Handling))
@@ -126,28 +133,36 @@ class NeuralDual(Fit[DualResult]):
                    else "it is 1-Lipschitz by construction; use critic='relu' or your own")
             )  # fmt: skip
 
-    def _solve(
+    def _learn(
         self, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]
-    ) -> DualResult:
+    ) -> Learned:
         critics, gaps, history = self._race(supply, seed, clock, say)
         name = max(gaps, key=lambda key: gaps[key])
         critic = critics[name].double().eval()
         if self.lipschitz == "spectral":
             spectral.settle(critic)
-        certified, bound, test = self.lipschitz == "certified", _bound(critic), supply.test
+        certified, bound = self.lipschitz == "certified", _bound(critic)
         unit = max(1.0, bound) if certified else 1.0
-        x, y = (score / unit for score in scores(critic, test, supply.frame))
-        charge = rounding(critic, supply.frame, test) / unit
-        why = "" if certified else f"uncertified: {self.lipschitz} proves no Lipschitz constant"
-        said = limited(supply, (x - charge, y + charge), 1.0, 1.0, why)
-        mine = [record for record in history if record["critic"] == name]
-        return DualResult(
-            **outcome(mine, said, charge <= SOUND * supply.frame.scale),
-            estimate=float(test.x.weights @ x - test.y.weights @ y),
-            certified=certified, lipschitz_bound=bound, critic=critic, name=name, scores=gaps,
-            history=history, seconds=clock.spent(), frame=supply.frame, samples=supply.whole,
-            held_out=test, _unit=unit,
-        )  # fmt: skip
+        return Learned(
+            critic=critic,
+            supply=supply,
+            history=history,
+            chosen=[record for record in history if record["critic"] == name],
+            score=partial(_scores, critic, supply.frame, unit),
+            fields={
+                "certified": certified,
+                "lipschitz_bound": bound,
+                "name": name,
+                "scores": gaps,
+                "_unit": unit,
+            },
+            unproved=""
+            if certified
+            else f"uncertified: {self.lipschitz} proves no Lipschitz constant",
+        )
+
+    def _result(self, learned: Learned, fields: dict[str, Any]) -> DualResult:
+        return DualResult(critic=learned.critic, **fields)
 
     def _race(
         self, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]
@@ -158,7 +173,7 @@ class NeuralDual(Fit[DualResult]):
             racers = {names[0]: _Racer(self._starts(names[0], supply, seed)[0], supply)}
             going = names
         else:
-            racers = {name: self._heat(name, supply, seed, say) for name in names}
+            racers = {name: self._heat(name, supply, seed, clock, say) for name in names}
             best = max(racer.gap for racer in racers.values())
             going = [name for name in names if racers[name].gap >= STAY * best] or names
             going = [name for name in going if name not in FIXED]
@@ -173,10 +188,12 @@ class NeuralDual(Fit[DualResult]):
             [{"critic": k, **record} for k, racer in racers.items() for record in racer.history],
         )
 
-    def _heat(self, name: str, supply: Supply, seed: int, say: Callable[[str], None]) -> _Racer:
+    def _heat(
+        self, name: str, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]
+    ) -> _Racer:
         """The most promising critic of a kind: of several, the better half trains twice as long."""
         racers = [_Racer(c, supply.again()) for c in self._starts(name, supply, seed)]
-        seconds = HEAT * (self.seconds or math.inf) / len(racers)
+        seconds = HEAT * clock.seconds / len(racers)
         for share in (1, 2) if len(racers) > 1 else (1,):
             limits = {"steps": max(1, round(share * HEAT * self.steps)), "seconds": seconds}
             for racer in racers:
@@ -249,6 +266,13 @@ class _Racer:
     supply: Supply
     gap: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _scores(critic: nn.Module, frame: Frame, unit: float, pair: Pair, most: int | None) -> Scores:
+    """Scores in units of the frame, over `unit`, a bound of the slope."""
+    x, y = (score / frame.scale / unit for score in scores(critic, pair, frame, most))
+    charge = rounding(critic, frame, pair, most) / frame.scale / unit
+    return Scores(x, y, charge, charge <= SOUND)
 
 
 def _rate(name: str, critic: nn.Module) -> float:

@@ -38,7 +38,8 @@ class Fitted:
         seconds: Wall-clock time of the fit.
         frame: Of the critic.
         samples: What was given; None for samplers.
-        held_out: The points that `estimate` and `lower` come from.
+        held_out: Points that the critic has not seen, which `estimate` and `lower` come from; with
+            folds, those of the first fold, while `estimate` and `lower` come from all.
     """
 
     estimate: float

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
-from torch import Tensor
 
 from otdist.core import checks
 from otdist.core.progress import progress
 from otdist.core.result import warn_caller
 from otdist.core.threads import threads_for
 from otdist.critics.fitted import Fitted
-from otdist.critics.limits import CONFIDENCE, limit
+from otdist.critics.heldout import Learned, said
+from otdist.critics.parts import Parts
 from otdist.critics.randomness import seeded
 from otdist.critics.samples import Supply
-from otdist.critics.streams import supply_of
+from otdist.critics.streams import supplies_of
 from otdist.critics.training import Clock
 
 Result = TypeVar("Result", bound=Fitted)
@@ -33,6 +32,10 @@ class Fit(Generic[Result]):
         steps: Gradient steps at most, per critic.
         batch_size: Points of either sample per step.
         splits: Shares of training, validation and test points.
+        folds: None: one split. K ≥ 2: the points fall into K folds, and K critics are fitted, each
+            tested on a fold that it has not seen; the rest is divided into training and validation
+            points in the ratio of the first two `splits`. `estimate` and `lower` then come from all
+            points, in K times the time; the critic that is returned is that of the first fold.
         learning_rate: Of Adam; None: what suits the critic.
         patience: Validations in a row without a new best after which to stop.
         seed: Of splits, batches and first weights; None draws a fresh one.
@@ -45,11 +48,14 @@ class Fit(Generic[Result]):
     steps: int
     batch_size: int
     splits: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    folds: int | None = None
     learning_rate: float | None = None
     patience: int
     seed: int | None = 0
     seconds: float | None = None
     progress: bool = False
+
+    _P: ClassVar[float]
 
     def __post_init__(self) -> None:
         checks.settle(
@@ -58,6 +64,7 @@ class Fit(Generic[Result]):
             batch_size=checks.whole("batch_size", self.batch_size),
             patience=checks.whole("patience", self.patience),
             splits=checks.shares(self.splits),
+            folds=checks.optional(checks.whole, "folds", self.folds, least=2),
             learning_rate=checks.optional(checks.positive, "learning_rate", self.learning_rate),
             seed=checks.seed(self.seed),
             seconds=checks.optional(checks.positive, "seconds", self.seconds),
@@ -68,6 +75,8 @@ class Fit(Generic[Result]):
     @torch.enable_grad()
     def fit(self, x: Any, y: Any, a: Any = None, b: Any = None) -> Result:
         """Train on the first part of the samples, choose on the second, report on the third.
+
+        With `folds` this is done once for each fold, whose points are the third part.
 
         Args:
             x: Points of the first sample, shape (n, d), or (n,) on the line; or a sampler, a
@@ -83,9 +92,9 @@ class Fit(Generic[Result]):
 
         Raises:
             ValueError: samples that `wasserstein` would refuse, with fewer than 5 points, or that
-                require a gradient; weights for samplers; a stream of no more points than are held
-                out; a module of one's own that is not 1-Lipschitz where it has to be, or has no
-                weights for "spectral" to divide.
+                require a gradient; weights or folds for samplers; a stream of no more points than
+                are held out; a module of one's own that is not 1-Lipschitz where it has to be, or
+                has no weights for "spectral" to divide.
             TypeError: a sampler beside a sample; a module that `lipschitz_bound` does not know.
 
         Warns:
@@ -100,21 +109,29 @@ class Fit(Generic[Result]):
         """
         clock = Clock(self.seconds)
         seed = torch.Generator().seed() % 2**63 if self.seed is None else self.seed
-        supply = supply_of((x, y), (a, b), self.splits, seed)
-        centre = supply.frame.centre
+        supplies = supplies_of((x, y), (a, b), Parts(self.splits, self.folds), seed)
+        centre = supplies[0].frame.centre
         with (
             seeded(seed, centre.device),
             threads_for(self.batch_size * len(centre)),
             progress(type(self).__name__, quiet=not self.progress) as say,
         ):
-            result = self._solve(supply, seed, clock, say)
+            learned = []
+            for place, supply in enumerate(supplies):
+                tell = say if self.folds is None else _of_fold(place, self.folds, say)
+                part = clock.part(len(supplies) - place)
+                learned.append(self._learn(supply, seed, part, tell))
+            fields = said(learned, self._P)
+        result = self._result(learned[0], {**fields, "seconds": clock.spent()})
         if not result.converged:
             warn_caller(result.message)
         return result
 
     @abstractmethod
-    def _solve(self, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]) -> Result:
-        """Train, choose, and report.
+    def _learn(
+        self, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]
+    ) -> Learned:
+        """Train on a supply's first part, and choose on its validation points.
 
         Args:
             supply: Of points.
@@ -123,46 +140,10 @@ class Fit(Generic[Result]):
             say: Told how far it is.
         """
 
-
-def limited(
-    supply: Supply, scores: tuple[Tensor, Tensor], p: float, unit: float, unproved: str = ""
-) -> dict[str, Any]:
-    """What held-out points prove about W_p between the distributions: fields of a result.
-
-    Args:
-        supply: Of the held-out points.
-        scores: Of either sample; the difference of their means is expected to be at most
-            (W_p / unit)^p, with all rounding charged.
-        p: Exponent.
-        unit: Of distances.
-        unproved: Why nothing is proved, if so.
-    """
-    test, lower, message = supply.test, None, unproved
-    if not all(bool(s.isfinite().all()) for s in scores):
-        message = "the scores are not finite"
-    elif not message and not (test.x.uniform and test.y.uniform):
-        message = "no confidence limit: it needs independent points of equal weight"
-    elif not message:
-        lower = limit(*scores)[1] ** (1 / p) * unit
-        message = (
-            f"W_{p:g} between the distributions is at least {lower:.5g} with {CONFIDENCE:.0%} "
-            "confidence"
-        )
-    if supply.ended:
-        message += "; a stream ended before training did"
-    return {"lower": lower, "message": message}
+    @abstractmethod
+    def _result(self, learned: Learned, fields: dict[str, Any]) -> Result:
+        """The result: of the critic of the first fold, and all fields but `critic`."""
 
 
-def outcome(history: list[dict[str, Any]], said: dict[str, Any], sound: bool) -> dict[str, Any]:
-    """The same fields, and `converged`: whether a validation after the start found a sound critic.
-
-    Args:
-        history: Validations of the chosen critic.
-        said: What `limited` returned.
-        sound: Whether its scores are larger than their rounding.
-    """
-    seen = [record["validation"] for record in history if record["step"] > 0]
-    converged = sound and (not seen or any(math.isfinite(value) for value in seen))
-    if not converged:
-        said["message"] = f"training diverged: try a lower learning_rate; {said['message']}"
-    return {**said, "converged": converged}
+def _of_fold(place: int, folds: int, say: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda stage: say(f"fold {place + 1} of {folds}, {stage}")

@@ -10,6 +10,7 @@ need no tuning. Lipschitz constants do not depend on the frame.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -131,27 +132,19 @@ class Supply:
 
 
 class Given(Supply):
-    """Two weighted samples, split at random into training, validation and test.
+    """Two weighted samples in memory, and which of their points train, validate and test.
 
     Args:
         whole: The samples.
-        splits: Shares of the three parts.
-        generator: Of the split and of the batches, which are drawn with replacement.
-
-    Raises:
-        ValueError: a sample too small to be split.
+        parts: Indices (i, j) of the points of both samples in each of the three parts.
+        generator: Of the batches, which are drawn with replacement.
     """
 
     def __init__(
-        self, whole: Pair, splits: tuple[float, float, float], generator: torch.Generator
+        self, whole: Pair, parts: Sequence[tuple[Tensor, Tensor]], generator: torch.Generator
     ) -> None:
         self.whole, self._generator = whole, generator
-        parts = [
-            _split(len(side), name, splits, generator)
-            for side, name in ((whole.x, "x"), (whole.y, "y"))
-        ]
-        pairs = [_part(whole, i, j) for i, j in zip(*parts, strict=True)]
-        self._train, self.validation, self.test = pairs
+        self._train, self.validation, self.test = (_part(whole, i, j) for i, j in parts)
         self.frame = Frame.of(self._train)
         self._points = [points.float() for points in self.frame.sides(self._train)]
 
@@ -177,20 +170,6 @@ class Given(Supply):
 def original(side: measure.Measure, pair: Pair, most: int | None = None) -> Tensor:
     """The first points of one side, or all, in the caller's units, float64, exactly."""
     return side.points[:most].detach().double() * pair.scale + pair.centre.double()
-
-
-def _split(
-    n: int, name: str, splits: tuple[float, float, float], generator: torch.Generator
-) -> list[Tensor]:
-    """Random indices of the three parts: two points at least to validate on and two to test."""
-    held = [max(2, round(share * n)) for share in splits[1:]]
-    if n - sum(held) < 1:
-        raise ValueError(
-            f"{name} must hold at least 5 points, and more for larger shares of validation and "
-            f"test: got {n} points for splits={splits}"
-        )
-    order = torch.randperm(n, generator=generator)
-    return list(order.split([n - sum(held), *held]))
 
 
 def _part(pair: Pair, i: Tensor, j: Tensor) -> Pair:

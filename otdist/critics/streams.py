@@ -9,7 +9,7 @@ Batches are kept while they are few, for all critics of a portfolio to see the s
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.utils.data import IterableDataset
 
 from otdist.core import measure
 from otdist.core.measure import Pair
+from otdist.critics.parts import Parts, both
 from otdist.critics.samples import Exhausted, Frame, Given, Supply
 
 Sampler = Callable[[int, int], Any]
@@ -31,13 +32,10 @@ KEPT = 2**24
 """Numbers in the batches that are kept for further critics, 64 MB; later batches are drawn anew."""
 
 
-def supply_of(
-    samples: tuple[Any, Any],
-    weights: tuple[Any, Any],
-    splits: tuple[float, float, float],
-    seed: int,
-) -> Supply:
-    """Supply points of given samples, or of streams."""
+def supplies_of(
+    samples: tuple[Any, Any], weights: tuple[Any, Any], parts: Parts, seed: int
+) -> Sequence[Supply]:
+    """Supplies of given samples, one for each fold, or of streams."""
     streams = [is_stream(s) for s in samples]
     if streams[0] != streams[1]:
         raise TypeError(
@@ -46,14 +44,19 @@ def supply_of(
     if all(streams):
         if any(weight is not None for weight in weights):
             raise ValueError("samplers take no weights: leave out a and b")
-        return Streamed(samples, seed)
+        if parts.folds is not None:
+            raise ValueError(
+                "folds need samples: samplers have fresh points for every part, leave out folds"
+            )
+        return [Streamed(samples, seed)]
     whole = measure.pair(*samples, *weights)
     if whole.needs_gradient:
         raise ValueError(
             "a trained critic carries no graph: detach the samples and weights, and use "
             "result.gradient, or otdist.losses"
         )
-    return Given(whole, splits, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return [Given(whole, part, generator) for part in both(whole, parts, generator)]
 
 
 def is_stream(value: Any) -> bool:

@@ -52,13 +52,13 @@ training that went well, and many spreads where parameters have run away."""
 class Clock:
     """Wall-clock time that was spent, and CPU time of this process that is left.
 
-    Args:
-        seconds: CPU time in all; None: no limit.
+    Attributes:
+        seconds: CPU time in all; None and infinity: no limit.
     """
 
     def __init__(self, seconds: float | None) -> None:
         self._begin, self._cpu = time.perf_counter(), time.process_time()
-        self._seconds = seconds or math.inf
+        self.seconds = seconds or math.inf
 
     def spent(self) -> float:
         """Wall-clock seconds so far."""
@@ -66,7 +66,11 @@ class Clock:
 
     def left(self) -> float:
         """CPU seconds that are left, always positive."""
-        return max(1e-9, self._seconds - (time.process_time() - self._cpu))
+        return max(1e-9, self.seconds - (time.process_time() - self._cpu))
+
+    def part(self, parts: int) -> Clock:
+        """A clock that starts now, with one of so many equal parts of the seconds that are left."""
+        return Clock(self.left() / parts)
 
 
 @dataclass(frozen=True)

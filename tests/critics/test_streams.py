@@ -7,6 +7,9 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from otdist import ConvexDual, NeuralDual
 from otdist.critics import streams
+from otdist.critics.parts import Parts
+
+PARTS = Parts((0.6, 0.2, 0.2))
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +49,7 @@ def test_generators_and_iterable_datasets_estimate_the_distance_of_laws():
 
 def test_held_out_points_are_never_trained_on():
     """Points are numbered; what the supply hands out later is not among the first."""
-    supply = streams.supply_of((law(0, 0, 7), law(1, 1, 7)), (None, None), (0.6, 0.2, 0.2), 0)
+    (supply,) = streams.supplies_of((law(0, 0, 7), law(1, 1, 7)), (None, None), PARTS, 0)
     held = np.concatenate([supply.validation.x.points, supply.test.x.points])
     x, _ = supply.batch(200)
     later = supply.frame.leave(x.double()).numpy()

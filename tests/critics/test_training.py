@@ -12,6 +12,7 @@ from otdist import ConvexDual, NeuralDual, wasserstein
 from otdist.core.result import ConvergenceWarning
 from otdist.critics import streams
 from otdist.critics.layers import MaxMin, OrthogonalLinear
+from otdist.critics.parts import Parts
 from otdist.critics.training import Training
 from otdist.problems import RayMonotone
 
@@ -75,7 +76,8 @@ class Scripted(Training):
     ],
 )
 def test_the_last_of_the_best_states_is_kept(gaps, kept):
-    supply = streams.supply_of((cloud(20, 2, 0),) * 2, (None, None), (0.6, 0.2, 0.2), 0)
+    parts = Parts((0.6, 0.2, 0.2))
+    (supply,) = streams.supplies_of((cloud(20, 2, 0),) * 2, (None, None), parts, 0)
     training = Scripted(5, 8, 0.1, 10, "certified", checks=5)
     object.__setattr__(training, "gaps", gaps)
     critic = nn.Module()
