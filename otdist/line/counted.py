@@ -40,7 +40,8 @@ class CountedWalk:
 
     def parts(self) -> list[slice]:
         """Ranges of cells."""
-        return slices(len(self.keys) + 1, PART)
+        size = len(self.keys) + 1
+        return [slice(0, size)] if size <= PART else slices(size, PART)
 
     def cells(self, part: slice) -> Cells:
         """Some cells; a mass may be off by the doubt of both its ends."""
@@ -50,11 +51,12 @@ class CountedWalk:
         cols = np.empty(size, dtype=np.int64)
         cols[0] = self.before[start // PART]
         np.bitwise_and(within[1 - first : size - first], 1, out=cols[1:])
-        np.cumsum(cols, out=cols)
+        np.add.accumulate(cols, out=cols)
         places = np.empty(size + 1, dtype=np.int64)
         places[0], places[-1] = 0, self.total
         np.right_shift(within, 1, out=places[first : first + len(within)])
-        return Cells(np.arange(start, part.stop) - cols, cols, np.diff(places) / self.total)
+        mass = (places[1:] - places[:-1]) / self.total
+        return Cells(np.arange(start, part.stop) - cols, cols, mass)
 
 
 def counted(
@@ -70,19 +72,39 @@ def counted(
             ends[side], lost[side] = _sums(weights, orders[side])
 
     in_threads([partial(fill, 0, a, n), partial(fill, 1, b, m)], n + m)
-    total, other = int(ends[0][-1]), int(ends[1][-1])
+    return _merged(ends[0], ends[1], lost[0], lost[1])
+
+
+def counted_few(a: Array, b: Array, orders: tuple[Array, Array]) -> CountedWalk:
+    """The same for few weights of sums near one, in half the time: both sides share operations."""
+    n = len(a)
+    rest = np.concatenate([a.take(orders[0]), b.take(orders[1])])
+    rest *= _UNIT
+    ends = rest.astype(np.int64)
+    rest -= ends
+    np.add.accumulate(ends, out=ends)
+    ends += np.add.accumulate(rest, out=rest).astype(np.int64)
+    ends[n:] -= ends[n - 1]
+    lost = 2 + len(ends) ** 2 * 2.0**-53  # the rests of x are in the sums of y, and in their start
+    return _merged(ends[:n], ends[n:], lost, lost)
+
+
+def _merged(of_x: Array, of_y: Array, lost_x: float, lost_y: float) -> CountedWalk:
+    """The walk through breakpoints of both sides, (n,) and (m,), which may lack so many units."""
+    total, other, n = int(of_x[-1]), int(of_y[-1]), len(of_x)
     change = (total - other) / other
     if change:
-        ends[1] = ends[1] + np.rint(ends[1] * change).astype(np.int64)
-        lost[1] = lost[1] * (1 + abs(change)) + 1 + abs(change) * 2.0**10
-    keys = np.concatenate([ends[0][:-1], ends[1][:-1]])
+        of_y = of_y + np.rint(of_y * change).astype(np.int64)
+        lost_y = lost_y * (1 + abs(change)) + 1 + abs(change) * 2.0**10
+    keys = np.concatenate([of_x[:-1], of_y[:-1]])
     keys <<= 1
     keys[n - 1 :] |= 1
     keys.sort(kind="stable")  # two ascending runs, which a merge sort finds
     before = [0]
-    for part in slices(n + m - 1, PART)[:-1]:
-        before.append(before[-1] + int(np.count_nonzero(keys[part] & 1)))
-    return CountedWalk(keys, total, (sum(lost) + 1) / total, before)
+    if len(keys) >= PART:
+        for part in slices(len(keys) + 1, PART)[:-1]:
+            before.append(before[-1] + int(np.count_nonzero(keys[part] & 1)))
+    return CountedWalk(keys, total, (lost_x + lost_y + 1) / total, before)
 
 
 def _sums(weights: Array, order: Array) -> tuple[Array, float]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.result import Arcs
-from otdist.line.counted import CountedWalk, counted
+from otdist.line.counted import CountedWalk, counted, counted_few
 from otdist.line.sorting import in_threads, ordered, sort
 from otdist.line.walk import Array, Cells, UniformWalk, WeightedWalk, varied, walk
 
@@ -50,7 +50,7 @@ class Matching:
         if isinstance(walk, UniformWalk) and walk.n == walk.m:
             return self.x[part], self.y[part], 1.0 / walk.n
         rows, cols, mass = walk.cells(part)
-        return self.x[rows], self.y[cols], mass
+        return self.x.take(rows), self.y.take(cols), mass
 
     def cells(self) -> Cells:
         """All cells at once."""
@@ -143,7 +143,10 @@ def match_few(x: Array, y: Array, a: Array | None, b: Array | None) -> Matching:
         ys.sort()
         return Matching(xs, ys, UniformWalk(n, m), None, _CPU)
     orders = x.argsort(), y.argsort()
-    return Matching(x[orders[0]], y[orders[1]], _walk(a, b, n, m, orders, True), orders, _CPU)
+    xs, ys = x.take(orders[0]), y.take(orders[1])
+    if a is None or b is None or a[0] == a[-1] or b[0] == b[-1]:  # perhaps uniform
+        return Matching(xs, ys, _walk(a, b, n, m, orders, True), orders, _CPU)
+    return Matching(xs, ys, counted_few(a, b, orders), orders, _CPU)
 
 
 def _walk(
@@ -162,11 +165,14 @@ def _walk(
 
 def mean_power(gaps: Array, mass: Array | float, p: float) -> tuple[float, Array]:
     """Σ mass·gap^p of non-negative gaps, summed pairwise (log₂ k roundings), and the powers."""
+    if p == 1:
+        mean = np.add.reduce(gaps) * mass if isinstance(mass, float) else np.add.reduce(gaps * mass)
+        return float(mean), gaps
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        powers = gaps if p == 1 else gaps * gaps if p == 2 else gaps**p
+        powers = gaps * gaps if p == 2 else gaps**p
         if isinstance(mass, float):
-            return float(powers.sum()) * mass, powers
-        return float((powers * mass).sum()), powers
+            return float(np.add.reduce(powers)) * mass, powers
+        return float(np.add.reduce(powers * mass)), powers
 
 
 def _array(values: Tensor) -> Array:

@@ -104,35 +104,43 @@ def _proved(found: Matching, p: float, unit: float) -> Proved:
     if unit == 0 and not found.walk.doubt:
         return Proved(0.0, 0.0, 1.0, 0, farthest)
     unit = unit or farthest or 1.0
-    parts, doubt = found.parts(), found.walk.doubt
-    sums, powers, least = np.zeros((3, len(parts)))
-
-    def task(index: int) -> None:
-        x, y, mass = found.quantiles(parts[index])
-        gaps = np.abs(x - y)
-        if unit != 1:
-            gaps /= unit
-            if isinstance(mass, np.ndarray):  # the cells that `_of_clusters` answers for
-                inner = slice(index == 0, -1 if index == len(parts) - 1 else None)
-                gaps[inner][mass[inner] <= 3 * doubt] = 0.0
-        sums[index], costs = mean_power(gaps, mass, p)
-        if doubt:
-            powers[index], least[index] = costs.sum(), np.min(mass)
-
+    parts, doubt, top = found.parts(), found.walk.doubt, 0
     if len(parts) == 1:
-        task(0)
+        cost, powers, lowest = _of_part(found, parts, 0, p, unit)
     else:
+        of_parts = np.zeros((3, len(parts)))
+
+        def task(index: int) -> None:
+            of_parts[:, index] = _of_part(found, parts, index, p, unit)
+
         tasks = [partial(task, index) for index in range(len(parts))]
         in_threads(tasks, len(found.x) + len(found.y))
-    cost = float(sums.sum())
+        cost, powers = (float(sums.sum()) for sums in of_parts[:2])
+        lowest, top = float(of_parts[2].min()), int(of_parts[0].argmax())
     slack = rounding(len(found.x) + len(found.y), p) * cost
     if doubt:
-        lowest = float(least.min())
         doubt = max(doubt, -lowest)
-        slack += 8 * doubt * float(powers.sum())
+        slack += 8 * doubt * powers
         if lowest <= 3 * doubt:
             slack += _of_clusters(found, doubt, p, unit)
-    return Proved(cost, slack, unit, int(sums.argmax()), farthest)
+    return Proved(cost, slack, unit, top, farthest)
+
+
+def _of_part(
+    found: Matching, parts: list[slice], index: int, p: float, unit: float
+) -> tuple[float, float, float]:
+    """The cost of a part in units of unit**p; where masses have a doubt, Σ c and the least mass."""
+    x, y, mass = found.quantiles(parts[index])
+    gaps, doubt = np.abs(x - y), found.walk.doubt
+    if unit != 1:
+        gaps /= unit
+        if isinstance(mass, np.ndarray):  # the cells that `_of_clusters` answers for
+            inner = slice(index == 0, -1 if index == len(parts) - 1 else None)
+            gaps[inner][mass[inner] <= 3 * doubt] = 0.0
+    cost, costs = mean_power(gaps, mass, p)
+    if not doubt:
+        return cost, 0.0, 0.0
+    return cost, float(np.add.reduce(costs)), float(np.minimum.reduce(mass))
 
 
 def _largest_gap(found: Matching) -> float:

@@ -14,7 +14,7 @@ import torch
 import otdist
 from otdist.core.result import ConvergenceWarning
 from otdist.line import univariate
-from otdist.line.counted import counted
+from otdist.line.counted import counted, counted_few
 from otdist.line.walk import WeightedWalk, walk
 
 pytestmark = pytest.mark.filterwarnings("ignore::otdist.core.result.ConvergenceWarning")
@@ -126,14 +126,21 @@ def test_masses_are_exact_up_to_their_doubt(seed):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_counted_masses_are_exact_up_to_their_doubt(seed):
+@pytest.mark.parametrize("few", [False, True])
+def test_counted_masses_are_exact_up_to_their_doubt(seed, few):
     rng = np.random.default_rng(seed)
     for _ in range(200):
         n, m = (int(k) for k in rng.integers(1, 12, 2))
         a, b = (weights(rng, k) for k in (n, m))
-        a = np.full(n, 1.0) if a is None else a * 10.0 ** rng.integers(-3, 3)
         orders = rng.permutation(n), rng.permutation(m)
-        found = counted(a, b, n, m, orders)
+        if few:  # sums are one to the tolerance of weights
+            a, b = (rng.dirichlet(np.ones(len(o))) if w is None else w / w.sum()
+                    for w, o in zip((a, b), orders, strict=True))  # fmt: skip
+            a *= 1 + 1e-6 * rng.uniform(-1, 1)
+            found = counted_few(a, b, orders)
+        else:
+            a = np.full(n, 1.0) if a is None else a * 10.0 ** rng.integers(-3, 3)
+            found = counted(a, b, n, m, orders)
         (part,) = found.parts()
         rows, cols, mass = found.cells(part)
         assert found.doubt < 1e-14
