@@ -102,6 +102,37 @@ def lower_from_potentials(
     return DualBound(value - slack - cost.underflow - cost.error, value, f, g)
 
 
+def lower_from_means(cost: Cost, a: Tensor, b: Tensor) -> DualBound:
+    r"""The bound that the means of both samples prove, in O((n + m) d): where time is short.
+
+    ‖z‖^p is convex, so that its tangent at the difference r·θ of the means lies below it:
+
+        ‖x − y‖^p ≥ p r^(p−1) ⟨θ, x − y⟩ − (p − 1) r^p,   f = p r^(p−1) ⟨θ, x⟩ − (p − 1) r^p.
+
+    Args:
+        cost: Ground cost; of other than points, the bound is zero.
+        a: Weights of the sources, shape (n,).
+        b: Weights of the targets, shape (m,).
+    """
+    a, b = a.detach().double(), b.detach().double()
+    f, g = torch.zeros_like(a), torch.zeros_like(b)
+    if not isinstance(cost, PointCost):
+        return DualBound(-cost.error, 0.0, f, g)
+    x, y, p = cost.x.double(), cost.y.double(), cost.p
+    apart = a @ x - b @ y
+    r = float(apart.norm())
+    if r > 0:
+        slope = p * r ** (p - 1) * (apart / r)
+        f, g = x @ slope - (p - 1) * r**p, -(y @ slope)
+    value = float(a @ f + b @ g)
+    size = float(a @ f.abs() + b @ g.abs()) + p * r**p
+    if r > 0:  # products of coordinates of both signs
+        size += float(a @ (x.abs() @ slope.abs()) + b @ (y.abs() @ slope.abs()))
+    spread = float(f.abs().max() + g.abs().max()) * UNIT
+    slack = rounding_units(cost) * UNIT * 3 * size + spread * _mass_error(a, b)
+    return DualBound(value - slack - cost.underflow, value, f, g)
+
+
 def upper_from_plan(cost: Cost, a: Tensor, b: Tensor, arcs: Arcs) -> tuple[float, float]:
     """Cost of a feasible plan, and the same with its rounding slack added; scaled units.
 

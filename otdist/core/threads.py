@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,17 +36,20 @@ def each(parts: Iterable[slice], work: Callable[[slice], None], device: torch.de
     if device.type == "cpu":
         run(tasks)
         return
+    deadline = getattr(_here, "deadline", math.inf)
     with torch.no_grad():
         for task in tasks:
+            _check_time(deadline)
             task()
 
 
 def run(tasks: Sequence[Callable[[], None]]) -> None:
     """Call all tasks, which must be independent; within one, further calls stay in its thread."""
-    threads = thread_count()
+    threads, deadline = thread_count(), getattr(_here, "deadline", math.inf)
     if threads < 2 or len(tasks) < 2:
         with torch.no_grad():
             for task in tasks:
+                _check_time(deadline)
                 task()
         return
     inference = torch.is_inference_mode_enabled()
@@ -53,10 +57,35 @@ def run(tasks: Sequence[Callable[[], None]]) -> None:
     def one(task: Callable[[], None]) -> None:
         # Grad and inference modes belong to a thread: another one does not have the caller's.
         with torch.inference_mode(inference), torch.no_grad():
+            _check_time(deadline)
             task()
 
     for _ in _pool(threads).map(one, tasks):
         pass
+
+
+class TimeUpError(RuntimeError):
+    """The deadline of `until` has passed."""
+
+
+@contextmanager
+def until(deadline: float) -> Iterator[None]:
+    """End passes over blocks, `each` and `run`, by a `TimeUpError` once the deadline has passed.
+
+    Args:
+        deadline: Value of `time.perf_counter`; an earlier one of an outer call holds on.
+    """
+    before = getattr(_here, "deadline", math.inf)
+    _here.deadline = min(before, deadline)
+    try:
+        yield
+    finally:
+        _here.deadline = before
+
+
+def _check_time(deadline: float) -> None:
+    if deadline < math.inf and time.perf_counter() > deadline:
+        raise TimeUpError
 
 
 SMALL = 1 << 19

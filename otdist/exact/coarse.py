@@ -26,11 +26,11 @@ from torch import Tensor
 
 from otdist.core.point_cost import Cost, PointCost
 from otdist.core.result import Arcs
-from otdist.core.threads import threads_for
+from otdist.core.threads import TimeUpError, threads_for, until
 from otdist.core.tree import split
 from otdist.exact import cells, column_generation, improve
 from otdist.exact.cells import Cells
-from otdist.exact.column_generation import INTERRUPTED, LATE, Limits, Outcome
+from otdist.exact.column_generation import INTERRUPTED, LATE, STOPPED, Limits, Outcome
 from otdist.exact.start import entropic_start, typical
 from otdist.line.merge import deal
 
@@ -51,13 +51,13 @@ class CoarsePlan:
 
     Attributes:
         arcs: The plan.
-        g: Potential of the targets, shape (m,), float64.
+        g: Potential of the targets, shape (m,), float64; None where there was no time for it.
         cells: How many cells it came from.
         message: One sentence on how it ended before the accuracy was reached; empty while it may.
     """
 
     arcs: Arcs
-    g: Tensor
+    g: Tensor | None
     cells: int
     _cost: PointCost
     _places: tuple[np.ndarray, np.ndarray]
@@ -111,18 +111,29 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits) -> CoarsePlan | None
         return None
     levels, left, right = _FIRST, x.cells(_FIRST), y.cells(_FIRST)
     found, value = _between(left, right, cost.p, limits)
-    if value < least:
-        return None
-    while left.spread + right.spread > _SHARE * limits.rtol * value:
-        levels += 1
-        left, right = x.cells(levels), y.cells(levels)
+    if found.message not in STOPPED:
+        if value < least:
+            return None
+        while left.spread + right.spread > _SHARE * limits.rtol * value:
+            levels += 1
+            left, right = x.cells(levels), y.cells(levels)
+        if levels > _FIRST:
+            found, _ = _between(left, right, cost.p, limits)
     count = len(left.masses)
-    if levels > _FIRST:
-        found, _ = _between(left, right, cost.p, limits)
     limits.report(f"plan between {count:,} cells of either sample")
     arcs = _dealt(found.arcs, left, a, right, b)
-    places = _ranks(x.order), _ranks(y.order)
-    return CoarsePlan(arcs, entropic_start(cost, a, b), count, cost, places)
+    plan = CoarsePlan(arcs, None, count, cost, (_ranks(x.order), _ranks(y.order)))
+    if found.message in STOPPED:
+        plan.message = found.message
+        return plan
+    try:
+        with until(limits.deadline):
+            plan.g = entropic_start(cost, a, b)
+    except KeyboardInterrupt:
+        plan.message = INTERRUPTED
+    except TimeUpError:
+        plan.message = LATE
+    return plan
 
 
 def _in_time(limits: Limits) -> bool:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -33,13 +33,20 @@ from torch import Tensor
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs
+from otdist.core.threads import TimeUpError, until
 from otdist.exact import boxed, leftover
 from otdist.exact.boxed import BoxedFlow, Supplies
 from otdist.exact.pricing import Pricer
 from otdist.exact.start import entropic_start
 
-INTERRUPTED = "interrupted; the bracket is what was proved until then"
-LATE = "max_seconds reached; the bracket is what was proved until then"
+INTERRUPTED = (
+    "interrupted; the bracket is what was proved until then, and start=result goes on from there"
+)
+LATE = (
+    "max_seconds reached; the bracket is what was proved until then: give more time, go on from "
+    "there by start=result, or ask for less by a larger rtol"
+)
+STOPPED = (INTERRUPTED, LATE)
 
 ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 
@@ -85,7 +92,8 @@ class Limits:
 
     Attributes:
         rtol: Stop as soon as the bracket seems to prove this relative accuracy of the cost.
-        deadline: Value of `time.perf_counter` at which to stop.
+        deadline: Value of `time.perf_counter` at which to stop; passes over all pairs end then, a
+            restricted problem does not.
         report: Called after each round with a line on its progress.
     """
 
@@ -115,12 +123,20 @@ def solve(
     """
     run = _Run(cost, a, b, limits)
     try:
-        run.begin(entropic_start(cost, a, b) if start is None else start.double(), always)
-        while not run.optimal and run.may_continue():
-            run.round()
+        with until(limits.deadline):
+            run.begin(entropic_start(cost, a, b) if start is None else start.double(), always)
+            while not run.optimal and run.may_continue():
+                run.round()
     except KeyboardInterrupt:
         run.message = INTERRUPTED
+    except TimeUpError:
+        run.message = LATE
     return run.outcome()
+
+
+def untried(cost: Cost, a: Tensor, b: Tensor, message: str) -> Outcome:
+    """What is known before anything is solved: a plan in the order of one coordinate."""
+    return replace(_Run(cost, a, b, Limits()).outcome(), message=message)
 
 
 class _Run:
@@ -134,7 +150,7 @@ class _Run:
         self.rounds, self.optimal, self.message = 0, False, ""
         self.worst, self.stalled = np.inf, False
         self.lower, self.upper = -np.inf, np.inf
-        self.g_best = np.zeros(len(b))
+        self.g_best, self.arcs = np.zeros(len(b)), None
         empty = np.empty(0, np.int64)
         self.sent = empty, empty
         self.flow = BoxedFlow(
@@ -162,7 +178,10 @@ class _Run:
             self.message = f"no optimum after {self.rounds} rounds; the bracket is what was proved"
             return False
         if self.stalled:
-            self.message = "the bracket is what was proved: more pairs tie than can be listed"
+            self.message = (
+                "the bracket is what was proved, for more pairs tie than can be listed: a larger "
+                "rtol accepts it"
+            )
             return False
         if time.perf_counter() > self.limits.deadline:
             self.message = LATE
@@ -322,10 +341,10 @@ class _Run:
 
     def outcome(self) -> Outcome:
         """The best evidence so far."""
+        arcs = self.arcs or self._repaired()
         if self.optimal:
             message = "exact: no pair violates the dual"
-            return Outcome(self.arcs, self._tensor(self.g), self.rounds, True, message)
-        arcs = self.arcs if self.rounds else self._repaired()
+            return Outcome(arcs, self._tensor(self.g), self.rounds, True, message)
         return Outcome(arcs, self._tensor(self.g_best), self.rounds, False, self.message)
 
 

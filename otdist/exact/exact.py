@@ -20,17 +20,19 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.answer import Proof, answer, plan_of, potentials_of, prove, proved
+from otdist.core.answer import Proof, answer, plan_of, potentials_of, proved
 from otdist.core.arrays import NUMPY
-from otdist.core.certificate import lower_from_potentials
+from otdist.core.certificate import DualBound, lower_from_means, lower_from_potentials
 from otdist.core.frame import Framed
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
+from otdist.core.threads import TimeUpError, until
 from otdist.core.units import Units, finish
 from otdist.exact import coarse, column_generation, dense, matrix, network_simplex, staying
+from otdist.exact.column_generation import INTERRUPTED, STOPPED
 from otdist.line import circle, solver
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
 
@@ -45,6 +47,7 @@ ROUGH_POINT_BYTES = 5_000
 MATRIX_PAIRS = 1200 * 1200
 """Up to so many pairs all costs are kept; above, column generation finds those that matter."""
 
+_PROOF_SECONDS = 1.0  # that a proof after a stop may take in any case
 _TIED = 100  # points between which a metric is assigned
 
 
@@ -59,7 +62,9 @@ class Exact:
 
     Attributes:
         max_seconds: Stop after this time with the best bracket so far, `converged=False` and a
-            `ConvergenceWarning`; None runs to the end. So does an interrupt (Ctrl-C).
+            `ConvergenceWarning`; None runs to the end. So does an interrupt (Ctrl-C). A restricted
+            problem ends first, and the proof of the bracket may take as long as what came before;
+            a second interrupt ends it with what the means prove.
         progress: Show bracket, arcs and round on stderr, when that is a terminal.
 
     >>> import otdist
@@ -117,27 +122,53 @@ class Exact:
                 report=say,
             )
             cost, a, b = restrict(task.cost, x, y), x.weights, y.weights
-            if rtol > 0 and g is None:
-                near = coarse.solve(cost, a, b, limits)
-                found = None if near is None else _by_cells(task, near, x, y, limits, begin)
-                if found is not None:
-                    return found
-                g = None if near is None else near.g
-            (n, m), each = cost.shape, ROUGH_POINT_BYTES if rtol > 0 else POINT_BYTES
-            check_memory(n, m, each * (n + m))
-            found = staying.solve(cost, a, b, limits, g)
+            try:
+                if rtol > 0 and g is None:
+                    near = coarse.solve(cost, a, b, limits)
+                    found = None if near is None else _by_cells(task, near, x, y, limits, begin)
+                    if found is not None:
+                        return found
+                    g = None if near is None else near.g
+                (n, m), each = cost.shape, ROUGH_POINT_BYTES if rtol > 0 else POINT_BYTES
+                check_memory(n, m, each * (n + m))
+                found = staying.solve(cost, a, b, limits, g)
+            except KeyboardInterrupt:
+                found = column_generation.untried(cost, a, b, INTERRUPTED)
         arcs = deal(found.arcs, x, task.a.detach(), y, task.b.detach())
-        quick = rtol > 0 and not found.optimal
-        proof = prove(task, arcs, found.g[y.group], quick)
-        if quick and not proof.bracket.proves(rtol):
-            proof = prove(task, arcs, found.g[y.group])
-        converged = found.optimal or proof.bracket.proves(max(rtol, dense.AGREED))
+        quick = (rtol > 0 or found.message in STOPPED) and not found.optimal
+        dual, message = _bound(task, found.g[y.group], quick, found.message, begin)
+        proof = proved(task, arcs, dual)
+        if quick and message not in STOPPED and not proof.bracket.proves(rtol):
+            dual, message = _bound(task, found.g[y.group], False, message, begin)
+            proof = proved(task, arcs, dual)
+        optimal = found.optimal and message not in STOPPED
+        converged = optimal or proof.bracket.proves(max(rtol, dense.AGREED))
         if not converged:
-            warn_caller(found.message)
+            warn_caller(message)
         return answer(
-            task, proof, solver="exact", message=found.message, begin=begin,
+            task, proof, solver="exact", message=message, begin=begin,
             converged=converged, iterations=found.rounds,
         )  # fmt: skip
+
+
+def _bound(task: Task, g: Tensor, quick: bool, message: str, begin: float) -> tuple[DualBound, str]:
+    """The lower bound of a potential, and how it all ended; that of the means where time is short.
+
+    After a stop the proof may take as long as what came before. For `quick` see
+    `lower_from_potentials`.
+    """
+    now = time.perf_counter()
+    stopped = message in STOPPED
+    try:
+        with until(now + max(now - begin, _PROOF_SECONDS) if stopped else math.inf):
+            dual = lower_from_potentials(task.cost, task.a, task.b, g=g, quick=quick)
+    except (KeyboardInterrupt, TimeUpError) as reason:
+        message = INTERRUPTED if isinstance(reason, KeyboardInterrupt) else message
+        return lower_from_means(task.cost, task.a, task.b), message
+    if stopped:
+        means = lower_from_means(task.cost, task.a, task.b)
+        dual = max(dual, means, key=lambda found: found.cost)
+    return dual, message
 
 
 def _by_cells(
@@ -149,15 +180,20 @@ def _by_cells(
     begin: float,
 ) -> OTResult | None:
     """The answer by a coarse plan; None where it cannot reach the accuracy, but others may."""
-    g = near.g[y.group]
-    dual = lower_from_potentials(task.cost, task.a, task.b, g=g, quick=True)
-    reached = near.improve(dual.cost * (1 + limits.rtol) * (1 - 1e-9), limits)
+    if near.g is None:
+        dual = lower_from_means(task.cost, task.a, task.b)
+    else:
+        dual, near.message = _bound(task, near.g[y.group], True, near.message, begin)
+    target = dual.cost * (1 + limits.rtol) * (1 - 1e-9)
+    reached = not near.message and near.improve(target, limits)
     if not reached and not near.message:
         return None
     proof = proved(task, deal(near.arcs, x, task.a.detach(), y, task.b.detach()), dual)
     message = f"the bracket proves the accuracy by {near.cells:,} cells"
     if not reached:
         message = near.message
+        reached = proof.bracket.proves(math.expm1(math.log1p(limits.rtol) / task.p))
+    if not reached:
         warn_caller(message)
     return answer(
         task, proof, solver="exact", message=message, begin=begin, converged=reached
