@@ -121,13 +121,11 @@ def lower_from_means(cost: Cost, a: Tensor, b: Tensor) -> DualBound:
     x, y, p = cost.x.double(), cost.y.double(), cost.p
     apart = a @ x - b @ y
     r = float(apart.norm())
-    if r > 0:
-        slope = p * r ** (p - 1) * (apart / r)
-        f, g = x @ slope - (p - 1) * r**p, -(y @ slope)
+    slope = p * r ** (p - 1) * (apart / r) if r > 0 else apart
+    f, g = x @ slope - (p - 1) * r**p, -(y @ slope)
     value = float(a @ f + b @ g)
     size = float(a @ f.abs() + b @ g.abs()) + p * r**p
-    if r > 0:  # products of coordinates of both signs
-        size += float(a @ (x.abs() @ slope.abs()) + b @ (y.abs() @ slope.abs()))
+    size += float(a @ (x.abs() @ slope.abs()) + b @ (y.abs() @ slope.abs()))  # of both signs
     spread = float(f.abs().max() + g.abs().max()) * UNIT
     slack = rounding_units(cost) * UNIT * 3 * size + spread * _mass_error(a, b)
     return DualBound(value - slack - cost.underflow, value, f, g)

@@ -97,10 +97,15 @@ def solve(
         cols: Targets of the arcs, shape (k,).
         reduced: Reduced costs of the arcs, shape (k,).
         box: Upper bounds s (n,) and t (m,) of the moves.
+
+    Raises:
+        SimplexError: costs are not finite, or span more than the digits of float64.
     """
     n, m = len(supplies.a), len(supplies.b)
     costs = np.concatenate([reduced, box[0], box[1], [0.0]])
     size = float(np.abs(costs).max()) or 1.0
+    if not math.isfinite(size):
+        raise network_simplex.SimplexError("reduced costs overflow")
     flow = network_simplex.solve_sparse(
         np.append(supplies.a, supplies.total),
         np.append(supplies.b, supplies.total),

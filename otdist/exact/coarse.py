@@ -30,7 +30,7 @@ from otdist.core.threads import TimeUpError, threads_for, until
 from otdist.core.tree import split
 from otdist.exact import cells, column_generation, improve
 from otdist.exact.cells import Cells
-from otdist.exact.column_generation import INTERRUPTED, LATE, STOPPED, Limits, Outcome
+from otdist.exact.limits import INTERRUPTED, LATE, STOPPED, Limits, Outcome
 from otdist.exact.start import entropic_start, typical
 from otdist.line.merge import deal
 

@@ -23,8 +23,7 @@ Nothing here is trusted: `certificate` recomputes plan and potentials from the p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -36,17 +35,10 @@ from otdist.core.result import Arcs
 from otdist.core.threads import TimeUpError, until
 from otdist.exact import boxed, leftover
 from otdist.exact.boxed import BoxedFlow, Supplies
+from otdist.exact.limits import INTERRUPTED, LATE, Limits, Outcome, beyond
+from otdist.exact.network_simplex import SimplexError
 from otdist.exact.pricing import Pricer
 from otdist.exact.start import entropic_start
-
-INTERRUPTED = (
-    "interrupted; the bracket is what was proved until then, and start=result goes on from there"
-)
-LATE = (
-    "max_seconds reached; the bracket is what was proved until then: give more time, go on from "
-    "there by start=result, or ask for less by a larger rtol"
-)
-STOPPED = (INTERRUPTED, LATE)
 
 ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 
@@ -65,41 +57,6 @@ _LISTED = 16  # violating pairs per point that are worth listing one by one
 _ASTRAY = 1e-13  # dropped mass that is rounding
 _CLOSED = 1e-11  # relative gap that needs no further round
 _RESOLUTION = 1e-14  # relative resolution of the simplex per node
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What column generation found, as evidence to certify.
-
-    Attributes:
-        arcs: A feasible plan, optimal when `optimal`.
-        g: Potential of the targets, float64, shape (m,).
-        rounds: Restricted problems solved.
-        optimal: Whether no pair violates beyond the resolution of the simplex.
-        message: One sentence on how it ended.
-    """
-
-    arcs: Arcs
-    g: Tensor
-    rounds: int
-    optimal: bool
-    message: str
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When to stop before the optimum, and who is told of the progress.
-
-    Attributes:
-        rtol: Stop as soon as the bracket seems to prove this relative accuracy of the cost.
-        deadline: Value of `time.perf_counter` at which to stop; passes over all pairs end then, a
-            restricted problem does not.
-        report: Called after each round with a line on its progress.
-    """
-
-    rtol: float = 0.0
-    deadline: float = float("inf")
-    report: Callable[[str], None] = field(default=lambda line: None)
 
 
 def solve(
@@ -131,6 +88,8 @@ def solve(
         run.message = INTERRUPTED
     except TimeUpError:
         run.message = LATE
+    except SimplexError:
+        run.message = beyond(cost.p)
     return run.outcome()
 
 

@@ -32,7 +32,7 @@ from otdist.core.task import Task
 from otdist.core.threads import TimeUpError, until
 from otdist.core.units import Units, finish
 from otdist.exact import coarse, column_generation, dense, matrix, network_simplex, staying
-from otdist.exact.column_generation import INTERRUPTED, STOPPED
+from otdist.exact.limits import INTERRUPTED, STOPPED, Limits, beyond
 from otdist.line import circle, solver
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
 
@@ -47,6 +47,8 @@ ROUGH_POINT_BYTES = 5_000
 MATRIX_PAIRS = 1200 * 1200
 """Up to so many pairs all costs are kept; above, column generation finds those that matter."""
 
+_RESCUED_PAIRS = 2**24  # of which a matrix is made where costs span more digits than one unit has
+_NEVER = 2**62  # pairs
 _PROOF_SECONDS = 1.0  # that a proof after a stop may take in any case
 _TIED = 100  # points between which a metric is assigned
 
@@ -116,7 +118,7 @@ class Exact:
         """Column generation between merged points."""
         begin = time.perf_counter()
         with progress("exact transport", quiet=not self.progress) as say:
-            limits = column_generation.Limits(
+            limits = Limits(
                 rtol=math.expm1(min(task.p * math.log1p(rtol), 700.0)),
                 deadline=math.inf if self.max_seconds is None else begin + self.max_seconds,
                 report=say,
@@ -141,8 +143,18 @@ class Exact:
         if quick and message not in STOPPED and not proof.bracket.proves(rtol):
             dual, message = _bound(task, found.g[y.group], False, message, begin)
             proof = proved(task, arcs, dual)
-        optimal = found.optimal and message not in STOPPED
-        converged = optimal or proof.bracket.proves(max(rtol, dense.AGREED))
+        accuracy = max(rtol, dense.AGREED)
+        converged = proof.bracket.proves(accuracy)
+        if not converged and message not in STOPPED:
+            if isinstance(task.cost, PointCost):
+                proof = proved(task, arcs, _without_potential(task, dual))
+                converged = proof.bracket.proves(accuracy)
+            rounded = not _equal_masses(a, b) or task.cost.error > 0
+            if rounded and dense.is_rounding(proof.bracket.upper, task.cost, task.scale):
+                converged = True
+            if not converged and len(a) * len(b) <= _RESCUED_PAIRS:
+                return _on_matrix(task, (x, y), None)
+            message = beyond(task.p) if found.optimal and not converged else message
         if not converged:
             warn_caller(message)
         return answer(
@@ -171,12 +183,28 @@ def _bound(task: Task, g: Tensor, quick: bool, message: str, begin: float) -> tu
     return dual, message
 
 
+def _equal_masses(a: Tensor, b: Tensor) -> bool:
+    """Whether a plan has multiples of one mass, which no sum rounds."""
+    return len(a) == len(b) and bool((a == a[0]).all() and (b == b[0]).all())
+
+
+def _without_potential(task: Task, dual: DualBound) -> DualBound:
+    """The better of a bound and that of g = 0, f the distances to the nearest points.
+
+    Between nearly equal samples the costs that matter vanish beside any other potential, and every
+    point goes to the nearest.
+    """
+    zero = torch.zeros_like(task.b, dtype=torch.float64)
+    nearest = lower_from_potentials(task.cost, task.a, task.b, g=zero, settled=_NEVER)
+    return max(dual, nearest, key=lambda found: found.cost)
+
+
 def _by_cells(
     task: Task,
     near: coarse.CoarsePlan,
     x: Merged,
     y: Merged,
-    limits: column_generation.Limits,
+    limits: Limits,
     begin: float,
 ) -> OTResult | None:
     """The answer by a coarse plan; None where it cannot reach the accuracy, but others may."""
@@ -228,10 +256,7 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
     inexact = not uniform or cost.error > 0
     agree = found.closed or (inexact and dense.is_rounding(found.bracket.upper, cost, task.scale))
     if not agree:
-        message = (
-            f"costs at p = {task.p:g} span more than the digits of float64: the bracket is what "
-            "was proved"
-        )
+        message = beyond(task.p)
         warn_caller(message)
     units = task if found.unit == 1 else task.in_units_of(found.unit)
     return answer(

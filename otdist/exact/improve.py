@@ -52,5 +52,8 @@ def _best(
     a, b = np.bincount(at_i, mass), np.bincount(at_j, mass)
     costs = cost.sub(torch.from_numpy(i), torch.from_numpy(j)).dense().numpy()
     total = mass.sum()
-    flow = network_simplex.solve_dense(a / total, b / total, np.ascontiguousarray(costs))
+    try:
+        flow = network_simplex.solve_dense(a / total, b / total, np.ascontiguousarray(costs))
+    except network_simplex.SimplexError:  # costs span more than the digits of float64
+        return rows, cols, mass
     return i[flow.rows], j[flow.cols], flow.mass * total

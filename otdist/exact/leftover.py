@@ -45,8 +45,11 @@ def send(
     if len(i) * len(j) <= most:
         index = (torch.from_numpy(k).to(cost.device) for k in (i, j))
         costs = np.ascontiguousarray(cost.sub(*index).dense().cpu().numpy())
-        flow = network_simplex.solve_dense(shares[0], shares[1], costs)
-        return i[flow.rows], j[flow.cols], flow.mass * total
+        try:
+            flow = network_simplex.solve_dense(shares[0], shares[1], costs)
+            return i[flow.rows], j[flow.cols], flow.mass * total
+        except network_simplex.SimplexError:  # costs span more than the digits of float64
+            pass
     places = _places(cost)
     order = [np.argsort(z[k], kind="stable") for z, k in zip(places, (i, j), strict=True)]
     ordered = [torch.from_numpy(w[o]) for w, o in zip(shares, order, strict=True)]

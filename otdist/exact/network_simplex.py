@@ -8,6 +8,7 @@ only trusted as far as `certificate` confirms them.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -148,7 +149,10 @@ def _on_grid(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fail(status: int) -> None:
-    raise SimplexError(str(load().lp.emd_wrap.check_result(status)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says the same in a warning
+        reason = load().lp.emd_wrap.check_result(status)
+    raise SimplexError(str(reason))
 
 
 def _public(a: np.ndarray, b: np.ndarray, cost: Any) -> tuple[Any, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs
 from otdist.exact import column_generation, street
-from otdist.exact.column_generation import Limits, Outcome
+from otdist.exact.limits import Limits, Outcome
 from otdist.line.merge import coincident, merge
 
 _WORTH = 0.05  # share of the mass that must be common

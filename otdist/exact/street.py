@@ -26,7 +26,7 @@ from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs
 from otdist.exact import network_simplex
-from otdist.exact.column_generation import Outcome
+from otdist.exact.limits import Outcome
 
 _PLACES = 4.0  # per point: with more, all pairs may be fewer than edges and empty places
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from otdist.core.point_cost import Cost, PointCost
 from otdist.core.result import Arcs
 from otdist.exact import column_generation, matrix, network_simplex
-from otdist.exact.column_generation import Limits, Outcome
 from otdist.exact.exact import MATRIX_PAIRS
+from otdist.exact.limits import Limits, Outcome
 from otdist.unbalanced.node import NodeCost
 
 

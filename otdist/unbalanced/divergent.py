@@ -38,8 +38,8 @@ from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.entropic.penalty import divergent_value, translated
 from otdist.exact import dense
-from otdist.exact.column_generation import Limits
 from otdist.exact.exact import Exact
+from otdist.exact.limits import Limits
 from otdist.unbalanced import balanced
 from otdist.unbalanced.bounds import divergent_dual, divergent_primal
 

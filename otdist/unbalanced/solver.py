@@ -21,8 +21,8 @@ from otdist.core.progress import progress
 from otdist.core.result import Arcs, Bracket, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.exact import dense
-from otdist.exact.column_generation import Limits
 from otdist.exact.exact import MATRIX_PAIRS, Exact
+from otdist.exact.limits import Limits
 from otdist.unbalanced import balanced
 from otdist.unbalanced.bounds import Dual, partial_dual, partial_primal, priced_dual, priced_primal
 from otdist.unbalanced.node import NodeCost

@@ -7,7 +7,7 @@ import torch
 import otdist
 from otdist.core.point_cost import PointCost
 from otdist.exact import staying
-from otdist.exact.column_generation import Limits
+from otdist.exact.limits import Limits
 
 
 def pieces(seed, shared, n=60, m=50, d=2):
