@@ -10,6 +10,7 @@ import typer
 
 from otdist import __version__
 from otdist.cli._common import as_function
+from otdist.cli._help import Commands, Subcommand
 from otdist.cli.distance import Distance
 from otdist.cli.drift import Drift
 from otdist.cli.evaluate import Evaluate
@@ -19,9 +20,11 @@ from otdist.cli.train import Train
 
 app = typer.Typer(
     name="otdist",
+    cls=Commands,
     help="Optimal-transport distances between samples, each with a certified bracket.",
     epilog="Exit codes: 0 fine, 1 a gate failed, 2 usage, 3 bad data, 4 not converged.",
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -43,12 +46,12 @@ def _options(
         typer.echo(context.get_help())
 
 
-app.command("distance")(as_function(Distance))
-app.command("evaluate")(as_function(Evaluate))
-app.command("test")(as_function(Test))
-app.command("drift")(as_function(Drift))
-app.command("info")(as_function(Info))
-app.command("train")(as_function(Train))
+app.command("distance", cls=Subcommand)(as_function(Distance))
+app.command("evaluate", cls=Subcommand)(as_function(Evaluate))
+app.command("test", cls=Subcommand)(as_function(Test))
+app.command("drift", cls=Subcommand)(as_function(Drift))
+app.command("info", cls=Subcommand)(as_function(Info))
+app.command("train", cls=Subcommand)(as_function(Train))
 
 
 def main() -> None:

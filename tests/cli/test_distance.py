@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import otdist
@@ -366,6 +367,18 @@ def test_a_real_process_exits_with_the_code_and_without_a_traceback(tmp_path):
     assert done.stderr.startswith("otdist: ")
     assert "column 'v' is not numeric: 'Rome' in row 0 (line 2)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["distance", "evaluate", "test", "drift", "train", "info"])
+@pytest.mark.parametrize("width", [60, 80])
+def test_help_shows_every_option_whole(command, width):
+    text = CliRunner().invoke(app, [command, "--help"], terminal_width=width).stdout
+    parameters = get_command(app).commands[command].params
+    names = {name for parameter in parameters for name in parameter.opts if name[:2] == "--"}
+    words = {word.rstrip(",") for word in text.split()}
+    assert names <= words
+    assert max(map(len, text.splitlines())) <= width
+    assert ("Gates (exit code 1):" in text) == any(name.startswith("--fail") for name in names)
 
 
 def test_the_command_alone_shows_its_help():
