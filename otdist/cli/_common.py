@@ -194,8 +194,10 @@ class FileOptions:
         texts = list(map(is_text, paths, formats))
         if text and not any(texts):
             raise usage(f"--{next(iter(text))}", "applies to text files only")
-        if "-" in paths and (self.format is None or list(paths).count("-") > 1):
-            raise usage("-", "is stdin, which is read once, and whose --format must be stated")
+        if "-" in paths and self.format is None:
+            raise usage("-", "is stdin, which has no ending: state its --format, such as csv")
+        if list(paths).count("-") > 1:
+            raise usage("-", "is stdin, which is read once: it cannot be two samples")
         try:
             with _stdin.as_file(paths) as files:
                 readers = [

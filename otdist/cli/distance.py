@@ -127,7 +127,10 @@ class Distance(FileOptions):
         with errors_without_traceback():
             x, y, a, b = self._inputs()
             _common.say_notes([*x.notes, *y.notes], self.quiet)
-            answer = self._solve(x, y, options, {"a": a, "b": b, "p": self.p})
+            try:
+                answer = self._solve(x, y, options, {"a": a, "b": b, "p": self.p})
+            except ValueError as error:
+                raise ValueError(f"{error} (x: {self.a}, y: {self.b})") from None
             content = self._record(answer, x, y)
             if self.plot is not None:
                 self._draw(self.plot, answer, x, y, {"a": a, "b": b})

@@ -161,7 +161,9 @@ class Test(ReportOptions):
         try:
             named(self.statistic, given, "test")
         except ValueError as error:
-            raise usage("--statistic", str(error)) from None
+            about = str(error).split()[0]
+            option = about.replace("_", "-") if about in given else "statistic"
+            raise usage(f"--{option}", str(error)) from None
         return given
 
 

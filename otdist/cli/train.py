@@ -95,7 +95,9 @@ class Train(FileOptions):
         rows = rows[np.random.default_rng(self.seed).permutation(len(rows))]
         kept = max(4, round(self.held_out * len(rows)))
         if len(rows) - kept < 2:
-            raise ValueError(f"{table.path}: {len(rows)} rows are too few to train and hold out")
+            raise ValueError(
+                f"{table.path}: needs more rows to train and hold some out: it has {len(rows)}"
+            )
         points = torch.from_numpy(rows).reshape(len(rows), *_image(shape, table.d))
         trainer = self._trainer(hidden, tuple(points.shape[1:]), bounded=shape is not None)
         records = trainer.train(

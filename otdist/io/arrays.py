@@ -17,6 +17,8 @@ from otdist.io.reading import Reading
 Raw = tuple[np.ndarray, tuple[str, ...] | None, tuple[str, ...]]
 """Array of any rank and dtype, column names or None, notes."""
 
+_NUMPY = b"\x93NUMPY"
+"""How a .npy file begins."""
 _MAP_FROM = 2**26
 """Bytes from which a .npy file is mapped into memory rather than read."""
 
@@ -33,6 +35,11 @@ def read_npy(path: Path, key: str | None, reading: Reading) -> Raw:
     try:
         return np.load(path, mmap_mode=mode, allow_pickle=False), None, ()
     except (ValueError, EOFError) as error:
+        with open(path, "rb") as file:
+            begins = file.read(len(_NUMPY))
+        if not begins.startswith((_NUMPY, b"\x80")):  # the latter begins a pickle
+            what = f"is no {path.suffix or '.npy'} file: it does not begin as files of numpy do"
+            raise DataError(f"{path}: {what}; state its format (--format)") from None
         raise DataError(f"{path}: {_numpy_reason(error)}") from error
 
 

@@ -92,8 +92,9 @@ def json_columns(path: Path, reading: Reading) -> dict[str, list[Any]]:
         place = f"{path}: row {len(rows)} (line {number})"
         try:
             found = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{place} is no JSON: {error}") from None
+        except json.JSONDecodeError as error:
+            why = f"{error.msg} at column {error.colno}"
+            raise DataError(f"{place} is no JSON: {why}") from None
         if isinstance(found, list):
             found = {str(at): cell for at, cell in enumerate(found)}
         elif not isinstance(found, dict):

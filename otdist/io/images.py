@@ -52,6 +52,8 @@ def read_folder(path: Path, reading: Reading) -> tuple[np.ndarray, tuple[str, ..
     images = [file for file in files if file.suffix.lower() in ENDINGS]
     if not images:
         below = "" if reading.recursive else _below(path)
+        if not below and files:
+            below = f"; other files are read one by one: pass {files[0]}"
         raise DataError(f"{path}: no images in this folder: none of {', '.join(ENDINGS)}{below}")
     notes: list[str] = []
     if len(images) < len(files):

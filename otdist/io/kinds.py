@@ -32,18 +32,39 @@ READERS: dict[str, Reader] = {
 """Ending → reader; texts may be packed by gzip."""
 KEYED = (".npz", ".pt", ".pth", ".h5", ".hdf5", ".mat")
 
-_FRAME = "python -c \"import pandas; pandas.read_{0}('{1}').to_csv('{2}.csv', index=False)\""
+_FRAME = "python -c \"import pandas; pandas.read_{0}('{{0}}').to_csv('{{1}}.csv', index=False)\""
+_ARRAY = "python -c \"import {0}, numpy; numpy.save('{{1}}.npy', {1})\""
 _CONVERSIONS = {
-    **dict.fromkeys((".xlsx", ".xls", ".ods"), _FRAME.format("excel", "{0}", "{1}")),
-    ".json": _FRAME.format("json", "{0}", "{1}"),
-    ".dta": _FRAME.format("stata", "{0}", "{1}"),
-    ".sas7bdat": _FRAME.format("sas", "{0}", "{1}"),
-    ".orc": _FRAME.format("orc", "{0}", "{1}"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), _FRAME.format("excel")),
+    ".json": _FRAME.format("json"),
+    ".dta": _FRAME.format("stata"),
+    ".sav": _FRAME.format("spss"),
+    ".sas7bdat": _FRAME.format("sas"),
+    ".orc": _FRAME.format("orc"),
+    ".xml": _FRAME.format("xml"),
+    **dict.fromkeys((".db", ".sqlite", ".sqlite3"), "sqlite3 -csv -header {0} 'SELECT * FROM "
+                    "TABLE' > {1}.csv"),
+    ".rds": "Rscript -e \"write.csv(readRDS('{0}'), '{1}.csv', row.names = FALSE)\"",
+    ".h5ad": _ARRAY.format("anndata", "anndata.read_h5ad('{0}').to_df()"),
+    ".mtx": _ARRAY.format("scipy.io", "scipy.io.mmread('{0}').toarray()"),
+    ".fits": _ARRAY.format("astropy.io.fits", "astropy.io.fits.getdata('{0}')"),
+    ".nii": _ARRAY.format("nibabel", "nibabel.load('{0}').get_fdata()"),
+    ".wav": _ARRAY.format("scipy.io.wavfile", "scipy.io.wavfile.read('{0}')[1]"),
+    ".nc": "python -c \"import xarray; "
+    "xarray.open_dataset('{0}').to_dataframe().to_csv('{1}.csv')\"",
     ".safetensors": 'python -c "import torch, safetensors.torch as s; '
     "torch.save(s.load_file('{0}'), '{1}.pt')\"",
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), "numpy.save('{1}.npy', array) in a session "
+                    "that you trust the file in, as loading a pickle runs code"),
     **dict.fromkeys(ENDINGS, "mkdir images && cp {0} images/   (a folder holds the samples)"),
-}
-"""Ending → a line of shell that makes a file of a known kind; {0} is its name, {1} its stem."""
+    **dict.fromkeys((".tar", ".tgz", ".tar.gz"), "tar -xf {0}   (and pass what was in it)"),
+    ".zip": "unzip {0}   (and pass what was in it)",
+    ".gz": "gunzip {0}   (only text is read packed)",
+    ".bz2": "bunzip2 {0}",
+    ".xz": "unxz {0}",
+    ".zst": "unzstd {0}",
+}  # fmt: skip
+"""Ending → a line that makes a file of a known kind; {0} is its name, {1} its stem."""
 _OTHERWISE = "numpy.save('{1}.npy', array) where its array of numbers is made"
 
 
@@ -90,15 +111,11 @@ def is_text(name: str, stated: str | None = None) -> bool:
 def _unknown(name: str, path: Path, kind: str) -> str:
     if not path.suffix and not path.exists():
         return f"{name}: no such file or folder"
-    known = ", ".join(READERS)
-    if kind in (".pkl", ".pickle", ".joblib"):
-        remedy = "pickles are never loaded, since that runs code; " + _OTHERWISE
-    elif kind == ".gz":
-        remedy = f"only text is read packed: gunzip {path}"
-    else:
-        remedy = _CONVERSIONS.get(kind, _OTHERWISE)
+    both = "".join(path.suffixes[-2:]).lower()
+    remedy = _CONVERSIONS.get(both, _CONVERSIONS.get(kind, _OTHERWISE))
+    what = f"unknown kind of file '{kind}'" if kind else "no ending says which kind of file it is"
     return (
-        f"{name}: unknown kind of file '{kind}'; read are {known}, .csv.gz and the like, and "
-        f"folders of images; state format (--format) if the ending is not its kind, or convert: "
+        f"{name}: {what}; read are {', '.join(READERS)}, .csv.gz and the like, and folders of "
+        "images; state format (--format) if the ending is not its kind, or convert it: "
         + remedy.format(path, path.stem)
     )

@@ -124,6 +124,10 @@ def test_a_blank_line_above_the_names_is_passed_over(tmp_path):
         ("book.xlsx", "read_excel"), ("data.json", "read_json"), ("data.pkl", "runs code"),
         ("a.safetensors", "load_file"), ("cat.jpg", "folder"), ("stata.dta", "read_stata"),
         ("x.npy.gz", "gunzip"), ("what.ever", "numpy.save('what.npy'"),
+        ("a.csv.bz2", "bunzip2"), ("a.csv.zip", "unzip"), ("a.tar.gz", "tar -xf"),
+        ("a.rds", "readRDS"), ("cells.h5ad", "read_h5ad"), ("scan.nii", "nibabel.load"),
+        ("sky.fits", "getdata"), ("a.sqlite", "SELECT"), ("grid.nc", "to_dataframe"),
+        ("points", "no ending says"),
     ],
 )  # fmt: skip
 def test_an_unknown_kind_names_the_known_and_a_conversion(tmp_path, name, words):
@@ -143,6 +147,7 @@ def test_an_unknown_kind_names_the_known_and_a_conversion(tmp_path, name, words)
         ("a.jsonl", b'{"a": 1}\n{"b": 2}\n', "row 1 .* has 'b', which row 0 has not"),
         ("a.jsonl", b'{"a": 1}\n{"a": "x"}\n', "'a' is not numeric: 'x' in row 1"),
         ("a.jsonl", b"", "is empty"),
+        ("a.npy", b"1,2", "is no .npy file.*state its format"),
         ("a.feather", b"what", "not a Parquet file, nor Feather"),
         ("a.h5", b"what", "no HDF5 file"),
         ("a.mat", b"what", "no MATLAB file"),
