@@ -10,16 +10,10 @@ from typing import Any
 from benchmarks.case import OURS
 from benchmarks.records import Row
 from benchmarks.suites import names
+from otdist.drawing.style import BLUE, CYCLE, GREY
 
-OUR_LOOK = ("#2f6db3", "o")
-LOOKS = (
-    ("#d9662b", "s"),
-    ("#4d9e64", "^"),
-    ("#8a5fb0", "D"),
-    ("#b5893a", "v"),
-    ("#7a7a7a", "P"),
-    ("#c0508a", "X"),
-)
+OUR_LOOK = (BLUE, "o")
+LOOKS = (*zip(CYCLE[:4], "s^Dv", strict=True), (GREY, "P"), (CYCLE[5], "X"))
 """Colour and marker of the others, in the order in which they appear."""
 
 
@@ -121,7 +115,7 @@ def figure_of(columns: int, size: tuple[float, float] | None = None) -> tuple[An
     from matplotlib.figure import Figure
 
     size = size or (4.2 * columns + 0.8, 3.8)
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
@@ -138,5 +132,5 @@ def saved(figure: Any, path: Path) -> Path:
     from matplotlib import rc_context
 
     with rc_context({"svg.hashsalt": "otdist"}):
-        figure.savefig(path, metadata={"Date": None})
+        figure.savefig(path, metadata={"Date": None}, transparent=True)
     return path

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from otdist.drawing.style import BLUE, CYCLE, GREY
+
 FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
 TEXT = re.compile(r"^```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN = re.compile(r"^```python\n((?!^```).)*?^```\n+```text\n.*?^```", re.MULTILINE | re.DOTALL)
@@ -66,3 +68,29 @@ def test_the_picture_of_the_home_page_holds(tmp_path):
     spec.loader.exec_module(module)
     module.main(tmp_path, short=True)  # asserts that every bracket contains the exact distance
     assert (tmp_path / "bracket.png").stat().st_size > 5000
+
+
+def test_pictures_have_one_palette():
+    palette, root = {BLUE, GREY, *CYCLE}, FOLDER.parents[1]
+    for path in [*root.glob("docs/**/*.py"), *root.glob("benchmarks/**/*.py")]:
+        for colour in re.findall(r'"(#[0-9a-f]{6})"', path.read_text(encoding="utf-8")):
+            is_grey = colour[1:3] == colour[3:5] == colour[5:]
+            assert is_grey or colour in palette, f"{path}: {colour}"
+
+
+ON_WHITE = ("digits-worst", "wgan-digits", "autoencoder", "report-")
+"""Images and screenshots; the style sheet leaves them as they are on a dark page."""
+
+
+@pytest.mark.parametrize("folder", ["assets", "benchmarks"])
+def test_charts_have_a_transparent_ground(folder):
+    images = pytest.importorskip("PIL.Image")
+    for path in (FOLDER.parent / folder).glob("*.svg"):
+        assert "fill: #ffffff" not in path.read_text(encoding="utf-8"), path
+    for path in (FOLDER.parent / folder).glob("*.png"):
+        if not any(word in path.name for word in ON_WHITE):
+            picture = images.open(path)
+            assert picture.mode == "RGBA", path
+            assert picture.getpixel((0, 0))[3] == 0, path
+    sheet = (FOLDER.parent / "stylesheets" / "site.css").read_text(encoding="utf-8")
+    assert all(f'"{word}"' in sheet for word in ON_WHITE)

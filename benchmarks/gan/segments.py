@@ -19,7 +19,6 @@ from benchmarks.records import Row
 from otdist import wasserstein, wgan
 
 ROWS = 256
-GREEN = "#4d9e64"
 
 
 def cases(
@@ -63,7 +62,7 @@ def _moved(theta: Tensor, z: Tensor) -> Tensor:
 
 def picture(rows: list[Row], path: Path) -> None:
     """Draw the distances and the gradients over θ."""
-    from otdist.drawing.style import BLUE, ORANGE, bare, panels
+    from otdist.drawing.style import BLUE, GREEN, ORANGE, bare, panels
 
     figure, (left, right) = panels(2, 4.2, 3.3)
     thetas = [row["theta"] for row in rows]
@@ -83,4 +82,4 @@ def picture(rows: list[Row], path: Path) -> None:
     left.set_ylim(-0.05, 1.45)
     left.legend(frameon=False, fontsize=8, loc="upper center", ncols=2)
     right.legend(frameon=False, fontsize=8, loc="upper left")
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, transparent=True)

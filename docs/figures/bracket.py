@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.image import imread, imsave
 from sklearn.datasets import load_digits
 
 import otdist
@@ -17,6 +18,18 @@ SOLVERS = {
 }
 
 
+def write_twin(path: Path) -> None:
+    """Write the twin for dark pages without the style sheet of the site, whose filter it applies.
+
+    Lightness is reversed, black becoming 0.9, and hues are kept: invert, then turn hues by 180°.
+    """
+    picture = imread(path)
+    inverted = 0.9 - 0.8 * picture[..., :3]
+    turn = [[-0.574, 1.430, 0.144], [0.426, 0.430, 0.144], [0.426, 1.430, -0.856]]
+    dark = np.dstack([(inverted @ np.transpose(turn)).clip(0, 1), picture[..., 3]])
+    imsave(path.with_name(f"{path.stem}-dark.png"), dark)
+
+
 def main(folder: Path, short: bool = False) -> None:
     """Solve one problem five times and draw the brackets."""
     rng = np.random.default_rng(0)
@@ -24,7 +37,7 @@ def main(folder: Path, short: bool = False) -> None:
     y = rng.multivariate_normal(x.mean(axis=0), np.cov(x.T), size=len(x) + 2).clip(0, 1)
     mean = float(((x[:, None, :] - y[None, :100]) ** 2).sum(axis=-1).mean())
 
-    figure = Figure(figsize=(8, 2.9), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(8, 2.9), layout="constrained")
     axes = figure.subplots()
     exact = float(otdist.wasserstein(x, y, p=2).distance)
     axes.axvline(exact, color="#d9662b", linewidth=1.2)
@@ -43,7 +56,8 @@ def main(folder: Path, short: bool = False) -> None:
     axes.set_xlabel("certified bracket on $W_2$, its width beside it")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    figure.savefig(folder / "bracket.png", dpi=150)
+    figure.savefig(folder / "bracket.png", dpi=150, transparent=True)
+    write_twin(folder / "bracket.png")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
 from otdist import metrics, wasserstein  # noqa: E402
+from otdist.drawing.style import BLUE, ORANGE  # noqa: E402
 
-SUPPLY, DEMAND = "#1f77b4", "#d62728"
+SUPPLY, DEMAND = BLUE, ORANGE
 
 
 def great_circle(start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -110,7 +111,7 @@ def main(path: Path) -> None:
     for axis, draw in zip(axes, (cities, hours, tokens), strict=True):
         draw(axis)
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None}, transparent=True)
 
 
 if __name__ == "__main__":

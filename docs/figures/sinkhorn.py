@@ -22,12 +22,14 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from otdist.distances import sinkhorn_divergence, wasserstein  # noqa: E402
+from otdist.drawing.style import HOUSE  # noqa: E402
 from otdist.entropic.sinkhorn import Sinkhorn  # noqa: E402
 from otdist.losses import SinkhornLoss  # noqa: E402
 
 SHARES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 POINTS = 2000
 PAGE = Path("docs/sinkhorn.md")
+mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=HOUSE)
 
 
 def put(mark: str, lines: list[str]) -> None:
@@ -99,7 +101,7 @@ def main(path: Path) -> None:
     right.grid(alpha=0.3)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None}, transparent=True)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ mpl.rcParams["svg.hashsalt"] = "otdist"
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
+from otdist.drawing.style import HOUSE  # noqa: E402
 from otdist.sliced import directions as families  # noqa: E402
 from otdist.sliced_distances import sliced_wasserstein  # noqa: E402
 
 COUNTS = (32, 64, 128, 256, 512)
 SEEDS = 30
 POINTS = 200
+mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=HOUSE)
 
 
 def clouds(d: int) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +72,7 @@ def main(path: Path) -> None:
     axes[0].legend(frameon=False, fontsize=9)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None}, transparent=True)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def main(folder: Path, short: bool = False) -> None:
     # --8<-- [end:step_2]
 
     # --8<-- [start:picture]
-    figure = Figure(figsize=(8, 3.4), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
     axes = figure.subplots()
     edges = np.linspace(200, 1700, 40)
     for k, (law, colour) in enumerate(zip(laws, ("#2f6db3", "#d9662b", "#4d9e64"), strict=True)):
@@ -69,7 +69,7 @@ def main(folder: Path, short: bool = False) -> None:
     axes.legend(frameon=False)
     axes.spines[["top", "right", "left"]].set_visible(False)
     # --8<-- [end:picture]
-    figure.savefig(folder / "barycentre.png", dpi=120)
+    figure.savefig(folder / "barycentre.png", dpi=120, transparent=True)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main(folder: Path, short: bool = False) -> None:
     # --8<-- [end:step_2]
 
     # --8<-- [start:picture]
-    figure = Figure(figsize=(9, 6.2), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(9, 6.2), layout="constrained")
     for axes, (title, image) in zip(figure.subplots(2, 2).flat, images.items(), strict=True):
         axes.imshow(image)
         axes.set_title(title, fontsize=10)

@@ -1,15 +1,15 @@
-"""Distributional reinforcement learning: learn the law of the return, and measure how far off it
-is.
+"""Distributional reinforcement learning: learned quantiles of the return, measured by W_1.
 
 On a chain of five states a step pays 1 with probability 0.3 + 0.1·state, moves right with
 probability 0.7, and ends beyond the last state; later rewards are discounted by 0.9 a step.
 Quantile regression (Dabney et al. 2018) learns N quantiles of the return by temporal differences;
-dynamic programming gives the law, exact but for a fine grid. W_1 between them is what Dabney et al.
-prove to contract; here it is measured.
+dynamic programming computes its distribution, exact but for a fine grid. Dabney et al. prove that
+the W_1 between them contracts; here it is measured.
 """
 
 from pathlib import Path
 
+# --8<-- [start:exact]
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -46,10 +46,15 @@ def exact_laws(grid: np.ndarray) -> np.ndarray:
     return laws
 
 
+# --8<-- [end:exact]
+
+
 def main(folder: Path, short: bool = False) -> None:
     """Learn, measure, draw."""
     n_quantiles, steps = (16, 20_000) if short else (64, 400_000)
-    grid = np.linspace(0, 10, 401 if short else 2001)
+    places = 401 if short else 2001
+    # --8<-- [start:learn]
+    grid = np.linspace(0, 10, places)
     laws = exact_laws(grid)
     levels = (np.arange(n_quantiles) + 0.5) / n_quantiles
     theta = np.zeros((STATES + 1, n_quantiles))
@@ -64,19 +69,24 @@ def main(folder: Path, short: bool = False) -> None:
         rate = 0.3 / (1 + 20 * step / steps)
         theta[state] += rate * (levels - (target < theta[state]))
         state = 0 if following == STATES else following
+    # --8<-- [end:learn]
 
+    # --8<-- [start:measure]
     learned = otdist.wasserstein(theta[0], grid, b=laws[0])
     cumulative = np.cumsum(laws[0])
     best = grid[np.searchsorted(cumulative, levels * cumulative[-1])]
     floor = otdist.wasserstein(best, grid, b=laws[0])
     print(
-        f"W_1 to the exact law: learned {learned.distance:.4f}, best possible {floor.distance:.4f}"
+        f"W_1 to the exact distribution: learned {learned.distance:.4f}, "
+        f"best possible {floor.distance:.4f}"
     )
     assert learned.distance < (0.5 if short else 0.15)
+    # --8<-- [end:measure]
 
-    figure = Figure(figsize=(9, 3.2), layout="constrained", facecolor="white")
+    # --8<-- [start:picture]
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(grid, cumulative, color="#d9662b", linewidth=2.5, label="exact law of the return")
+    left.plot(grid, cumulative, color="#d9662b", linewidth=2.5, label="exact distribution")
     left.step(np.sort(theta[0]), levels, where="mid", color="#2f6db3", label="learned quantiles")
     left.set(xlabel="return from the first state", ylabel="probability below", xlim=(0, 8))
     left.legend(frameon=False, fontsize=9)
@@ -84,11 +94,12 @@ def main(folder: Path, short: bool = False) -> None:
     right.axhline(
         floor.distance, color="#7a7a7a", linestyle=":", label=f"best {n_quantiles} quantiles"
     )
-    right.set(xlabel="step", ylabel="$W_1$ to the exact law", yscale="log")
+    right.set(xlabel="step", ylabel="$W_1$ to the exact distribution", yscale="log")
     right.legend(frameon=False, fontsize=9)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(folder / "distributional-rl.png", dpi=120)
+    # --8<-- [end:picture]
+    figure.savefig(folder / "distributional-rl.png", dpi=120, transparent=True)
 
 
 if __name__ == "__main__":

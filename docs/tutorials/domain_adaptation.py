@@ -1,15 +1,16 @@
-"""Domain adaptation: a classifier of digits meets a camera that is held at an angle.
+"""Domain adaptation: a classifier of upright digits is tested on rotated ones.
 
-The source has labels: half of scikit-learn's digits. The target has none: the other half, turned by
-thirty degrees. A classifier trained on the source alone reads less than half of them. Drawing the
-*features* of both domains together with a sliced Wasserstein loss repairs much of that without one
-target label (Shen et al. 2018 do so with a critic). Exact W_1 between the features tells how far
-they still lie apart.
+The source has labels: half of scikit-learn's digits. The target has none: the other half, rotated
+by thirty degrees. A classifier that is trained on the source alone recognises less than half of
+them. A sliced Wasserstein loss between the *features* of both domains raises that without one
+target label (Shen et al. 2018 use a critic instead). Exact W_1 between the features measures how
+far apart they remain.
 """
 
 import sys
 from pathlib import Path
 
+# --8<-- [start:data]
 import torch
 from matplotlib.figure import Figure
 from scipy import ndimage
@@ -25,10 +26,10 @@ ANGLE = 30.0
 def domains() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Source images and labels; target images and labels, the latter only to score."""
     digits = load_digits()
-    turned = ndimage.rotate(digits.images, ANGLE, axes=(2, 1), reshape=False, order=1)
+    rotated = ndimage.rotate(digits.images, ANGLE, axes=(2, 1), reshape=False, order=1)
     x, z = (
         torch.tensor(images.reshape(-1, 64) / 16, dtype=torch.float32)
-        for images in (digits.images, turned)
+        for images in (digits.images, rotated)
     )
     y = torch.tensor(digits.target)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
@@ -36,8 +37,17 @@ def domains() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return x[source], y[source], z[target], y[target]
 
 
+# --8<-- [end:data]
+
+
+# --8<-- [start:train]
 def train(weight: float, steps: int) -> tuple[float, float, float]:
-    """Train with so much alignment: accuracy on source and target, W_1 of features over spread."""
+    """Accuracy on source and target, and W_1 between features over their spread.
+
+    Args:
+        weight: Of the sliced loss.
+        steps: Of training.
+    """
     x, y, other, other_labels = domains()
     torch.manual_seed(0)
     features = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 16))
@@ -63,20 +73,27 @@ def train(weight: float, steps: int) -> tuple[float, float, float]:
     return on_source, on_target, float(apart / code.std())
 
 
+# --8<-- [end:train]
+
+
 def main(folder: Path, short: bool = False) -> None:
-    """Sweep the weight of the alignment."""
+    """Train with several weights of the sliced loss."""
     weights = (0.0, 10.0) if short else (0.0, 0.1, 1.0, 10.0, 100.0)
+    steps = 150 if short else 600
+    # --8<-- [start:sweep]
     print("weight   source   target   W_1 of features / spread")
     rows = []
     for weight in weights:
-        row = train(weight, 150 if short else 600)
+        row = train(weight, steps)
         rows.append(row)
         print(f"{weight:6g}   {row[0]:6.3f}   {row[1]:6.3f}   {row[2]:10.2f}")
     alone, aligned = rows[0], rows[weights.index(10.0)]
     assert aligned[1] > alone[1] + 0.2, "alignment should lift the accuracy on the target"
     assert aligned[2] < alone[2]
+    # --8<-- [end:sweep]
 
-    figure = Figure(figsize=(5, 3.2), layout="constrained", facecolor="white")
+    # --8<-- [start:picture]
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
     axes = figure.subplots()
     ticks = range(len(weights))
     for k, (name, colour) in enumerate((("source", "#7a7a7a"), ("target", "#d9662b"))):
@@ -85,7 +102,8 @@ def main(folder: Path, short: bool = False) -> None:
     axes.set(xlabel="weight of the sliced loss between features", ylim=(0, 1.05))
     axes.legend(frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(folder / "domain-adaptation.png", dpi=120)
+    # --8<-- [end:picture]
+    figure.savefig(folder / "domain-adaptation.png", dpi=120, transparent=True)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def main(folder: Path, short: bool = False) -> None:
     # --8<-- [end:compare]
     assert moved(quiet) == []
     assert moved(report) == ["alcohol", "magnesium"]
-    report.plot("effects").savefig(folder / "drift.png", dpi=110)
+    report.plot("effects").savefig(folder / "drift.png", dpi=110, transparent=True)
 
     trials = 10 if short else 60
     # --8<-- [start:alarms]
@@ -109,7 +109,7 @@ def main(folder: Path, short: bool = False) -> None:
     # --8<-- [end:windows]
     assert late["state"] == []
     assert late["temperature"][0] in ("1100–1299", "1200–1399", "1300–1499")
-    windows.plot("windows").savefig(folder / "drift-windows.png", dpi=110)
+    windows.plot("windows").savefig(folder / "drift-windows.png", dpi=110, transparent=True)
 
 
 if __name__ == "__main__":

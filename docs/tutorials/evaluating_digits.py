@@ -77,8 +77,10 @@ def main(folder: Path, short: bool = False) -> None:
     assert report.samples["single pixels"]["energy"].pvalue <= 0.01
 
     print(report.verdict)
-    report.plot("samples").savefig(folder / "evaluating-digits.png", dpi=110)
-    report.plot("growth").savefig(folder / "evaluating-digits-growth.png", dpi=110)
+    report.plot("samples").savefig(folder / "evaluating-digits.png", dpi=110, transparent=True)
+    report.plot("growth").savefig(
+        folder / "evaluating-digits-growth.png", dpi=110, transparent=True
+    )
     worst = report.plot("worst", shape=(8, 8))
     worst.savefig(folder / "evaluating-digits-worst.png", dpi=110)
     report.to_html(folder / "report.html" if short else "report.html", shape=(8, 8))

@@ -64,8 +64,8 @@ def main(folder: Path, short: bool = False) -> None:
         title=f"$W_2$ = {result.distance:.3f} in 30 dimensions",
     )
     # --8<-- [end:pictures]
-    line.savefig(folder / "first-steps-radius.png", dpi=110)
-    cloud.savefig(folder / "first-steps-plan.png", dpi=110)
+    line.savefig(folder / "first-steps-radius.png", dpi=110, transparent=True)
+    cloud.savefig(folder / "first-steps-plan.png", dpi=110, transparent=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Improving and generalizing flow-based generative models with minibatch optimal t
 import time
 from pathlib import Path
 
+# --8<-- [start:data]
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -34,8 +35,12 @@ def eight(n: int, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(TARGET.draw(n, int(rng.integers(2**31)))).float()
 
 
+# --8<-- [end:data]
+
+
+# --8<-- [start:train]
 def train(optimal: bool, steps: int) -> tuple[nn.Sequential, float]:
-    """A velocity field (x, t) → v, and the share of the time that couplings took."""
+    """A velocity field (x, t) → v, and the share of the training time that couplings took."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     field = nn.Sequential(
@@ -62,6 +67,10 @@ def train(optimal: bool, steps: int) -> tuple[nn.Sequential, float]:
     return field, coupling / (time.perf_counter() - begin)
 
 
+# --8<-- [end:train]
+
+
+# --8<-- [start:flow]
 @torch.no_grad()
 def flow(field: nn.Module, start: Tensor, steps: int) -> Tensor:
     """Positions along the flow, shape (steps + 1, n, 2), by Euler's method."""
@@ -78,16 +87,22 @@ def detour(path: Tensor) -> float:
     return float(length.sum() / (path[-1] - path[0]).norm(dim=1).sum())
 
 
+# --8<-- [end:flow]
+
+
 def main(folder: Path, short: bool = False) -> None:
     """Train twice, measure, draw."""
     steps, n = (30, 200) if short else (3000, 1500)
+    # --8<-- [start:floor]
     rng = np.random.default_rng(1)
     start, held_out, other = two_moons(n, rng), eight(n, rng), eight(n, rng)
     floor = otdist.wasserstein(other, held_out, p=2)
     print(f"floor, W_2 between two samples of the data: {floor.distance.item():.3f}")
+    # --8<-- [end:floor]
 
-    figure = Figure(figsize=(8.4, 4.2), layout="constrained", facecolor="white")
-    for axes, optimal in zip(figure.subplots(1, 2), (False, True), strict=True):
+    # --8<-- [start:compare]
+    paths = {}
+    for optimal in (False, True):
         field, share = train(optimal, steps)
         path, name = flow(field, start, 100), "optimal" if optimal else "independent"
         few = flow(field, start, 4)[-1]
@@ -97,13 +112,20 @@ def main(folder: Path, short: bool = False) -> None:
             f"{coarse.distance.item():.3f} after 4; couplings {100 * share:.0f}% of the time"
         )
         assert fine.lower <= fine.upper
+        paths[name] = path
+    # --8<-- [end:compare]
+
+    # --8<-- [start:picture]
+    figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+    for axes, (name, path) in zip(figure.subplots(1, 2), paths.items(), strict=True):
         axes.plot(*path[:, :150].permute(2, 0, 1), color="#999999", linewidth=0.5, zorder=0)
         axes.scatter(*start.T, s=2, color="#2f6db3", linewidths=0)
         axes.scatter(*path[-1].T, s=2, color="#d9662b", linewidths=0)
         axes.set_title(f"{name} couplings", fontsize=10)
         axes.set(xticks=[], yticks=[], xlim=(-6, 6), ylim=(-6, 6))
         axes.set_aspect("equal")
-    figure.savefig(folder / "flow-matching.png", dpi=110)
+    # --8<-- [end:picture]
+    figure.savefig(folder / "flow-matching.png", dpi=110, transparent=True)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def main(folder: Path, short: bool = False) -> None:
     # --8<-- [end:steps]
 
     # --8<-- [start:picture]
-    figure = Figure(figsize=(7, 4.9), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(7, 4.9), layout="constrained")
     panels = figure.subplots(2, 3).ravel()
     for axes, (name, (points, colour)) in zip(panels, drawn.items(), strict=True):
         axes.scatter(*points.T, s=2.5, color=colour, linewidths=0)
@@ -75,7 +75,7 @@ def main(folder: Path, short: bool = False) -> None:
         axes.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xticks=[], yticks=[])
         axes.set_aspect("equal")
     # --8<-- [end:picture]
-    figure.savefig(folder / "free-support-barycentre.png", dpi=130)
+    figure.savefig(folder / "free-support-barycentre.png", dpi=130, transparent=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def main(folder: Path, short: bool = False) -> None:
     # --8<-- [end:steps]
 
     # --8<-- [start:picture]
-    figure = Figure(figsize=(9.6, 2.3), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(9.6, 2.3), layout="constrained")
     *panels, last = figure.subplots(1, len(shown) + 1)
     for axes, (step, frame) in zip(panels, frames.items(), strict=True):
         axes.scatter(*target.T, s=2, color="#d9662b", alpha=0.5, linewidths=0)
@@ -55,7 +55,7 @@ def main(folder: Path, short: bool = False) -> None:
     last.set(ylim=(0, None))
     last.spines[["top", "right"]].set_visible(False)
     # --8<-- [end:picture]
-    figure.savefig(folder / "gradient-flow.png", dpi=120)
+    figure.savefig(folder / "gradient-flow.png", dpi=120, transparent=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ with the shift, where a comparison bin by bin saturates. The average of the runs
 
 from pathlib import Path
 
+# --8<-- [start:data]
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -24,44 +25,58 @@ def counts(n: int, scale: float, seed: int) -> np.ndarray:
     return np.histogram(values, EDGES)[0]
 
 
+# --8<-- [end:data]
+
+
+# --8<-- [start:distance]
 def distance(first: np.ndarray, second: np.ndarray) -> float:
     """W_1 between two histograms, in GeV."""
     (x, a), (y, b) = (otdist.histogram(run, EDGES) for run in (first, second))
     return otdist.wasserstein(x, y, a=a, b=b).distance
 
 
+# --8<-- [end:distance]
+
+
 def main(folder: Path, short: bool = False) -> None:
     """Draw the distance against the shift, and the average of two runs."""
-    n = 2_000 if short else 50_000
+    n, places = (2_000, 4) if short else (50_000, 13)
+    # --8<-- [start:shift]
     simulated = counts(n, 1.0, 0)
     floor = distance(simulated, counts(n, 1.0, 1))
-    shifts = np.linspace(0, 0.06, 4 if short else 13)
-    moved = [distance(simulated, counts(n, 1 + shift, 2)) for shift in shifts]
+    shifts = np.linspace(0, 0.06, places)
+    runs = [counts(n, 1 + shift, 2) for shift in shifts]
+    moved = [distance(simulated, run) for run in runs]
     shares = simulated / simulated.sum()
-    binwise = [np.abs(shares - run / run.sum()).sum() / 2
-               for run in (counts(n, 1 + shift, 2) for shift in shifts)]  # fmt: skip
+    binwise = [np.abs(shares - run / run.sum()).sum() / 2 for run in runs]
     print(f"two runs of one scale: W_1 = {floor:.3f} GeV; scale off by 6%: {moved[-1]:.2f} GeV")
+    # --8<-- [end:shift]
 
+    # --8<-- [start:average]
     low, high = counts(n, 0.97, 3), counts(n, 1.03, 4)
     average = otdist.barycenter([otdist.histogram(run, EDGES) for run in (low, high)])
-    middles = (EDGES[1:] + EDGES[:-1]) / 2
-    print(f"mean W_2² of both runs to their average {average.cost:.2f} GeV², and none has less "
-          f"than {average.lower:.2f}")  # fmt: skip
+    print(
+        f"mean W_2² of both runs to their average {average.cost:.2f} GeV², "
+        f"and none has less than {average.lower:.2f}"
+    )
+    # --8<-- [end:average]
 
+    # --8<-- [start:picture]
     figure = Figure(figsize=(8, 3), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(100 * shifts, moved, color="#d9662b", label="W_1 in GeV")
     left.plot(100 * shifts, binwise, color="#2f6db3", label="share of counts that differ")
     left.set(xlabel="error of the energy scale in %")
     left.legend(fontsize=8, frameon=False)
-    width = EDGES[1] - EDGES[0]
+    width, middles = EDGES[1] - EDGES[0], (EDGES[1:] + EDGES[:-1]) / 2
     for run, name, shade in ((low, "scale 0.97", "#a8a8a8"), (high, "scale 1.03", "#5a5a5a")):
         right.step(middles, run / run.sum() / width, where="mid", color=shade, label=name)
     shown, _ = np.histogram(average.points, EDGES, weights=average.weights)
     right.step(middles, shown / width, where="mid", color="#d9662b", label="barycenter")
     right.set(xlabel="invariant mass in GeV", ylabel="density")
     right.legend(fontsize=8, frameon=False)
-    figure.savefig(folder / "mass-spectrum.png", dpi=130)
+    # --8<-- [end:picture]
+    figure.savefig(folder / "mass-spectrum.png", dpi=130, transparent=True)
 
 
 if __name__ == "__main__":

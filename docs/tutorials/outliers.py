@@ -11,6 +11,7 @@ all chords. Where good points end and outliers begin the price jumps: the elbow.
 
 from pathlib import Path
 
+# --8<-- [start:data]
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -33,6 +34,10 @@ def clouds(n: int) -> tuple[np.ndarray, np.ndarray, int]:
     return x, y, bad
 
 
+# --8<-- [end:data]
+
+
+# --8<-- [start:curve]
 def cost_curve(x: np.ndarray, y: np.ndarray, rtol: float) -> np.ndarray:
     """Masses, exact costs and slopes, (k, 3), that prove every cost in between to `rtol`.
 
@@ -67,6 +72,10 @@ def elbow(curve: np.ndarray) -> float:
     return float((line[k] - line[k + 1]) / (slope[k + 1] - slope[k]))
 
 
+# --8<-- [end:curve]
+
+
+# --8<-- [start:plan]
 def draw_plan(axes, x, y, plan, title: str) -> None:
     """Both clouds and the arcs of a plan; points that stay are hollow."""
     arcs = plan.tocoo()
@@ -80,9 +89,13 @@ def draw_plan(axes, x, y, plan, title: str) -> None:
     axes.set(aspect="equal", xticks=[], yticks=[])
 
 
+# --8<-- [end:plan]
+
+
 def main(folder: Path, short: bool = False) -> None:
     """Ruin W_2, repair it, and find the mass that repairs it."""
     n = 100 if short else 400
+    # --8<-- [start:distances]
     x, y, bad = clouds(n)
     truth = float(np.linalg.norm(SHIFT))
     clean = otdist.wasserstein(x, x + SHIFT, p=2).distance
@@ -99,14 +112,18 @@ def main(folder: Path, short: bool = False) -> None:
     assert abs(partial.distance - truth) < 0.1
     assert abs(kept**0.5 - truth) < 0.1
     assert priced.moved_y[n - bad :].max() == partial.moved_y[n - bad :].max() == 0
+    # --8<-- [end:distances]
 
+    # --8<-- [start:elbow]
     curve = cost_curve(x, y, rtol=0.01)
     found = elbow(curve)
     print(f"{len(curve)} exact solutions prove all costs from mass 0.1 on to 1%")
     print(f"elbow at mass {found:.3f}")
     assert abs(found - (1 - SHARE)) < 0.02
+    # --8<-- [end:elbow]
 
-    figure = Figure(figsize=(11, 3.6), layout="constrained", facecolor="white")
+    # --8<-- [start:picture]
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     draw_plan(left, x, y, balanced.plan, f"balanced: $W_2$ = {balanced.distance:.2f}")
     draw_plan(middle, x, y, partial.plan, f"mass 0.95, near the cloud: {partial.distance:.2f}")
@@ -123,7 +140,8 @@ def main(folder: Path, short: bool = False) -> None:
     right.legend(lines, [str(line.get_label()) for line in lines], frameon=False, fontsize=8)
     right.spines["top"].set_visible(False)
     price.spines["top"].set_visible(False)
-    figure.savefig(folder / "outliers.png", dpi=120)
+    # --8<-- [end:picture]
+    figure.savefig(folder / "outliers.png", dpi=120, transparent=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """An ensemble of forecasts of rain on a grid: its average, and how far each member is off.
 
-Members of an ensemble put the same storm in different places. Their mean rains a little everywhere;
-their barycenter is one storm, in the middle. Distances to what was observed are proved by
-`Sinkhorn` on the grid, without a matrix of costs.
+Members of an ensemble put the same storm in different places. Their mean shows a little rain
+everywhere; their barycenter is one storm, in the middle. `Sinkhorn` certifies the distances to the
+observation on the grid, without a matrix of costs.
 """
 
 from pathlib import Path
 
+# --8<-- [start:data]
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -26,9 +27,13 @@ def storm(side: int, centre: tuple[float, float], angle: float) -> np.ndarray:
     return rain / rain.sum()
 
 
+# --8<-- [end:data]
+
+
 def main(folder: Path, short: bool = False) -> None:
     """Draw the members, their mean and their barycenter."""
     side, members = (24, 3) if short else (96, 6)
+    # --8<-- [start:average]
     rng = np.random.default_rng(4)
     ensemble = np.stack([
         storm(side, tuple(0.5 + 0.13 * rng.standard_normal(2)), 0.6 + 0.25 * rng.standard_normal())
@@ -37,7 +42,9 @@ def main(folder: Path, short: bool = False) -> None:
     observed = storm(side, (0.52, 0.47), 0.7)
     average = otdist.barycenter(ensemble, method="entropic", spacing=SPACING)
     mean = ensemble.mean(0)
+    # --8<-- [end:average]
 
+    # --8<-- [start:distances]
     def off(forecast: np.ndarray) -> otdist.OTResult:
         """W_2 to the observation in km, with its bracket."""
         (x, a), (y, b) = (otdist.grid(field, spacing=SPACING) for field in (forecast, observed))
@@ -47,9 +54,13 @@ def main(folder: Path, short: bool = False) -> None:
     named |= {"mean": mean, "barycenter": average.image}
     for name, field in named.items():
         result = off(field)
-        print(f"{name}: W_2 to the observation between {result.lower:.1f} and {result.upper:.1f} "
-              f"km, most rain {field.max() / observed.max():.2f} of the observed")  # fmt: skip
+        print(
+            f"{name}: W_2 to the observation between {result.lower:.1f} and "
+            f"{result.upper:.1f} km, most rain {field.max() / observed.max():.2f} of the observed"
+        )
+    # --8<-- [end:distances]
 
+    # --8<-- [start:picture]
     shown = {**dict(list(named.items())[:3]), "observed": observed, "mean": mean,
              "barycenter": average.image}  # fmt: skip
     figure = Figure(figsize=(8, 5.2), layout="constrained")
@@ -57,7 +68,8 @@ def main(folder: Path, short: bool = False) -> None:
         axis.imshow(field, cmap="Blues", vmax=observed.max(), extent=(0, SPACING * side) * 2)
         axis.set_title(name, fontsize=9)
         axis.tick_params(labelsize=7)
-    figure.savefig(folder / "rain-ensemble.png", dpi=130)
+    # --8<-- [end:picture]
+    figure.savefig(folder / "rain-ensemble.png", dpi=130, transparent=True)
 
 
 if __name__ == "__main__":

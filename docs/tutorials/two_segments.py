@@ -58,7 +58,7 @@ def main(folder: Path, short: bool = False) -> None:
     # --8<-- [end:step_2]
 
     # --8<-- [start:picture]
-    figure = Figure(figsize=(9, 3.2), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(thetas, distances, color="#2f6db3", linewidth=2.5, label="$W_1$")
     looks = zip(("#d9662b", "#4d9e64"), ("Jensen–Shannon", "total variation"), strict=True)
@@ -75,7 +75,7 @@ def main(folder: Path, short: bool = False) -> None:
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     # --8<-- [end:picture]
-    figure.savefig(folder / "two-segments.png", dpi=120)
+    figure.savefig(folder / "two-segments.png", dpi=120, transparent=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""A Wasserstein auto-encoder: codes are drawn to a prior, so that the prior can be decoded.
+"""A Wasserstein auto-encoder: codes follow a prior, so that samples of the prior can be decoded.
 
-Tolstikhin et al. (2018) train an auto-encoder with a penalty on the distance between the law of the
-codes and a prior; Kolouri et al. (2019) take sliced Wasserstein for it. Without the penalty the
-codes lie where they please, and decoding noise gives blots. Exact W_2 between held-out codes and
-the prior, next to its floor (prior against prior), says how well the regularisation works.
+Tolstikhin et al. (2018) train an auto-encoder with a penalty on the distance between the
+distribution of the codes and a prior; Kolouri et al. (2019) use the sliced Wasserstein distance for
+it. Without the penalty nothing relates the codes to the prior, and decoded noise shows no digits.
+Exact W_2 between held-out codes and the prior, next to its floor (prior against prior), measures
+how well the penalty works.
 """
 
 import sys
 from pathlib import Path
 
+# --8<-- [start:data]
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
@@ -21,14 +23,18 @@ LATENT = 8
 
 
 def halves() -> tuple[Tensor, Tensor]:
-    """Digits to train on and digits to look at, rows of 64 pixels in [0, 1]."""
+    """Digits to train on and held-out digits, rows of 64 pixels in [0, 1]."""
     images = torch.tensor(load_digits(return_X_y=True)[0] / 16, dtype=torch.float32)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     return images[order[:898]], images[order[898:1796]]
 
 
+# --8<-- [end:data]
+
+
+# --8<-- [start:train]
 def train(weight: float, steps: int) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder, trained with so much weight on the prior."""
+    """Encoder and decoder, trained with that weight of the sliced loss to the prior."""
     images, _ = halves()
     torch.manual_seed(0)
     encoder = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, LATENT))
@@ -48,6 +54,10 @@ def train(weight: float, steps: int) -> tuple[nn.Module, nn.Module]:
     return encoder, decoder
 
 
+# --8<-- [end:train]
+
+
+# --8<-- [start:score]
 def score(encoder: nn.Module, decoder: nn.Module) -> tuple[float, float, float]:
     """Held-out error per image, W_2 of codes to the prior, W_1 of decoded noise to real digits."""
     _, held_out = halves()
@@ -62,9 +72,13 @@ def score(encoder: nn.Module, decoder: nn.Module) -> tuple[float, float, float]:
     return error, float(to_prior), float(to_digits)
 
 
+# --8<-- [end:score]
+
+
 def main(folder: Path, short: bool = False) -> None:
     """Compare a plain auto-encoder with a regularised one; decode noise."""
     steps = 150 if short else 3000
+    # --8<-- [start:compare]
     prior, other = torch.randn(2, 400, LATENT, generator=torch.Generator().manual_seed(2))
     floor = float(otdist.wasserstein(prior, other, p=2).distance)
     print(f"W_2 of the prior to itself, 400 points: {floor:.2f}")
@@ -77,10 +91,15 @@ def main(folder: Path, short: bool = False) -> None:
         print(f"{weight:6g}   {error:5.2f}   {to_prior:25.2f}   {to_digits:30.2f}")
     assert scores[3.0][1] < scores[0.0][1]
     assert scores[3.0][2] < scores[0.0][2]
+    # --8<-- [end:compare]
+
+    # --8<-- [start:picture]
     with torch.no_grad():
         noise = torch.randn(60, LATENT, generator=torch.Generator().manual_seed(3))
         decoded = networks[1](noise).reshape(-1, 8, 8).clamp(0, 1)
-    plot_samples(decoded, columns=20).savefig(folder / "wasserstein-autoencoder.png", dpi=120)
+    figure = plot_samples(decoded, columns=20)
+    # --8<-- [end:picture]
+    figure.savefig(folder / "wasserstein-autoencoder.png", dpi=120)
 
 
 if __name__ == "__main__":

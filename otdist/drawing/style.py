@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#2f6db3", "#d9662b", "#7a7a7a"
-CYCLE = (ORANGE, "#4d9e64", "#9a63b5", "#c2a02a", BLUE, "#d05a86")
+BLUE, ORANGE, GREEN, GREY = "#2f6db3", "#d9662b", "#4d9e64", "#7a7a7a"
+CYCLE = (ORANGE, GREEN, "#9a63b5", "#c2a02a", BLUE, "#d05a86")
 """Colours of samples beside a grey reference."""
+HOUSE = (BLUE, *(colour for colour in CYCLE if colour != BLUE))
+"""Colours of lines side by side."""
 DOTS = 160
 """Per inch, of what is drawn as pixels inside a vector picture."""
 
