@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import gamma, hyp1f1
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 ATOMS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [3.0, 1.0]])
 WEIGHTS = (np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.1, 0.2, 0.3, 0.4]))
@@ -22,6 +22,17 @@ def line_w1(shift: float, spread: float) -> float:
 def line_w2(shift: float, spread: float) -> float:
     """W_2 on the line."""
     return math.hypot(shift, spread - 1)
+
+
+def line_student(shift: float, spread: float) -> float:
+    """W_1 on the line between t₃ and shift + spread t₃: E|shift + (spread − 1) T|.
+
+    E|c + s T| = c (2 F(k) − 1) + 2 s ∫_k^∞ t f(t) dt with k = c/s, and the last integral is
+    f(k) (3 + k²)/2 for three degrees of freedom.
+    """
+    s = abs(spread - 1)
+    k = shift / s
+    return shift * (2 * float(t.cdf(k, 3)) - 1) + s * float(t.pdf(k, 3)) * (3 + k**2)
 
 
 def sliced_w2(d: int, shift: float, spread: float) -> float:

@@ -7,6 +7,8 @@ parts that all are made of.
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
+from scipy.stats import t as student
 
 import otdist
 from benchmarks import coverage, coverage_truth
@@ -274,6 +276,29 @@ def test_few_or_repeated_rows_are_refused():
     wide = np.random.default_rng(0).normal(size=(30, 10))
     with pytest.raises(ValueError, match="fewer than 4 rows per column"):
         otdist.confidence_interval(wide, wide + 1, "frechet")
+
+
+def test_heavy_tails_widen_the_interval_on_the_line():
+    """The rare row makes W_2 large: an interval without it must reach further up, and says so."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=200), 2 + rng.normal(size=200)
+    plain = otdist.confidence_interval(x, y, "wasserstein", p=2)
+    assert plain.note == ""
+    y[:3] = 20.0 + rng.random(3)
+    found = otdist.confidence_interval(x, y, "wasserstein", p=2)
+    assert found.note.endswith("wider for heavy tails")
+    assert found.lower < found.estimate < found.upper
+    report = otdist.evaluate(x, y, metrics=["w2"], progress=False)
+    assert "wider for heavy tails" in report.metrics["w2"].note
+
+
+@pytest.mark.parametrize("terms", [np.ones(40), np.r_[np.zeros(38), 1.0, -1.0]])
+def test_the_widening_is_that_of_a_variance_of_so_many_rows(terms):
+    """Of N equal squares the variance is known; of two it has 2 / (1/2 − 1/N) degrees."""
+    widening = line_limit._widening([terms[:20], terms[20:]], 0.975)
+    freedom = 2 / (0.5 - 1 / 40)
+    wanted = student.ppf(0.975, freedom) / norm.ppf(0.975) if not terms.all() else 1.0
+    assert widening == pytest.approx(wanted, rel=1e-6)
 
 
 @pytest.mark.parametrize("statistic", ["kid", "wasserstein", "frechet"])

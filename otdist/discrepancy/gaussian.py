@@ -19,7 +19,7 @@ from otdist.core.gradient import root
 from otdist.core.measure import WEIGHT_TOLERANCE, Pair
 from otdist.discrepancy.base import Discrepancy, Figure, Labelled, Limit, even, pooled
 from otdist.discrepancy.kernel_means import of_labellings
-from otdist.discrepancy.limit import NoIntervalError, of_influence
+from otdist.discrepancy.limit import NoIntervalError, cost_units, of_influence
 from otdist.moments import gaussian
 
 _COLUMNS = 4
@@ -99,7 +99,7 @@ class Frechet(Gaussian):
         with torch.enable_grad():
             value = gaussian.between((mean_x, by[0] * cov_x), (mean_y, by[1] * cov_y))
             slopes = torch.autograd.grad(value, [mean_x, cov_x, mean_y, cov_y])
-        units = pair.scale**2
+        units = cost_units(pair.scale, 2)
         f = _quadratic(pair.x.points, moments[0][0], slopes[0], slopes[1]) * units
         g = _quadratic(pair.y.points, moments[1][0], slopes[2], slopes[3]) * units
         words = (

@@ -57,6 +57,7 @@ class ConfidenceInterval:
         target: What the interval covers, in words.
         p: The numbers are p-th powers of a distance.
         centre: What the ends are around, where that is not the estimate: it less its bias.
+        note: What a reader must know, "" for nothing.
 
     >>> ConfidenceInterval(1.0, 2.0, 1.5, 0.95, "S_eps", "the population's S_eps")
     S_eps = 1.5, 95% interval [1, 2] for the population's S_eps
@@ -70,6 +71,7 @@ class ConfidenceInterval:
     target: str
     p: float = 1.0
     centre: float | None = None
+    note: str = ""
 
     def __repr__(self) -> str:
         ends = f"[{self.lower:.5g}, {self.upper:.5g}]"
@@ -181,6 +183,18 @@ def _variance(terms: np.ndarray) -> float:
     return float(terms @ terms) * used / max(used - 1, 1)
 
 
+def cost_units(scale: float, p: float) -> float:
+    """The unit of costs where points have the unit `scale`.
+
+    Raises:
+        NoIntervalError: it is beyond float64.
+    """
+    try:
+        return scale**p
+    except OverflowError:
+        raise NoIntervalError(f"the power {p:g} of these distances is beyond float64") from None
+
+
 def refuse_repeats(pair: Pair, what: str) -> None:
     """Raise where rows of a sample repeat."""
     for sample in (pair.x, pair.y):
@@ -189,13 +203,17 @@ def refuse_repeats(pair: Pair, what: str) -> None:
             raise NoIntervalError(f"rows repeat: {what} has no normal limit")
 
 
-def refuse_heavy_tails(x: np.ndarray, y: np.ndarray) -> None:
-    """Raise where one row carries so much of the variance that the sum of terms is not normal."""
+def refuse_heavy_tails(x: np.ndarray, y: np.ndarray, most: float | None = None) -> None:
+    """Raise where one row carries so much of the variance that the sum of terms is not normal.
+
+    `most` is the share that it may have, `LARGEST_SHARE` where none is given.
+    """
+    most = LARGEST_SHARE if most is None else most
     squares = np.concatenate([np.square(terms) for terms in (x, y)])
     share = float(squares.max() / squares.sum()) if squares.any() else 0.0
-    if share > LARGEST_SHARE:
+    if share > most:
         raise NoIntervalError(
-            f"one row carries {share:.0%} of the variance, more than {LARGEST_SHARE:.0%}: the "
+            f"one row carries {share:.0%} of the variance, more than {most:.0%}: the "
             "tails are too heavy, or the rows too few, for a limit to be near"
         )
 
@@ -205,12 +223,15 @@ def without_bias(
     half: Callable[[np.ndarray, np.ndarray], float],
     pair: Pair,
     seed: int | None,
+    *,
+    sorted_: bool = False,
 ) -> float:
     """A value without its bias of order 1/n, at least 0: `half` gives it for some rows of each.
 
-    2 T_n − T_{n/2}, with T_{n/2} the mean over two random halves, is free of it.
+    2 T_n − T_{n/2}, with T_{n/2} the mean over two random halves, is free of it. Whether rows are
+    `sorted_` is what `halves` is told.
     """
     rng = np.random.default_rng(seed)
     x, y = (z.points.detach().double().cpu().numpy() for z in (pair.x, pair.y))
-    parts = zip(halves(x, rng), halves(y, rng), strict=True)
+    parts = zip(*(halves(z, rng, sorted_=sorted_) for z in (x, y)), strict=True)
     return max(2 * whole - float(np.mean([half(i, j) for i, j in parts])), 0.0)

@@ -11,7 +11,7 @@ import torch
 from otdist.core import checks
 from otdist.core.measure import Pair
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, even, only
-from otdist.discrepancy.limit import Linear, of_influence, without_bias
+from otdist.discrepancy.limit import Linear, cost_units, of_influence, without_bias
 from otdist.discrepancy.rows import halves
 from otdist.discrepancy.wasserstein import EXACT_ROWS, above_one
 from otdist.line import univariate
@@ -82,7 +82,7 @@ def _on_the_line(pair: Pair, p: float, seed: int | None) -> Linear:
     def half(i: np.ndarray, j: np.ndarray) -> float:
         return float(univariate.cost(x[i], y[j], p))
 
-    units = pair.scale**p
+    units = cost_units(pair.scale, p)
     value = without_bias(float(univariate.cost(x, y, p)), half, pair, seed) * units
     f, g = (h.numpy() * units for h in univariate.potentials(x, y, p))
     words = f"the population's largest W_{p:g}^{p:g} along a direction, and its W_{p:g}^{p:g}"

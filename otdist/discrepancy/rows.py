@@ -14,15 +14,35 @@ def canonical(rows: np.ndarray) -> np.ndarray:
     [2, 1, 0]
     """
     order = np.argsort(rows[:, 0], kind="stable")
-    first = rows[order, 0]
-    if rows.shape[1] > 1 and bool((first[1:] == first[:-1]).any()):
-        order = np.lexsort(rows.T[::-1])
+    places, values = np.arange(len(rows)), rows[order, 0]
+    group = np.zeros(len(rows), int)
+    for column in rows.T[1:]:  # the tied ones alone: of float32 rows there are few
+        group = _groups(group, values)
+        tied = np.bincount(group)[group] > 1
+        if not tied.any():
+            break
+        places, group = places[tied], group[tied]
+        inner = np.lexsort((column[order[places]], group))
+        order[places] = order[places][inner]
+        values, group = column[order[places]], group[inner]
     return order
 
 
-def halves(rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two random disjoint halves of the rows, as indices; one row is left out where n is odd."""
-    order, half = canonical(rows)[rng.permutation(len(rows))], len(rows) // 2
+def _groups(group: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Number the runs of equal values within runs of equal group, from 0."""
+    starts = (group[1:] != group[:-1]) | (values[1:] != values[:-1])
+    return np.concatenate([[0], np.cumsum(starts)])
+
+
+def halves(
+    rows: np.ndarray, rng: np.random.Generator, *, sorted_: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two random disjoint halves of the rows, as indices; one row is left out where n is odd.
+
+    Rows that are in an order of their own already may be taken as they come.
+    """
+    order = np.arange(len(rows)) if sorted_ else canonical(rows)
+    order, half = order[rng.permutation(len(rows))], len(rows) // 2
     return order[:half], order[half : 2 * half]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -45,12 +45,13 @@ class Draw(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """An interval with its target, and its centre where that is not the estimate; or the reason."""
+    """An interval with its target and note, its centre where not the estimate; or the reason."""
 
     ends: tuple[float, float] | None
     centre: float | None = None
     target: str = ""
     reason: str = ""
+    note: str = ""
 
 
 class Floor(NamedTuple):
@@ -92,20 +93,22 @@ class Job:
         size = min(
             [len(self.real) // 2, cap or FLOOR_ROWS, FLOOR_ROWS, *map(len, self.fakes.values())]
         )
-        halves = list(self._halves(size)) if size >= chosen.least_rows else []
-        floor = self._mean(chosen, names, [(first, second) for first, second in halves])
+        figure, (real, *others) = chosen.prepared([self.real, *self.fakes.values()], self.seed)
+        light = replace(self, real=real, fakes=dict(zip(self.fakes, others, strict=True)))
+        halves = list(light._halves(size)) if size >= chosen.least_rows else []
+        floor = light._mean(figure, names, [(first, second) for first, second in halves])
         results = {}
-        for name, fake in self.fakes.items():
+        for name, fake in light.fakes.items():
             started = time.perf_counter()
             if min(len(self.real), len(fake)) < chosen.least_rows:
                 results[name] = _impossible(chosen, names)
                 continue
-            draws = self._draws(chosen, names, fake, cap)
+            draws = light._draws(figure, names, fake, cap)
             some = self._stream(_BESIDE)
             beside = [(x, fake[some.permutation(len(fake))[:size]]) for x, _ in halves]
-            at_floor = self._mean(chosen, names, beside)
-            test = self._test(chosen, fake)
-            found = {key: self._result(chosen, key, name, draws) for key in names}
+            at_floor = light._mean(figure, names, beside)
+            test = self._test(chosen, self.fakes[name])
+            found = {key: self._result(chosen, figure, key, name, draws) for key in names}
             seconds = time.perf_counter() - started
             results[name] = {
                 key: result.with_(
@@ -168,8 +171,13 @@ class Job:
             chosen, chosen.frame(self.real, fake), self.n_permutations, self.seed
         )
 
-    def _result(self, chosen: Discrepancy, key: str, name: str, draws: list[Draw]) -> MetricResult:
-        """One figure, or the mean of several draws with their spread."""
+    def _result(
+        self, chosen: Discrepancy, figure: Discrepancy, key: str, name: str, draws: list[Draw]
+    ) -> MetricResult:
+        """One figure, or the mean of several draws with their spread.
+
+        The draws are of `figure`, which `chosen` prepared.
+        """
         figures = [draw.figures[key] for draw in draws]
         values = np.array([figure.value for figure in figures])
         estimate = float(values.mean()) if np.isfinite(values).all() else None
@@ -184,7 +192,8 @@ class Job:
             notes.append("not converged")
         if estimate is None:
             notes.append("not finite for these samples")
-        interval = self._interval(chosen, key, name, draws, estimate)
+        interval = self._interval(chosen, figure, key, name, draws, estimate)
+        notes += [interval.note] if interval.note else []
         return MetricResult(
             name=key,
             convention=chosen.words(key),
@@ -219,7 +228,13 @@ class Job:
         return self._mean(chosen, [key], pairs)[key].spread
 
     def _interval(
-        self, chosen: Discrepancy, key: str, name: str, draws: list[Draw], estimate: float | None
+        self,
+        chosen: Discrepancy,
+        figure: Discrepancy,
+        key: str,
+        name: str,
+        draws: list[Draw],
+        estimate: float | None,
     ) -> Interval:
         if self.confidence is None and not chosen.no_limit:
             return Interval(None, reason="not asked for")
@@ -229,7 +244,7 @@ class Job:
             whole = chosen.frame(self.real, self.fakes[name])
             check_rows(whole)
             with torch.no_grad():
-                limits = [chosen.limit(d.pair, self.seed, d.figures[key]) for d in draws]
+                limits = [figure.limit(d.pair, self.seed, d.figures[key]) for d in draws]
                 self._check_visible(whole, chosen, name)
             sizes = len(self.real), len(self.fakes[name])
             limit = limits[0]
@@ -238,7 +253,8 @@ class Job:
             found = limit.interval(self.confidence or 0.95)
         except NoIntervalError as reason:
             return Interval(None, reason=str(reason))
-        return _on_the_scale_of(estimate, found, limit, chosen)
+        note = f"interval {found.note}" if found.note else ""
+        return _on_the_scale_of(estimate, found, limit, chosen)._replace(note=note)
 
     def _check_visible(self, pair: Pair, chosen: Discrepancy, name: str) -> None:
         """As `check_visible`, once for each fake."""
