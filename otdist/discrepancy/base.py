@@ -149,6 +149,21 @@ class Discrepancy(ABC):
         """The same for training rows (k, d), which most have no use for."""
         return self
 
+    def prepared(
+        self, samples: Sequence[np.ndarray], seed: int | None
+    ) -> tuple[Discrepancy, Sequence[np.ndarray]]:
+        """What a report computes many figures and limits from: samples that save it some work.
+
+        Args:
+            samples: Shape (n, d) each; reals first.
+            seed: As for `value`.
+
+        Returns:
+            A discrepancy with the values and limits of this one, and the samples that it takes,
+            whose rows are functions of those given, row by row.
+        """
+        return self, samples
+
     def exchangeable(self, pair: Pair) -> tuple[Discrepancy, Pair]:
         """The samples whose rows a test exchanges, and the value of theirs that it looks at."""
         return self, pair

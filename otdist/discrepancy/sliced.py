@@ -13,7 +13,7 @@ At p > 1 the influence function is the average of the potentials on the line (Xi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -27,7 +27,8 @@ from otdist.core.measure import Pair
 from otdist.core.progress import portions
 from otdist.core.threads import each
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, masses, only, pooled
-from otdist.discrepancy.limit import Linear, of_influence, without_bias
+from otdist.discrepancy.limit import Linear, cost_units, of_influence, without_bias
+from otdist.discrepancy.projections import Projections, project
 from otdist.discrepancy.wasserstein import above_one
 from otdist.line import univariate
 from otdist.sliced import directions as families
@@ -85,8 +86,9 @@ class Sliced(Discrepancy):
         return sliced_wasserstein(x, y, a=a, b=b, p=self.p, choice=self._choice(seed))
 
     def value(self, pair: Pair, seed: int | None) -> Figure:
-        """SW_p."""
-        return Figure(float(self.answer(pair, seed).distance))
+        """The figure that belongs to SW_p."""
+        distance = float(sliced.average(pair, self.p, self._choice(seed)).distance)
+        return Figure(self._of_distance(distance, pair.x.points.shape[1]))
 
     def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """O(L N) for a labelling after L sorts, over the directions of `value`."""
@@ -111,7 +113,36 @@ class Sliced(Discrepancy):
     def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
         """Normal, around the value without its bias."""
         above_one(self.p)
-        return of_slices(pair, self.p, self._drawn(pair, seed), seed)
+        found = of_slices(pair, self.p, self._drawn(pair, seed), seed)
+        return self._of_power(found, pair.x.points.shape[1])
+
+    def prepared(
+        self, samples: Sequence[np.ndarray], seed: int | None
+    ) -> tuple[Discrepancy, Sequence[np.ndarray]]:
+        """Projections, which are taken once for all figures."""
+        d = samples[0].shape[1]
+        if self.directions is not None or self.stderr_rtol is not None:
+            return self, samples
+        chosen = self._choice(seed).of(d, np.random.default_rng(seed))
+        if (found := project(samples, self.p, chosen)) is None:
+            return self, samples
+        projected, unit = found
+
+        def linear(pair: Pair, seed: int | None) -> Linear:
+            above_one(self.p)
+            pair = replace(pair, scale=pair.scale * unit)
+            found = of_slices(pair, self.p, chosen, seed, projected=True)
+            return self._of_power(found, d)
+
+        return Projections(self.p, unit, partial(self._of_distance, d=d), linear), projected
+
+    def _of_distance(self, distance: float, d: int) -> float:
+        """The value that belongs to SW_p in d dimensions."""
+        return distance
+
+    def _of_power(self, found: Linear, d: int) -> Linear:
+        """The limit that belongs to that of SW_p^p."""
+        return found
 
     def _choice(self, seed: int | None) -> sliced.Choice:
         return sliced.Choice(self.n_projections, self.directions, seed, self.stderr_rtol)
@@ -145,46 +176,44 @@ class Mind(Sliced):
         """As it is known."""
         return "MIND"
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
-        """3 d SW_2²."""
-        return Figure(_factor(pair) * float(super().answer(pair, seed).distance) ** 2)
-
     def answer(self, pair: Pair, seed: int | None = 0) -> Any:
         """The number."""
         return pair.kind.number(torch.tensor(self.value(pair, seed).value, dtype=torch.float64))
 
     def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """As SW_2, on the scale of MIND."""
-        return _factor(pair) * super().relabelled(pair, labels, seed) ** 2
+        return 3 * pair.x.points.shape[1] * super().relabelled(pair, labels, seed) ** 2
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
-        """That of SW_2²."""
-        found, factor = of_slices(pair, 2.0, self._drawn(pair, seed), seed), _factor(pair)
+    def _of_distance(self, distance: float, d: int) -> float:
+        return 3 * d * distance**2
+
+    def _of_power(self, found: Linear, d: int) -> Linear:
         return replace(
-            found, value=factor * found.value, x=factor * found.x, y=factor * found.y, p=1.0,
-            noise=factor**2 * found.noise, quantity="MIND", target="the population's MIND",
+            found, value=3 * d * found.value, x=3 * d * found.x, y=3 * d * found.y, p=1.0,
+            noise=(3 * d) ** 2 * found.noise, quantity="MIND", target="the population's MIND",
         )  # fmt: skip
 
 
-def _factor(pair: Pair) -> float:
-    return 3.0 * pair.x.points.shape[1]
+def of_slices(
+    pair: Pair, p: float, chosen: Directions, seed: int | None, *, projected: bool = False
+) -> Linear:
+    """SW_p^p over the chosen directions, p > 1; `seed` chooses the halves.
 
-
-def of_slices(pair: Pair, p: float, chosen: Directions, seed: int | None) -> Linear:
-    """SW_p^p over the chosen directions, p > 1; `seed` chooses the halves."""
+    The points may be `projected` along them already, the rows then in an order of their own.
+    """
     x, y = (z.points.double() for z in (pair.x, pair.y))
-    rows = torch.from_numpy(chosen.rows).to(x)
+    rows = None if projected else torch.from_numpy(chosen.rows).to(x)
     a, b = (torch.full_like(z[:, 0], 1 / len(z)).requires_grad_() for z in (x, y))
     with torch.enable_grad():
         mean, costs = mean_slice_cost(x, y, rows, p, a, b)
         f, g = torch.autograd.grad(mean, (a, b))
-    units = pair.scale**p
+    units = cost_units(pair.scale, p)
     spread = families.standard_error(costs.detach().cpu().numpy(), chosen, 1.0)
 
     def half(i: np.ndarray, j: np.ndarray) -> float:
         return float(mean_slice_cost(x[i], y[j], rows, p)[0])
 
-    value = without_bias(float(mean.detach()), half, pair, seed) * units
+    value = without_bias(float(mean.detach()), half, pair, seed, sorted_=projected) * units
     f, g = (h.detach().cpu().numpy() * units for h in (f, g))
     power = f"SW_{p:g}^{p:g}"
     line = of_influence(value, f, g, power, f"the population's {power}", p=p, unbiased=True)

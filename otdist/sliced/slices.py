@@ -2,7 +2,8 @@
 
 Samples (..., n, d) are projected by one matrix product into (directions, n), so that each slice
 lies contiguous for sorting. Blocks of directions bound the memory whatever their number, and keep
-what is sorted in cache.
+what is sorted in cache. Where `directions` is None, the coordinates of the samples are the
+projections already.
 """
 
 from __future__ import annotations
@@ -120,15 +121,15 @@ def _stairs(samples: Samples) -> Staircase | None:
     return None
 
 
-def _blocks(samples: Samples, directions: Tensor) -> Iterator[_Block]:
+def _blocks(samples: Samples, directions: Tensor | None) -> Iterator[_Block]:
     x, y, a, b = samples
     stairs = _stairs(samples)
-    for batch, part in _pieces(samples, len(directions), _BLOCK):
+    for batch, part in _pieces(samples, _count(samples, directions), _BLOCK):
         yield _Block(
             batch,
             part,
-            _project(x[batch], directions[part]),
-            _project(y[batch], directions[part]),
+            _project(x[batch], directions, part),
+            _project(y[batch], directions, part),
             None if a is None else a[batch, None],
             None if b is None else b[batch, None],
             stairs,
@@ -160,23 +161,31 @@ def _block_derivatives(block: _Block, p: float, wanted: tuple[bool, ...]) -> uni
     return found
 
 
-def _project_both(x: Tensor, y: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+def _count(samples: Samples, directions: Tensor | None) -> int:
+    return samples.x.shape[2] if directions is None else len(directions)
+
+
+def _project_both(
+    x: Tensor, y: Tensor, directions: Tensor | None, part: slice
+) -> tuple[Tensor, Tensor]:
     """Projections (B, l, n) and (B, l, m), in memory of this thread where they are few."""
-    n, m, rows = x.shape[1], y.shape[1], len(directions)
-    if len(x) > 1 or rows * (n + m) > 2 * _SERIAL:
-        return _project(x, directions), _project(y, directions)
+    n, m, rows = x.shape[1], y.shape[1], part.stop - part.start
+    if directions is None or len(x) > 1 or rows * (n + m) > 2 * _SERIAL:
+        return _project(x, directions, part), _project(y, directions, part)
     room = scratch(rows, n + m, x).view(-1)
     px, py = room[: rows * n].view(rows, n), room[rows * n :].view(rows, m)
-    torch.mm(directions, x[0].T, out=px)
-    torch.mm(directions, y[0].T, out=py)
+    torch.mm(directions[part], x[0].T, out=px)
+    torch.mm(directions[part], y[0].T, out=py)
     return px[None], py[None]
 
 
-def _project(points: Tensor, directions: Tensor) -> Tensor:
+def _project(points: Tensor, directions: Tensor | None, part: slice) -> Tensor:
     """Projections (B, l, n) of points (B, n, d), contiguous along n."""
+    if directions is None:
+        return points[..., part].transpose(-1, -2).clone(memory_format=torch.contiguous_format)
     if len(points) == 1:
-        return torch.mm(directions, points[0].T).unsqueeze(0)
-    return torch.matmul(directions, points.transpose(-1, -2))
+        return torch.mm(directions[part], points[0].T).unsqueeze(0)
+    return torch.matmul(directions[part], points.transpose(-1, -2))
 
 
 Kernel = Callable[[Tensor, Tensor, Tensor | None, Tensor | None, Staircase | None], Tensor]
@@ -184,7 +193,7 @@ Kernel = Callable[[Tensor, Tensor, Tensor | None, Tensor | None, Staircase | Non
 of the same shapes or None, and the staircase that all share or None."""
 
 
-def slice_costs(samples: Samples, directions: Tensor, p: float) -> Tensor:
+def slice_costs(samples: Samples, directions: Tensor | None, p: float) -> Tensor:
     """W_p^p of every slice, (B, L), without a graph."""
 
     def costs(px: Tensor, py: Tensor, a: Tensor | None, b: Tensor | None, stairs: Staircase | None):
@@ -203,25 +212,26 @@ def largest_gap(
     return (gaps if mass is None else gaps.masked_fill_(mass <= 0, 0.0)).abs().amax(-1)
 
 
-def of_slices(samples: Samples, directions: Tensor, kernel: Kernel) -> Tensor:
+def of_slices(samples: Samples, directions: Tensor | None, kernel: Kernel) -> Tensor:
     """What `kernel` gives for every slice, (B, L), without a graph.
 
     Each thread projects and sorts a few slices at a time where they stay in cache.
     """
     x, y, a, b = samples
-    values = x.new_empty(len(x), len(directions))
+    count = _count(samples, directions)
+    values = x.new_empty(len(x), count)
     stairs = _stairs(samples)
 
     def task(batch: slice, rows: slice) -> None:
-        px, py = _project_both(x[batch], y[batch], directions[rows])
+        px, py = _project_both(x[batch], y[batch], directions, rows)
         of_x = None if a is None else a[batch, None].expand_as(px)
         of_y = None if b is None else b[batch, None].expand_as(py)
         values[batch, rows] = kernel(px, py, of_x, of_y, stairs)
 
     serial = x.device.type == "cpu"
-    pieces = _pieces(samples, len(directions), _SERIAL if serial else _BLOCK)
+    pieces = _pieces(samples, count, _SERIAL if serial else _BLOCK)
     with torch.no_grad():
-        in_threads([partial(task, *piece) for piece in pieces], x.shape[1] * len(directions))
+        in_threads([partial(task, *piece) for piece in pieces], x.shape[1] * count)
     return values
 
 
@@ -242,7 +252,7 @@ def slice_ascent(samples: Samples, directions: Tensor, p: float) -> tuple[Tensor
 def mean_slice_cost(
     x: Tensor,
     y: Tensor,
-    directions: Tensor,
+    directions: Tensor | None,
     p: float,
     a: Tensor | None = None,
     b: Tensor | None = None,
@@ -252,7 +262,7 @@ def mean_slice_cost(
     Args:
         x: (..., n, d).
         y: (..., m, d), the same leading dimensions.
-        directions: (L, d) unit rows, dtype of x, shared by the whole batch.
+        directions: (L, d) unit rows, dtype of x, shared by the whole batch; None: along the axes.
         p: Exponent ≥ 1.
         a: Weights (n,) or (..., n); None means uniform.
         b: Likewise for y.
@@ -274,21 +284,22 @@ class _MeanSliceCost(torch.autograd.Function):
     """The mean slice cost of a batch with the gradient written beside the value."""
 
     @staticmethod
-    def forward(ctx: Any, x, y, a, b, directions: Tensor, p: float):  # type: ignore[override]
+    def forward(ctx: Any, x, y, a, b, directions: Tensor | None, p: float):  # type: ignore[override]
         samples = Samples(x.detach(), y.detach(), *(w if w is None else w.detach() for w in (a, b)))
         wanted = tuple(ctx.needs_input_grad[:4])
         totals = [
             torch.zeros_like(t) if want and t is not None else None
             for t, want in zip(samples, wanted, strict=True)
         ]
-        costs = x.new_empty(len(x), len(directions))
+        count = _count(samples, directions)
+        costs = x.new_empty(len(x), count)
         for block in _blocks(samples, directions):
             found = univariate.derivatives(block.px, block.py, p, block.a, block.b, wanted=wanted)
             costs[block.batch, block.rows] = found.cost
-            _add(totals, found, block, directions[block.rows])
+            _add(totals, found, block, directions)
         for total, weights in zip(totals, (None, None, *samples[2:]), strict=True):
             if total is not None:
-                total /= len(directions)
+                total /= count
                 if weights is not None:
                     _centre(total, weights)
         ctx.gradients = totals
@@ -317,15 +328,17 @@ def _add(
     totals: list[Tensor | None],
     found: univariate.Derivatives,
     block: _Block,
-    directions: Tensor,
+    directions: Tensor | None,
 ) -> None:
     """Add the derivatives of one block to the totals in x, y, a, b."""
     for total, slopes in zip(totals[:2], (found.x, found.y), strict=True):
         if total is not None and slopes is not None:
-            if len(slopes) == 1:
-                total[block.batch.start].addmm_(slopes[0].T, directions)
+            if directions is None:
+                total[block.batch, :, block.rows] += slopes.transpose(-1, -2)
+            elif len(slopes) == 1:
+                total[block.batch.start].addmm_(slopes[0].T, directions[block.rows])
             else:
-                total[block.batch] += slopes.transpose(-1, -2) @ directions
+                total[block.batch] += slopes.transpose(-1, -2) @ directions[block.rows]
     for total, slopes in zip(totals[2:], (found.a, found.b), strict=True):
         if total is not None and slopes is not None:
             total[block.batch] += slopes.sum(1)
