@@ -36,7 +36,7 @@ _ROOM = 1000.0
 they are used, since the other half of the range holds the powers of distances below 1."""
 
 
-_FEW = 1 << 15  # numbers in both samples, below which numpy is faster than torch
+_FEW = 1 << 17  # numbers in both samples, below which numpy is faster than torch
 _NORMAL = 2.0**-1022  # the least number that carries all its digits
 _EXPONENT = 500  # up to which one product changes the units
 _MODERATE_SIZE = 2.0**200  # sums of squares of coordinates below which no fourth power overflows

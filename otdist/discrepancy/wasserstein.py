@@ -24,9 +24,8 @@ from otdist.core.task import of_pair
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, only, refuse_blocks
 from otdist.discrepancy.limit import NoIntervalError, of_influence, refuse_repeats
 from otdist.discrepancy.line_limit import RESAMPLES, LineLimit
-from otdist.exact import exact
+from otdist.exact import few
 from otdist.exact.dense import DIRECT
-from otdist.exact.matrix import ALL_PAIRS
 from otdist.line import solver
 from otdist.solve import Solver, bottleneck, solve
 
@@ -77,10 +76,7 @@ class Wasserstein(Discrepancy):
         return n + m if pair.x.points.shape[1] == 1 else n * m
 
     def quickly(self, x: Any, y: Any, a: Any, b: Any, **call: Any) -> OTResult | None:
-        """By the same solvers as `answer`, without tensors, a task and threads around them.
-
-        Those take longer than the solution of up to about a hundred points.
-        """
+        """By the same solvers as `answer`, without tensors, a task and threads around them."""
         if self.solver is not None or self.metric is not None or call.get("start") is not None:
             return None
         if self.p == math.inf:
@@ -90,9 +86,7 @@ class Wasserstein(Discrepancy):
             return None
         if both.x.shape[1] == 1:
             return solver.solve_few(both, self.p)
-        if len(both.x) * len(both.y) <= ALL_PAIRS:
-            return exact.solve_few(both, self.p)
-        return None
+        return few.solve_few(both, self.p)
 
     def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
         """Without points of weight zero, to which the answer is extended."""

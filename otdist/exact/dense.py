@@ -30,9 +30,9 @@ from otdist.core.result import Bracket
 from otdist.exact import matrix
 from otdist.exact.network_simplex import Flow
 
-DIRECT = 2**21
+DIRECT = 2**20
 """Coordinates of all pairs up to which their differences cost no more than a matrix product and the
-repair of its rounding: 128 by 128 points in 64 dimensions take 0.3 ms."""
+repair of its rounding: 128 by 128 points in 64 dimensions take 0.3 ms, 200 by 200 twice as long."""
 
 AGREED = 1e-6
 """Relative width of a bracket that counts as closed."""
@@ -132,6 +132,14 @@ def is_direct(n: int, m: int, d: int, p: float) -> bool:
     return d <= _DIRECT_DIMENSION or p > _LOW_POWER or n * m * d <= DIRECT
 
 
+def is_flat(cost: Cost) -> bool:
+    """Whether costs are distances in the plane or on a surface, to a power below 2."""
+    if isinstance(cost, MatrixCost):
+        return False
+    free = cost.metric.freedom(cost.dimension) if isinstance(cost, MetricCost) else cost.dimension
+    return free <= 2 and cost.p < 2
+
+
 def _in_smaller_units(problem: _Problem, best: Evidence) -> Evidence:
     """Solve again in units of the distance so far, until the bracket is closed or stays as it is.
 
@@ -199,11 +207,7 @@ class _Problem:
 
     def solve(self, values: np.ndarray, start: np.ndarray | None = None) -> Flow:
         """A plan and a potential for costs in any unit."""
-        cost, a, b = self.cost, self.a, self.b
-        freedom = cost.dimension
-        if isinstance(cost, MetricCost):
-            freedom = cost.metric.freedom(freedom)
-        flat = not isinstance(cost, MatrixCost) and freedom <= 2 and cost.p < 2
+        a, b, flat = self.a, self.b, is_flat(self.cost)
         if not self.uniform:
             b = b * (a.sum() / b.sum())  # the simplex asks for equal sums
         return matrix.solve(values, a, b, uniform=self.uniform, flat=flat, start=start)

@@ -20,17 +20,14 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.answer import Proof, answer, plan_of, potentials_of, proved
-from otdist.core.arrays import NUMPY
+from otdist.core.answer import Proof, answer, proved
 from otdist.core.certificate import DualBound, lower_from_means, lower_from_potentials
-from otdist.core.frame import Framed
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.core.threads import TimeUpError, until
-from otdist.core.units import Units, finish
 from otdist.exact import coarse, column_generation, dense, matrix, network_simplex, staying
 from otdist.exact.limits import INTERRUPTED, STOPPED, Limits, beyond
 from otdist.line import circle, solver
@@ -245,12 +242,12 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
     uniform = matrix.is_assignment(mass_a, mass_b, given or merged is not None)
     # Plans of metrics tie: 300 points of cityblock take 23 ms as an assignment, the simplex 7.
     uniform = uniform and not (isinstance(cost, MetricCost) and len(mass_a) > _TIED)
-    if not (uniform and len(mass_a) <= matrix.COLD):
+    if not matrix.needs_no_flow(len(mass_a), uniform, dense.is_flat(cost)):
         network_simplex.load()
     begin = time.perf_counter()
     start = None if g is None else g.cpu().numpy()
     found = dense.solve(cost, mass_a, mass_b, uniform, task.scale, start)
-    proof = Proof(found.cost, found.bracket, partial(_original, found, a, b, merged))
+    proof = Proof(found.cost, found.bracket, partial(original, found, a, b, merged))
     message = MESSAGE
     # Equal weights are not rounded, and nothing of their plan is lost; points of a metric may be.
     inexact = not uniform or cost.error > 0
@@ -264,37 +261,7 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
     )  # fmt: skip
 
 
-def solve_few(both: Framed, p: float) -> OTResult | None:
-    """W_p of few plain points, without a task around them; None where the bracket stays open."""
-    x, y, a, b = both.x, both.y, both.a, both.b
-    n, m = len(x), len(y)
-    cost = PointCost(torch.from_numpy(x), torch.from_numpy(y), p)
-    mass_a, mass_b = _shares(a, n), _shares(b, m)
-    uniform = matrix.is_assignment(mass_a, mass_b, not (a is None and b is None))
-    if not (uniform and len(mass_a) <= matrix.COLD):
-        network_simplex.load()
-    begin = time.perf_counter()
-    found = dense.solve(cost, mass_a, mass_b, uniform, both.scale)
-    if not found.closed:
-        return None
-    sides = torch.from_numpy(mass_a), torch.from_numpy(mass_b)
-    proof = Proof(found.cost, found.bracket, partial(_original, found, *sides, None))
-    units = Units(p, both.scale * found.unit, NUMPY)
-    return finish(
-        units, found.cost, found.bracket, solver="exact", message=MESSAGE, begin=begin,
-        potentials=partial(potentials_of, units, proof), plan=partial(plan_of, NUMPY, proof),
-    )  # fmt: skip
-
-
-def _shares(weights: np.ndarray | None, n: int) -> np.ndarray:
-    """Weights of sum one, to the last digit those of `measure`, whose sums are torch's."""
-    if weights is None:
-        return np.full(n, 1 / n)
-    given = torch.from_numpy(weights)
-    return (given / given.sum()).numpy()
-
-
-def _original(
+def original(
     found: dense.Evidence, a: Tensor, b: Tensor, merged: tuple[Merged, Merged] | None
 ) -> tuple[Arcs, Tensor, Tensor]:
     """The evidence for the points as they were before they were merged, on their device."""
