@@ -126,19 +126,18 @@ def is_assignment(a: np.ndarray, b: np.ndarray, weighted: bool) -> bool:
 
 def _assign(matrix: np.ndarray, a: np.ndarray, start: np.ndarray | None) -> Flow | None:
     """A permutation, and duals by sweeps; None where the sweeps would take too long."""
-    n = len(a)
+    n, shift = len(a), np.zeros(1)
     if n > COLD:
         shift = _entropic(matrix, a, a) if start is None else start
         costs = matrix - shift
         costs -= np.minimum.reduce(costs, 1)[:, None]
     else:
         costs = matrix - np.minimum.reduce(matrix, 1)[:, None]
-        shift = np.minimum.reduce(costs)
-        costs -= shift
+        costs -= np.minimum.reduce(costs)
     rows, cols = linear_sum_assignment(costs)
     source = np.empty_like(cols)
     source[cols] = rows
-    moves = costs[source]
+    moves = (costs if n > COLD else matrix)[source]  # without a start, duals are those of a batch
     moves -= moves.diagonal().copy()[:, None]
     g, seen, work = np.minimum.reduce(moves), np.zeros(n), 0
     while len(moved := np.flatnonzero(g < seen)):
