@@ -52,7 +52,7 @@ def wasserstein(
     start: OTResult | None = None,
     metric: Any = "euclidean",
 ) -> OTResult:
-    r"""W_p between two weighted samples, exact unless a solver says otherwise.
+    r"""Return W_p between two weighted samples: exact, unless `solver` is an approximate one.
 
     .. math::  W_p(x, y) = \Big(\min_{P \ge 0,\; P1 = a,\; P^\top 1 = b}
                \sum_{ij} P_{ij} \|x_i - y_j\|_2^p\Big)^{1/p}
@@ -60,7 +60,7 @@ def wasserstein(
     Args:
         x: Points of the first sample, shape (n, d), or (n,) on the line; (..., n, d) for many pairs
             at once. A dask array on the line is streamed: exact up to 262,144 distinct values,
-            beyond that between proved bounds.
+            certified by bounds beyond that.
         y: Points of the second sample, shape (m, d), (m,), or (..., m, d).
         a: Weights of x, shape (n,) or (..., n), of sum one; uniform when None. Zeros pad.
         b: Weights of y, shape (m,) or (..., m), likewise.
@@ -81,7 +81,7 @@ def wasserstein(
         ValueError: points not finite, dimensions differ, weights negative or not of sum one,
             p < 1, an option that cannot apply.
         TypeError: not numbers; numpy mixed with torch.
-        MemoryError: the problem does not fit; said before anything is allocated.
+        MemoryError: the problem does not fit; raised before anything is allocated.
 
     Gradients: x, y, a, b, first order; a subgradient where plans or duals are not unique, 0 where
         the samples coincide; x and y alone at p = inf. A second differentiation raises.
@@ -118,20 +118,21 @@ def sinkhorn_divergence(
         x: Shape (n, d), (n,) or (..., n, d); y, a and b likewise, as for `wasserstein`.
         p: Exponent, 1 ≤ p ≤ 2: above, S_eps can be negative.
         eps: Entropic strength in cost units (units of x to the power p). None takes 1% of the mean
-            cost, as a constant for gradients. Above a million times the largest cost it counts as
-            that, where the value is that at infinity to six digits.
-        tol: Error to stop at: the L1 marginal error, mass counted by how far it may have to go;
-            then each term is within tol times the mean cost of its optimum, ordinarily about
-            eps · tol². Up to 256 points they are solved to 1e-11.
+            cost, as a constant for gradients. A larger eps than a million times the largest cost is
+            replaced by that: the value then has its limit to six digits.
+        tol: L1 error of the marginals to stop at, missing mass weighted by the distance that it
+            may have to move: each term is within tol times the mean cost of its optimum, usually
+            about eps · tol². Problems of up to 256 points are solved to 1e-11.
         max_iter: Steps allowed for each of the three problems.
         metric: d, as for `wasserstein`, for which exp(−d^p/eps) must be positive definite: to p = 2
             "euclidean" and Mahalanobis, to p = 1 those of `energy_distance`.
-        reach: Let mass stay: OT_eps gets the "kl" penalties of `unbalanced_wasserstein`, S_eps gets
-            eps (Σa − Σb)²/2, weights are masses, the default eps counts costs up to 2 reach^p.
+        reach: Allow mass to be left: OT_eps has the "kl" penalties of `unbalanced_wasserstein`,
+            S_eps the term eps (Σa − Σb)²/2, and weights are masses. The default eps is 1% of the
+            mean cost or of 2 reach^p, whichever is less.
 
     Returns:
         `cost` S_eps, not below 0, `distance` S_eps^(1/p), and as potentials the gradient in the
-        weights. A value that rounding may have made is 0, and `message` says so.
+        weights. A value within the rounding error is returned as 0, and `message` says so.
 
     Raises:
         TypeError, ValueError: bad samples (see `wasserstein`), p outside [1, 2], eps not positive,
@@ -213,7 +214,8 @@ def energy_distance(
         x: Shape (n, d), (n,) or (..., n, d), or a dask array; y, a, b as for `wasserstein`.
         metric: d, as for `wasserstein`; ValueError unless of negative type, as are the named ones
             ("chebyshev" up to d = 2), Mahalanobis, the circle, and functions whose `metrics.Custom`
-            says so. "cosine" sees mean directions only, arcs not what agrees at opposite points.
+            says so. "cosine" compares mean directions only; "angular" and "haversine" do not
+            distinguish all distributions that are symmetric about the origin.
 
     Returns:
         The root of units of x; 0 where the square is its rounding, 2e-15 of the mean distance.

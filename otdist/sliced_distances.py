@@ -28,11 +28,11 @@ def sliced_wasserstein(
     r"""SW_p between two weighted samples: W_p^p averaged over directions, then the root.
 
     Args:
-        x: Shape (n, d), (n,) or (..., n, d); y, a, b as for `wasserstein`. Of dask arrays the
-            slices are sketched: `error` of the result bounds what that costs.
+        x: Shape (n, d), (n,) or (..., n, d); y, a, b as for `wasserstein`. For dask arrays
+            the slices are computed from sketches, and `error` of the result bounds their error.
         p: Exponent, ≥ 1.
         n_projections: Number of directions; 256 when None. More directions lower `stderr`.
-        directions: Unit rows, shape (L, d), taken as independent draws; or how to draw them:
+        directions: Unit rows, shape (L, d), treated as independent draws; or how to draw them:
             "orthogonal" (blocks of orthonormal rows, the default), "qmc" (best for d = 2) or "iid".
         seed: Of the directions, which are the same for numpy and torch; None draws fresh ones.
         stderr_rtol: Add directions until stderr ≤ stderr_rtol · distance.
@@ -70,9 +70,9 @@ def max_sliced_wasserstein(
     Args:
         x: Shape (n, d), (n,) or (..., n, d); y, a and b likewise, as for `wasserstein`.
         p: Exponent, ≥ 1.
-        n_starts: Climbs: from the difference of the means, from axes along which the second
-            moments differ, from the best of 8 · n_starts random directions.
-        max_iter: Most steps of each climb.
+        n_starts: Number of ascents. They start at the difference of the means, at axes along which
+            the second moments differ, and at the best of 8 · n_starts random directions.
+        max_iter: Most steps of each ascent.
         seed: Of the random directions; None draws fresh ones.
 
     Returns:

@@ -2,7 +2,8 @@
 
     python docs/figures/shots.py [docs/assets]
 
-Needs Chromium or Chrome on the path, and Pillow. The report is that of `make demo` on digits.
+Pages need Chromium or Chrome on the path; without it only the terminals are drawn. The report is
+that of `make demo` on digits.
 """
 
 from __future__ import annotations
@@ -37,20 +38,16 @@ CODE = """report = otdist.evaluate(real, {"mixture": mixture, "normal law": norm
 report"""
 
 
-def browser() -> str:
-    """The path of Chromium or Chrome.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
-        if (found := shutil.which(name)) is not None:
-            return found
-    raise FileNotFoundError("screenshots need Chromium or Chrome on the path")
+def browser() -> str | None:
+    """The path of Chromium or Chrome, if there is one."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
-def shot(page: Path, out: Path, width: int, height: int, *, dark: bool = False) -> None:
-    """Write a picture of a page in 256 colours.
+def shot(
+    program: str, page: Path, out: Path, width: int, height: int, *, dark: bool = False
+) -> None:
+    """Write a picture of a page in 256 colours, by that browser.
 
     Browsers without a screen are at least 500 pixels wide, so that the page is shown in a frame.
     """
@@ -66,7 +63,7 @@ def shot(page: Path, out: Path, width: int, height: int, *, dark: bool = False) 
                "--allow-file-access-from-files", f"--screenshot={out}",
                f"--window-size={max(width, 500)},{height}",
                f"--blink-settings=preferredColorScheme={0 if dark else 1}"]  # fmt: skip
-    subprocess.run([browser(), *options, frame.as_uri()], check=True, capture_output=True)
+    subprocess.run([program, *options, frame.as_uri()], check=True, capture_output=True)
     picture = Image.open(out).convert("RGB").crop((0, 0, width, height))
     picture.quantize(256).save(out, optimize=True)
 
@@ -105,16 +102,19 @@ def main(folder: Path, short: bool = False) -> None:
     report = otdist.evaluate(real, fakes, metrics=demo.METRICS, n_permutations=199, progress=False)
     for width in (80, 60):
         terminal(report, width, folder / f"terminal-{width}.svg")
+    if (program := browser()) is None:
+        print("no Chromium and no Chrome: screenshots of pages are left as they were")
+        return
     with tempfile.TemporaryDirectory() as place:
         page = Path(place, "report.html")
         report.to_html(page, shape=(8, 8))
         for name, dark in (("report-light", False), ("report-dark", True)):
-            shot(page, folder / f"{name}.png", 1100, 760, dark=dark)
-        shot(page, folder / "report-phone.png", 420, 800)
+            shot(program, page, folder / f"{name}.png", 1100, 760, dark=dark)
+        shot(program, page, folder / "report-phone.png", 420, 800)
         cell = Path(place, "notebook.html")
         output = NOTEBOOK.format(code=html.escape(CODE), output=report._repr_html_())
         cell.write_text(output, encoding="utf-8")
-        shot(cell, folder / "report-notebook.png", 1000, 620)
+        shot(program, cell, folder / "report-notebook.png", 1000, 620)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def evaluate(
     seed: int | None = 0,
     progress: bool = True,
 ) -> Report:
-    r"""How far fake samples are from real ones, by many metrics, each with its noise floor.
+    r"""Compare fake samples with a real one by many metrics, each with its noise floor.
 
     Args:
         real: Rows of the real sample, shape (n, ...), a data frame of numbers, or the path of a

@@ -100,10 +100,10 @@ def two_sample_test(
     progress: bool = False,
     **options: Any,
 ) -> TestResult:
-    r"""Permutation test of one distribution behind two samples; valid at any size and dimension.
+    r"""Test by permutations whether two samples have one distribution; valid at any size.
 
-    What is exchanged must be exchangeable under the null: independent rows are, and so are donors
-    with all their cells. The rows of one donor depend on each other, and those of a time series.
+    What is permuted must be exchangeable under the null hypothesis. Independent rows are, and so
+    are donors with all their cells; single cells of a donor, or rows of a time series, are not.
 
     Args:
         x: Points of the first sample, shape (n, d), or (n,) on the line.
@@ -121,8 +121,8 @@ def two_sample_test(
         b: Weights of the rows of y, (m,), on the scale of `a`: not divided by their own sum.
         groups_x: The group of each row of x, (n,), such as its donor: whole groups are exchanged.
         groups_y: Likewise for y, (m,); no group is in both samples.
-        paired: Row i of x and row i of y are of one subject, or before and after: they change
-            places at random. With `groups_x`, all pairs of a group do so together.
+        paired: Row i of x and row i of y are of one subject, or before and after: they are
+            swapped at random. With `groups_x`, all pairs of a group are swapped together.
         n_permutations: Random labellings B; the smallest p-value is 1/(B + 1).
         seed: Of labellings and directions; None draws fresh ones.
         progress: Show how many labellings are done, and about how long the rest will take.
