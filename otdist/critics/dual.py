@@ -23,22 +23,14 @@ from torch import Tensor, nn
 from otdist.core import checks
 from otdist.core.measure import Pair
 from otdist.critics import spectral
-from otdist.critics.critics import (
-    OWN,
-    Funnels,
-    Unframed,
-    around_means,
-    mcshane,
-    mean_difference,
-    relu_network,
-    sorting_network,
-)
+from otdist.critics.critics import OWN, Unframed
 from otdist.critics.fitting import Fit
 from otdist.critics.heldout import Learned, Scores
 from otdist.critics.lipschitz import lipschitz_bound
 from otdist.critics.penalties import trainable
 from otdist.critics.result import DualResult
 from otdist.critics.samples import Frame, Supply, original
+from otdist.critics.starts import Start, starts
 from otdist.critics.training import (
     SOUND,
     Clock,
@@ -52,27 +44,13 @@ from otdist.critics.training import (
 PORTFOLIO = ("linear", "mcshane", "peaks", "valleys", "sorting")
 """What `critic="auto"` chooses from, the cheapest first."""
 
-FUNNEL_RATE, SORTING_RATE, USUAL_RATE = 0.1, 2e-3, 1e-3
-"""Learning rates in the frame; that of K funnels is 0.1 · K^(−1/d), a share of the distance between
-neighbouring centres."""
-
 HEAT, STAY = 0.05, 0.7
-"""With "auto", each critic trains for this share of the steps; those whose validation gap is then
-above this share of the largest go on."""
-
-MCSHANE_POINTS = 1500
-"""Points of either sample that exact potentials are extended from."""
+"""With "auto", each critic trains for this share of the steps; kinds whose validation gap is then
+above this share of the largest go on. Of these, other numbers of funnels train for as long, and the
+best stands for its kind: `python -m benchmarks neural numbers` shows what that gains."""
 
 FIXED = ("linear", "mcshane")
 """Critics that are optimal in their class from the start, and not trained."""
-
-FUNNELS, START_POINTS = 256, 1024
-"""Trained funnels, and points of the other sample whose exact transport they start from."""
-
-CLUSTERS, KEPT = (16, 32, 64), 2
-"""Fewer funnels, which start at centres of clusters: in many dimensions they overfit less. With
-"auto" each number competes; after HEAT so many go on for twice as long, and the best of these
-stands for its kind. `python -m benchmarks neural numbers` shows what that gains."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +72,8 @@ class NeuralDual(Fit[DualResult]):
         splits: Shares of training, validation and test points.
         folds: K ≥ 2: fit K critics, each tested on a K-th of the points that it has not seen, so
             that the limit comes from all points, in K times the time; None: one split.
-        learning_rate: Of Adam; None: 0.1 · K^(−1/d) for K funnels in d dimensions, 0.002 for
-            sorting networks, else 0.001.
+        learning_rate: Of Adam; None: 0.1 · K^(−1/d) for K funnels in d dimensions, less for d > 32
+            where they start at centres of clusters; 0.002 for sorting networks, else 0.001.
         patience: Validations in a row (there are 40) without a new best after which to stop.
         seed: Of splits, batches and first weights; None draws a fresh one.
         seconds: CPU time of this process after which training ends, for all critics together; the
@@ -168,20 +146,21 @@ class NeuralDual(Fit[DualResult]):
         self, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]
     ) -> tuple[dict[str, nn.Module], dict[str, float], list[dict[str, Any]]]:
         """Critics, their validation gaps and records; of several, promising ones are trained on."""
-        names = self._names()
-        if len(names) == 1:
-            racers = {names[0]: _Racer(self._starts(names[0], supply, seed)[0], supply)}
-            going = names
-        else:
-            racers = {name: self._heat(name, supply, seed, clock, say) for name in names}
-            best = max(racer.gap for racer in racers.values())
-            going = [name for name in names if racers[name].gap >= STAY * best] or names
-            going = [name for name in going if name not in FIXED]
+        names, several = self._names(), self.critic == "auto"
+        begun = {name: self._starts(name, supply, seed) for name in names}
+        racers = {name: self._racer(name, begun[name][0], supply) for name in names}
+        going = list(names)
+        if several:
+            for racer in racers.values():
+                self._heat(racer, supply, clock, say)
+            for name in _promising(racers):
+                rivals = [self._racer(name, start, supply) for start in begun[name][1:]]
+                rivals = [self._heat(rival, supply, clock, say) for rival in rivals]
+                racers[name] = max([racers[name], *rivals], key=lambda racer: racer.gap)
+            going = [name for name in _promising(racers) if name not in FIXED]
         for place, name in enumerate(going):
-            racer, seconds = racers[name], clock.left() / (len(going) - place)
-            limits = {"steps": self.steps, "seconds": seconds}
-            racer.history += self._train(name, racer.critic, racer.supply, say, **limits)
-            racer.gap = validate(racer.critic, supply)
+            limits = {"steps": self.steps, "seconds": clock.left() / (len(going) - place)}
+            self._train(racers[name], supply, say, **limits)
         return (
             {name: racer.critic for name, racer in racers.items()},
             {name: racer.gap for name, racer in racers.items()},
@@ -189,83 +168,81 @@ class NeuralDual(Fit[DualResult]):
         )
 
     def _heat(
-        self, name: str, supply: Supply, seed: int, clock: Clock, say: Callable[[str], None]
+        self, racer: _Racer, supply: Supply, clock: Clock, say: Callable[[str], None]
     ) -> _Racer:
-        """The most promising critic of a kind: of several, the better half trains twice as long."""
-        racers = [_Racer(c, supply.again()) for c in self._starts(name, supply, seed)]
-        seconds = HEAT * clock.seconds / len(racers)
-        for share in (1, 2) if len(racers) > 1 else (1,):
-            limits = {"steps": max(1, round(share * HEAT * self.steps)), "seconds": seconds}
-            for racer in racers:
-                records = self._train(name, racer.critic, racer.supply, say, **limits, checks=1)
-                racer.history += records
-                racer.gap = validate(racer.critic, supply)
-            racers = sorted(racers, key=lambda racer: -racer.gap)[:KEPT]
-        return racers[0]
+        """Train for HEAT of the steps and of the seconds."""
+        limits = {"steps": max(1, round(HEAT * self.steps)), "seconds": HEAT * clock.seconds}
+        self._train(racer, supply, say, **limits, checks=1)
+        return racer
 
     def _names(self) -> tuple[str, ...]:
         if isinstance(self.critic, nn.Module):
             return (OWN,)
         return PORTFOLIO if self.critic == "auto" else (self.critic,)
 
-    def _starts(self, name: str, supply: Supply, seed: int) -> list[nn.Module]:
-        """Fresh critics of a kind on points of the frame, float32, on the device of the samples."""
-        frame, device = supply.frame, supply.frame.centre.device
+    def _starts(self, name: str, supply: Supply, seed: int) -> list[Start]:
+        """Starts of a kind; of a module of the user's own, a copy of it."""
         if isinstance(self.critic, nn.Module):
-            critics: list[nn.Module] = [Unframed(copy.deepcopy(self.critic), frame)]
             _check_scores(self.critic, supply)
-        elif name == "mcshane":
-            pair = supply.corner(MCSHANE_POINTS)
-            critics = [mcshane(*frame.sides(pair), pair.x.weights, pair.y.weights)]
-        elif name == "linear":
-            critics = [mean_difference(*supply.start(START_POINTS))]
-        elif name in ("peaks", "valleys"):
-            x, y = supply.start(START_POINTS)
-            peaks = name == "peaks"
-            own = x if peaks else y
-            critics = [mcshane(*((x[:FUNNELS], y) if peaks else (x, y[:FUNNELS])), peaks=peaks)]
-            if self.critic == "auto":
-                critics += [around_means(own, k, peaks=peaks, seed=seed) for k in CLUSTERS]
-        else:
-            build = sorting_network if name == "sorting" else relu_network
-            critics = [build(len(frame.centre), seed=seed)]
-        critics = [critic.to(device).float() for critic in critics]
-        for critic in critics:
-            if self.lipschitz == "spectral" and trainable(critic):
-                spectral.divide(critic)
-            if self.lipschitz == "certified":
-                _check_one(critic.eval())
-        return critics
+            own = self.critic
+            return [Start(lambda: Unframed(copy.deepcopy(own), supply.frame))]
+        return starts(name, supply, seed, all_sizes=self.critic == "auto")
+
+    def _racer(self, name: str, start: Start, supply: Supply) -> _Racer:
+        """A fresh critic, float32, on the device of the samples, and its own run of batches."""
+        critic = start.make().to(supply.frame.centre.device).float()
+        if self.lipschitz == "spectral" and trainable(critic):
+            spectral.divide(critic)
+        if self.lipschitz == "certified":
+            _check_one(critic.eval())
+        own = supply if self.critic != "auto" else supply.again()
+        return _Racer(name, critic, own, self.learning_rate or start.rate(critic))
 
     def _train(
-        self,
-        name: str,
-        critic: nn.Module,
-        supply: Supply,
-        say: Callable[[str], None],
-        **limits: Any,
-    ) -> list[dict[str, Any]]:
-        """Records of training within the limits, which are fields of `Training`."""
+        self, racer: _Racer, supply: Supply, say: Callable[[str], None], **limits: Any
+    ) -> None:
+        """Train within the limits, which are fields of `Training`; records and gap are updated."""
+        critic, name = racer.critic, racer.name
         if not trainable(critic) or name in FIXED:
-            return [{"step": 0, "validation": validate(critic, supply)}]
+            racer.gap = validate(critic, supply)
+            racer.history.append({"step": 0, "validation": racer.gap})
+            return
         training = Training(
             batch_size=self.batch_size,
-            learning_rate=self.learning_rate or _rate(name, critic),
+            learning_rate=racer.rate,
             patience=self.patience,
             handling=self.lipschitz,
             **limits,
         )
-        return training.run(critic, supply, lambda stage: say(f"{name}, {stage}"))
+        racer.history += training.run(critic, racer.supply, lambda at: say(f"{name}, {at}"))
+        racer.gap = validate(critic, supply)
 
 
 @dataclass
 class _Racer:
-    """A critic in training, the points that it is fed, its validation gap and its records."""
+    """A critic in training.
 
+    Attributes:
+        name: Of its kind.
+        critic: The module.
+        supply: Of the batches that it is fed.
+        rate: Its learning rate.
+        gap: Its validation gap.
+        history: Records of its validations.
+    """
+
+    name: str
     critic: nn.Module
     supply: Supply
+    rate: float
     gap: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _promising(racers: dict[str, _Racer]) -> list[str]:
+    """Names of those whose gap is near the largest; all, where none is positive."""
+    best = max(racer.gap for racer in racers.values())
+    return [name for name, racer in racers.items() if racer.gap >= STAY * best] or list(racers)
 
 
 def _scores(critic: nn.Module, frame: Frame, unit: float, pair: Pair, most: int | None) -> Scores:
@@ -273,13 +250,6 @@ def _scores(critic: nn.Module, frame: Frame, unit: float, pair: Pair, most: int 
     x, y = (score / frame.scale / unit for score in scores(critic, pair, frame, most))
     charge = rounding(critic, frame, pair, most) / frame.scale / unit
     return Scores(x, y, charge, charge <= SOUND)
-
-
-def _rate(name: str, critic: nn.Module) -> float:
-    if isinstance(critic, Funnels):
-        k, d = critic.centres.shape
-        return FUNNEL_RATE * k ** (-1 / d)
-    return SORTING_RATE if name == "sorting" else USUAL_RATE
 
 
 def _check_scores(module: nn.Module, supply: Supply) -> None:

@@ -102,12 +102,14 @@ class Supply:
         validation: Points that critics are chosen by.
         test: Points that the chosen critic is scored on, once.
         whole: The given samples; None where they are streamed.
+        plenty: Whether points that a critic starts from come back in training.
     """
 
     frame: Frame
     validation: Pair
     test: Pair
     whole: Pair | None = None
+    plenty: bool = False
 
     @property
     def ended(self) -> bool:
@@ -139,6 +141,8 @@ class Given(Supply):
         parts: Indices (i, j) of the points of both samples in each of the three parts.
         generator: Of the batches, which are drawn with replacement.
     """
+
+    plenty = True
 
     def __init__(
         self, whole: Pair, parts: Sequence[tuple[Tensor, Tensor]], generator: torch.Generator

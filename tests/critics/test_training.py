@@ -39,7 +39,7 @@ def test_auto_drops_what_is_far_behind_early():
     last = {record["critic"]: record["step"] for record in result.history}
     assert result.name == "peaks"
     assert last["peaks"] > 5
-    assert (last["valleys"], last["sorting"]) == (10, 5)  # two rounds of sizes, and one
+    assert (last["valleys"], last["sorting"]) == (5, 5)
     for critic in ("valleys", "sorting"):
         assert result.scores[critic] < 0.7 * result.scores["peaks"]
 
