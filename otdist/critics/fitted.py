@@ -37,7 +37,7 @@ class Fitted:
         converged: False where training diverged: its scores are not finite, or rounding hides them.
         seconds: Wall-clock time of the fit.
         frame: Of the critic.
-        samples: What was given; None for samplers.
+        samples: What was given; None for samplers and large memory maps.
         held_out: Points that the critic has not seen, which `estimate` and `lower` come from; with
             folds, those of the first fold, while `estimate` and `lower` come from all.
     """
@@ -76,13 +76,16 @@ class Fitted:
         end is the exact distance of small problems, the cost of a feasible plan of large ones.
 
         Raises:
-            ValueError: the critic was fitted to samplers.
+            ValueError: the critic was fitted to samplers, or to a large memory map.
 
         Cost: O(n m d).
         """
         whole, p = self.samples, self._P
         if whole is None:
-            raise ValueError("there are no given samples: the critic was fitted to samplers")
+            raise ValueError(
+                "there are no given samples: the critic was fitted to samplers, or to a memory "
+                "map, of which only batches were read"
+            )
         job = task.of_pair(whole, p)
         upper = (Exact() if self.upper_is_exact else Sliced()).solve(job).upper
         f = self._dual(whole) * (self.frame.scale / whole.scale) ** p

@@ -80,7 +80,9 @@ class Fit(Generic[Result]):
 
         Args:
             x: Points of the first sample, shape (n, d), or (n,) on the line; or a sampler, a
-                function of (n, seed) that returns n fresh independent points; or an iterable over
+                function of (n, seed) that returns n fresh independent points; or a memory map
+                (`numpy.load(path, mmap_mode="r")`), of which only batches are read if it is large,
+                with at most 131,072 points to validate on and as many to test; or an iterable over
                 independent points, shape (d,), or batches of them, shape (k, d), such as a
                 DataLoader. Each of its points is used once; where it ends, training ends.
             y: Points of the second sample, or a sampler or iterable if x is one.

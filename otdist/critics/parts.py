@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otdist.core.measure import Pair
-
 LEAST = 2
 """Points that validate, and points that test: a spread needs two."""
 
@@ -71,9 +69,9 @@ class Parts:
         return [*others.split([len(others) - held, held]), tests[k]]
 
 
-def both(pair: Pair, parts: Parts, generator: torch.Generator) -> list[list[tuple[Tensor, Tensor]]]:
-    """The same of both samples: for each fold, indices (i, j) of training, validation, test."""
-    sides = [
-        parts.draw(len(side), name, generator) for side, name in ((pair.x, "x"), (pair.y, "y"))
-    ]
+def both(
+    sizes: tuple[int, int], parts: Parts, generator: torch.Generator
+) -> list[list[tuple[Tensor, Tensor]]]:
+    """The same of two samples: for each fold, indices (i, j) of training, validation, test."""
+    sides = [parts.draw(n, name, generator) for n, name in zip(sizes, "xy", strict=True)]
     return [list(zip(i, j, strict=True)) for i, j in zip(*sides, strict=True)]

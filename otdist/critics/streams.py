@@ -19,6 +19,7 @@ from torch.utils.data import IterableDataset
 
 from otdist.core import measure
 from otdist.core.measure import Pair
+from otdist.critics.mapped import Mapped, is_large_map
 from otdist.critics.parts import Parts, both
 from otdist.critics.samples import Exhausted, Frame, Given, Supply
 
@@ -49,14 +50,18 @@ def supplies_of(
                 "folds need samples: samplers have fresh points for every part, leave out folds"
             )
         return [Streamed(samples, seed)]
+    generator = torch.Generator().manual_seed(seed)
+    if is_large_map(samples) and all(weight is None for weight in weights):
+        sizes = (len(samples[0]), len(samples[1]))
+        return [Mapped(samples, part, generator) for part in both(sizes, parts, generator)]
     whole = measure.pair(*samples, *weights)
     if whole.needs_gradient:
         raise ValueError(
             "a trained critic carries no graph: detach the samples and weights, and use "
             "result.gradient, or otdist.losses"
         )
-    generator = torch.Generator().manual_seed(seed)
-    return [Given(whole, part, generator) for part in both(whole, parts, generator)]
+    sizes = (len(whole.x), len(whole.y))
+    return [Given(whole, part, generator) for part in both(sizes, parts, generator)]
 
 
 def is_stream(value: Any) -> bool:
