@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,7 +43,7 @@ from otdist.entropic.scaling import (
 __all__ = ["FLAT", "STORED_BYTES", "Dual", "approach", "coarse", "extend", "misses", "precise"]
 __all__ += ["solve", "solve_symmetric"]
 
-_COARSE = 1024  # most points of the subsample on which eps is scaled down
+COARSE = 1024  # most points of the subsample on which eps is scaled down
 _COARSE_RATIO = 4.0  # between one eps and the next there
 _STAGE_RATIO = 8.0  # the same on all points
 _STAGE_TOL = 1e-3  # looser, clusters keep wrong masses, which the last stage exchanges too slowly
@@ -72,6 +71,82 @@ class Dual:
     error: float
     iterations: int
     converged: bool
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """One problem between a and b, to be solved from a potential g, shape (m,).
+
+    Attributes:
+        cost: Shape (n, m).
+        a: Shape (n,).
+        b: Shape (m,).
+        eps: In the units of cost.
+        kernel: Room for stored kernels.
+        reach: What missing mass is weighted by (see `rule`); None weights all of it alike.
+        rho: Factor of the penalties of the marginals; None keeps them.
+        size: With `rho`, what the value is measured by.
+    """
+
+    cost: Cost
+    a: Tensor
+    b: Tensor
+    eps: float
+    kernel: Kernel
+    reach: Tensor | None = None
+    rho: float | None = None
+    size: float | None = None
+
+    def solve(self, g: Tensor, *, tol: float, max_iter: int, digits: float | None = None) -> Dual:
+        """Potentials by steps, in the precision that `digits` asks for, else tol."""
+        phi = g / self.eps
+        dtype = stored_type(self.cost, self.eps, digits or tol)
+        shape, device = self.cost.shape, self.cost.device
+        plain = self.step(phi, None if dtype is None else self.kernel.take(*shape, dtype, device))
+        step = plain if self.rho is None else Damped(plain, self.rho, self.size)
+        stop = anderson.iterate(step, phi, self.b, tol=tol, max_iter=max_iter)
+        g = step.g if isinstance(step, Damped) else stop.point * self.eps
+        return Dual(step.f, g, stop.error, stop.iterations, stop.converged)
+
+    def step(self, phi: Tensor, room: Tensor | None) -> Stored | Softmins:
+        """Steps through a kernel stored in `room`, or through soft-mins where there is none."""
+        if room is None:
+            return Softmins(self.cost, self.a, self.b, self.eps, self.reach)
+        return Stored(self.cost, self.a, self.b, self.eps, phi, room, self.reach)
+
+    def small(self, g: Tensor, *, tol: float, max_iter: int) -> Dual:
+        """Potentials of a small problem, with Newton's method where steps do not finish.
+
+        A value is solved to `rule.FINEST` while there are steps: then all its digits are right.
+        """
+        cost = _written(self.cost)
+        finest = tol if self.reach is None else min(tol, rule.FINEST)
+        first = min(max_iter, PLAIN_STEPS)
+        dual = replace(self, cost=cost).solve(g, tol=tol, max_iter=first, digits=finest)
+        for method, enough in ((newton.polish, finest), (newton.follow, max(finest, rule.FINE))):
+            left = max_iter - dual.iterations
+            if left > 0 and not dual.error <= enough:
+                end = method(
+                    cost.matrix, self.a, self.b, self.eps, dual.g,
+                    tol=finest, max_iter=left, reach=self.reach,
+                )  # fmt: skip
+                steps = dual.iterations + end.iterations
+                if not end.error >= dual.error:
+                    dual = Dual(end.f, end.g, end.error, steps, False)
+                dual = replace(dual, iterations=steps)
+        return replace(dual, converged=dual.error <= tol)
+
+    def penalised(self, g: Tensor, *, tol: float, max_iter: int) -> Dual:
+        """Potentials with penalised marginals; small problems are solved as far as steps bring."""
+        small = max(self.cost.shape) <= newton.LARGEST
+        goals = [(min(tol, rule.FINEST), min(max_iter, _FINE_STEPS))] if small else []
+        problem, steps, dual = replace(self, cost=_written(self.cost)) if small else self, 0, None
+        for goal, most in [*goals, (tol, max_iter)]:
+            if dual is None or (dual.error > tol and steps < max_iter):
+                dual = problem.solve(g, tol=goal, max_iter=min(most, max_iter - steps))
+                steps, g = steps + dual.iterations, dual.g
+        assert dual is not None
+        return replace(dual, iterations=steps, converged=dual.error <= tol)
 
 
 def solve(
@@ -113,79 +188,19 @@ def solve(
         g = extend(cost.sub(rows, everything[: len(b)]).T, dual.f, a[rows], eps, rho)
         g[columns] = dual.g
         return replace(dual, f=f, g=g)
-    cost, kernel = precise(cost, eps, tol), kernel or Kernel()
+    cost = precise(cost, eps, tol)
     g = start if start is not None else near
     g = coarse(cost, a, b, eps, rho) if g is None else g.double()
-    stage_rule: dict[str, Any] = {"tol": _STAGE_TOL, "max_iter": _STAGE_STEPS}
-    if rho is not None:
-        stage_rule |= {"rho": rho, "size": scale}
+    size = None if rho is None else scale
+    problem = _Problem(cost, a, b, eps, kernel or Kernel(), rho=rho, size=size)
     for stage in _last_stages(cost, a, b, eps, start):
-        g = _at(cost, a, b, stage, g, kernel, **stage_rule).g
+        g = replace(problem, eps=stage).solve(g, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).g
     if rho is not None:
-        return _penalised(
-            cost, a, b, eps, g, kernel, tol=tol, max_iter=max_iter, rho=rho, size=scale
-        )
-    reach = None if scale is None else rule.reach(cost, a, b, scale)
-    if max(cost.shape) <= newton.LARGEST:
-        return _small(cost, a, b, eps, g, kernel, tol=tol, max_iter=max_iter, reach=reach)
-    return _at(cost, a, b, eps, g, kernel, tol=tol, max_iter=max_iter, reach=reach)
-
-
-def _small(
-    cost: Cost,
-    a: Tensor,
-    b: Tensor,
-    eps: float,
-    g: Tensor,
-    kernel: Kernel,
-    *,
-    tol: float,
-    max_iter: int,
-    reach: Tensor | None,
-) -> Dual:
-    """Potentials of a small problem, with Newton's method where steps do not finish.
-
-    A value is solved to `rule.FINEST` while there are steps: then all its digits are right.
-    """
-    cost = _written(cost)
-    finest = tol if reach is None else min(tol, rule.FINEST)
-    first = min(max_iter, PLAIN_STEPS)
-    dual = _at(cost, a, b, eps, g, kernel, tol=tol, max_iter=first, reach=reach, digits=finest)
-    for method, enough in ((newton.polish, finest), (newton.follow, max(finest, rule.FINE))):
-        left = max_iter - dual.iterations
-        if left > 0 and not dual.error <= enough:
-            end = method(cost.matrix, a, b, eps, dual.g, tol=finest, max_iter=left, reach=reach)
-            steps = dual.iterations + end.iterations
-            if not end.error >= dual.error:
-                dual = Dual(end.f, end.g, end.error, steps, False)
-            dual = replace(dual, iterations=steps)
-    return replace(dual, converged=dual.error <= tol)
-
-
-def _penalised(
-    cost: Cost,
-    a: Tensor,
-    b: Tensor,
-    eps: float,
-    g: Tensor,
-    kernel: Kernel,
-    *,
-    tol: float,
-    max_iter: int,
-    rho: float,
-    size: float | None,
-) -> Dual:
-    """Potentials where marginals are penalised; small problems are solved as far as steps bring."""
-    small = max(cost.shape) <= newton.LARGEST
-    goals = [(min(tol, rule.FINEST), min(max_iter, _FINE_STEPS))] if small else []
-    cost, steps, dual = _written(cost) if small else cost, 0, None
-    for goal, most in [*goals, (tol, max_iter)]:
-        if dual is None or (dual.error > tol and steps < max_iter):
-            rest = min(most, max_iter - steps)
-            dual = _at(cost, a, b, eps, g, kernel, tol=goal, max_iter=rest, rho=rho, size=size)
-            steps, g = steps + dual.iterations, dual.g
-    assert dual is not None
-    return replace(dual, iterations=steps, converged=dual.error <= tol)
+        return problem.penalised(g, tol=tol, max_iter=max_iter)
+    if scale is not None:
+        problem = replace(problem, reach=rule.reach(cost, a, b, scale))
+    method = problem.small if max(cost.shape) <= newton.LARGEST else problem.solve
+    return method(g, tol=tol, max_iter=max_iter)
 
 
 def _written(cost: Cost) -> MatrixCost:
@@ -228,7 +243,8 @@ def solve_symmetric(
     if dtype is not None:
         stored = (kernel or Kernel()).take(*cost.shape, dtype, cost.device)
     if rho is not None:
-        step = DampedSymmetric(_through(cost, a, a, eps, phi, stored), rho, scale)
+        plain = _Problem(cost, a, a, eps, kernel or Kernel()).step(phi, stored)
+        step = DampedSymmetric(plain, rho, scale)
         max_iter = min(max_iter, _FINE_STEPS) if goal < tol else max_iter
     elif stored is None:
         step = SymmetricSoftmins(cost, a, eps, reach)
@@ -237,50 +253,6 @@ def solve_symmetric(
     stop = anderson.iterate(step, phi, a, tol=goal, max_iter=max_iter, damping=0.5)
     g = step.g if isinstance(step, DampedSymmetric) else step.f
     return Dual(step.f, g, stop.error, stop.iterations, stop.error <= tol)
-
-
-def _at(
-    cost: Cost,
-    a: Tensor,
-    b: Tensor,
-    eps: float,
-    g: Tensor,
-    kernel: Kernel,
-    *,
-    tol: float,
-    max_iter: int,
-    reach: Tensor | None = None,
-    digits: float | None = None,
-    rho: float | None = None,
-    size: float | None = None,
-) -> Dual:
-    """Potentials at one eps, from g; in the precision that `digits` asks for, else tol.
-
-    With `rho`, marginals are penalised, and `size` is what the value is measured by.
-    """
-    phi = g / eps
-    dtype = stored_type(cost, eps, digits or tol)
-    room = None if dtype is None else kernel.take(*cost.shape, dtype, cost.device)
-    plain = _through(cost, a, b, eps, phi, room, reach)
-    step = plain if rho is None else Damped(plain, rho, size)
-    stop = anderson.iterate(step, phi, b, tol=tol, max_iter=max_iter)
-    g = step.g if isinstance(step, Damped) else stop.point * eps
-    return Dual(step.f, g, stop.error, stop.iterations, stop.converged)
-
-
-def _through(
-    cost: Cost,
-    a: Tensor,
-    b: Tensor,
-    eps: float,
-    phi: Tensor,
-    room: Tensor | None,
-    reach: Tensor | None = None,
-) -> Stored | Softmins:
-    """Steps through a kernel stored in `room`, or through soft-mins where there is none."""
-    if room is None:
-        return Softmins(cost, a, b, eps, reach)
-    return Stored(cost, a, b, eps, phi, room, reach)
 
 
 def approach(
@@ -298,18 +270,20 @@ def misses(cost: Cost, a: Tensor, b: Tensor, eps: float, g: Tensor) -> float:
     return step(g / eps)[1]
 
 
-def coarse(cost: Cost, a: Tensor, b: Tensor, eps: float, rho: float | None = None) -> Tensor:
-    """A potential g near the solution at eps, from two subsamples, shape (m,)."""
+def coarse(
+    cost: Cost, a: Tensor, b: Tensor, eps: float, rho: float | None = None, most: int = COARSE
+) -> Tensor:
+    """A potential g near the solution at eps, shape (m,), from subsamples of at most `most`."""
     masses = [1.0 if rho is None else float(w.sum()) for w in (a, b)]
-    rows, u = cost.landmarks(a / masses[0], _few(len(a)))
-    columns, v = cost.T.landmarks(b / masses[1], _few(len(b)))
-    part, kernel = cost.sub(rows, columns), Kernel()
+    rows, u = cost.landmarks(a / masses[0], _few(len(a), most))
+    columns, v = cost.T.landmarks(b / masses[1], _few(len(b), most))
+    part = cost.sub(rows, columns)
     g, stage = torch.zeros_like(v), float(part.mean(u, v).abs())
     u, v = u * masses[0], v * masses[1]
     size = None if rho is None else penalty_size(stage, u, v, rho)
+    problem = _Problem(part, u, v, stage, Kernel(), rho=rho, size=size)
     while stage > eps:
-        stage_rule: dict[str, Any] = {"tol": _STAGE_TOL, "max_iter": _STAGE_STEPS}
-        g = _at(part, u, v, stage, g, kernel, **stage_rule, rho=rho, size=size).g
+        g = replace(problem, eps=stage).solve(g, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).g
         stage /= _COARSE_RATIO
     if len(columns) == len(b):
         return g
@@ -317,9 +291,9 @@ def coarse(cost: Cost, a: Tensor, b: Tensor, eps: float, rho: float | None = Non
     return extend(cost.sub(rows, torch.arange(len(b), device=b.device)).T, f, u, eps, rho)
 
 
-def _few(n: int) -> int:
+def _few(n: int, most: int = COARSE) -> int:
     """How many of n points the subsample keeps."""
-    return min(_COARSE, max(_COARSE // 4, n // 4))
+    return min(most, max(most // 4, n // 4))
 
 
 def _support(weights: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otdist.core.measure import pair
-from otdist.core.point_cost import PointCost
+from otdist.core.point_cost import MatrixCost, PointCost
 from otdist.core.result import ConvergenceWarning, OTResult
 from otdist.core.task import of_matrix, of_pair
 from otdist.distances import entropic_cost, sinkhorn_divergence
@@ -108,15 +108,20 @@ class TestValue:
             value = sinkhorn_divergence(*samples, a=a, p=2, eps=0.2, tol=tol).cost
             assert value == pytest.approx(reference, rel=rel)
 
-    def test_coarse_start_serves_large_samples(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(entropic, "_COARSE", 16)
+    @pytest.mark.parametrize("eps", [0.5, 0.005])
+    @pytest.mark.parametrize("most", [16, 1024])
+    def test_coarse_start_serves_large_samples(self, most: int, eps: float) -> None:
+        """From a coarse solution on few points or on all, the same value as that of POT."""
         x, y, a = sample(4, n=120, m=90)
-        for eps in (0.5, 0.005):
-            value = entropic_cost(x, y, a=a, p=2, eps=eps, tol=1e-7)
-            monkeypatch.setattr(entropic, "_COARSE", 1024)
-            assert value.cost == pytest.approx(
-                entropic_cost(x, y, a=a, p=2, eps=eps, tol=1e-7).cost, rel=1e-9
-            )
+        b, matrix = np.full(90, 1 / 90), ot.dist(x, y)
+        weights, cost = (torch.from_numpy(a), torch.from_numpy(b)), torch.from_numpy(matrix)
+        near = entropic.coarse(MatrixCost(cost), *weights, eps, most=most)
+        found = entropic.solve(
+            MatrixCost(cost), *weights, eps, tol=1e-9, max_iter=20_000, near=near
+        )
+        value = float(weights[0] @ found.f + weights[1] @ found.g)
+        peer = ot.solve(matrix, a, b, reg=eps, reg_type="KL", max_iter=100_000, tol=1e-12)
+        assert value == pytest.approx(float(peer.value), rel=1e-7)
 
     @pytest.mark.parametrize("share", [0.05, 0.01, 0.002, 0.0004])
     @pytest.mark.parametrize("kind", ["far clusters of other masses", "heavy tails"])
