@@ -3,6 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v pyth
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOWEST ?= .venv-lowest
+READY_LOWEST := $(LOWEST)/.ready
+CENTRAL := tests/core tests/line tests/exact tests/io tests/cli tests/test_distances.py tests/test_options.py tests/test_public_names.py
 BENCH_READY := $(VENV)/.ready-bench
 # Tests run in two processes of one thread each: nested thread pools on two cores only wait.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
@@ -10,10 +13,10 @@ SUITE ?= quick
 SEED ?= 0
 OUT ?= out/bench
 
-.PHONY: help setup demo test check format lint types spell docs figures serve bench clean
+.PHONY: help setup demo test lowest check format lint types spell docs figures serve bench bench-check clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,6 +27,11 @@ $(BENCH_READY): $(READY)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[bench]"
 	@touch $@
 
+$(READY_LOWEST): pyproject.toml constraints-lowest.txt
+	@test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check -q -c constraints-lowest.txt -e ".[plot,tables,images]" pytest pytest-xdist hypothesis
+	@touch $@
+
 setup: $(READY)  ## create .venv with everything that development needs
 
 demo: $(READY)  ## two reports: generators of digits against real ones, and drift in a table
@@ -32,7 +40,10 @@ demo: $(READY)  ## two reports: generators of digits against real ones, and drif
 test: $(READY)  ## all tests, and the examples in the docstrings
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --doctest-modules otdist benchmarks tests
 
-check: lint types spell docs test  ## everything that continuous integration runs
+lowest: $(READY_LOWEST)  ## central tests with the oldest dependencies that are allowed
+	$(ONE_THREAD) $(LOWEST)/bin/python -m pytest -n 2 $(CENTRAL)
+
+check: lint types spell docs test  ## formats, types, spelling, site and every test
 
 format: $(READY)  ## rewrite the sources in the house format
 	$(BIN)/ruff format .
@@ -63,5 +74,9 @@ serve: $(READY)  ## the site at http://127.0.0.1:8000, rebuilt as you write
 bench: $(BENCH_READY)  ## side by side with other libraries: JSON, table and plots in out/bench
 	$(BIN)/python -m benchmarks --suite $(SUITE) --seed $(SEED) --out $(OUT)
 
+bench-check: $(READY)  ## two minutes of benchmarks against the committed figures: warns, does not fail
+	$(BIN)/python -m benchmarks --suite small,exact,univariate,sliced --quick --rounds 3 --minutes 2 --out out/check > /dev/null
+	$(BIN)/python -m benchmarks.compare benchmarks/results.json out/check/results.json --warn
+
 clean:  ## remove what the other targets made, .venv included
-	rm -rf $(VENV) site out report.html drift.html dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) site out report.html drift.html dist .pytest_cache .ruff_cache .hypothesis

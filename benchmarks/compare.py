@@ -33,11 +33,11 @@ def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> l
     earlier = _by_name(old)
     found = [
         f"missing: {case}: {name}"
-        for case, name in _lost(old, new)
-        if name.startswith(OURS) and (case, name) not in _by_name(new)
+        for suite, case, name in _lost(old, new)
+        if name.startswith(OURS) and (suite, case, name) not in _by_name(new)
     ]
     for row in new["rows"]:
-        before = earlier.get((row["case"], row["competitor"]))
+        before = earlier.get((row["suite"], row["case"], row["competitor"]))
         if before is None or before["status"] != "ok":
             continue
         if row["competitor"].startswith(OURS):
@@ -50,18 +50,22 @@ def regressions(old: dict[str, Any], new: dict[str, Any], tolerance: float) -> l
     return found
 
 
-def _by_name(content: dict[str, Any]) -> dict[tuple[str, str], Row]:
-    return {(row["case"], row["competitor"]): row for row in content["rows"]}
+def _by_name(content: dict[str, Any]) -> dict[tuple[str, str, str], Row]:
+    return {(row["suite"], row["case"], row["competitor"]): row for row in content["rows"]}
 
 
-def _lost(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str]]:
+def _cases(content: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(row["suite"], row["case"]) for row in content["rows"]}
+
+
+def _lost(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Rows that were measured, and are not in the later file though their case is."""
-    later, cases = _by_name(new), {row["case"] for row in new["rows"]}
+    later, cases = _by_name(new), _cases(new)
     return [
         name
         for name, row in _by_name(old).items()
         if row["status"] == "ok"
-        and row["case"] in cases
+        and name[:2] in cases
         and later.get(name, {"status": "gone"})["status"] != "ok"
     ]
 
@@ -88,13 +92,13 @@ def _ours(before: Row, row: Row, tolerance: float) -> list[str]:
 
 def notes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Sentences about what limits the comparison, without being a regression."""
-    cases = [{row["case"] for row in content["rows"]} for content in (old, new)]
+    cases = [_cases(old), _cases(new)]
     found = [f"{len(cases[0] & cases[1])} cases compared"]
     for name, only in (("earlier", cases[0] - cases[1]), ("later", cases[1] - cases[0])):
         found += [f"{len(only)} cases in the {name} file only"] if only else []
     found += [
         f"no longer measured: {case}: {name}"
-        for case, name in _lost(old, new)
+        for _, case, name in _lost(old, new)
         if not name.startswith(OURS)
     ]
     heads = [
@@ -109,19 +113,38 @@ def notes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return found
 
 
+def pairs(old: Path, new: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The later run beside each earlier one that has its suites; the published file has several.
+
+    Raises:
+        BadParameter: a file is no result, or they have no case in common.
+    """
+    later = records.results(new)
+    found = []
+    for earlier in records.runs(old):
+        suites = {row["suite"] for row in earlier["rows"]}
+        part = {**later, "rows": [row for row in later["rows"] if row["suite"] in suites]}
+        if _cases(earlier) & _cases(part):
+            found.append((earlier, part))
+    if not found:
+        raise typer.BadParameter(f"{new} has no case of {old}: there is nothing to compare")
+    return found
+
+
 def main(
-    old: Annotated[Path, typer.Argument(help="Earlier results.json.")],
+    old: Annotated[Path, typer.Argument(help="Earlier results.json, or the published one.")],
     new: Annotated[Path, typer.Argument(help="Later results.json.")],
     tolerance: Annotated[float, typer.Option(help="Loss of relative speed let pass.")] = 0.25,
+    warn: Annotated[bool, typer.Option("--warn", help="Exit with 0 all the same.")] = False,
 ) -> None:
     """Exit with 1 if the later results are worse, with 2 if they have no case in common."""
-    read = [records.results(path) for path in (old, new)]
-    if not {row["case"] for row in read[0]["rows"]} & {row["case"] for row in read[1]["rows"]}:
-        raise typer.BadParameter(f"{new} has no case of {old}: there is nothing to compare")
-    found = regressions(read[0], read[1], tolerance)
-    typer.echo("; ".join(notes(read[0], read[1])), err=True)
-    typer.echo("\n".join(found) or "no regression")
-    raise typer.Exit(1 if found else 0)
+    found = []
+    for earlier, later in pairs(old, new):
+        found += regressions(earlier, later, tolerance)
+        typer.echo("; ".join(notes(earlier, later)), err=True)
+    marked = [f"warning: {sentence}" for sentence in found] if warn else found
+    typer.echo("\n".join(marked) or "no regression")
+    raise typer.Exit(1 if found and not warn else 0)
 
 
 if __name__ == "__main__":

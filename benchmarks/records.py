@@ -68,6 +68,19 @@ def results(path: Path, option: str | None = None) -> dict[str, Any]:
     return content
 
 
+def runs(path: Path) -> list[dict[str, Any]]:
+    """The runs of the published file, or the one run of another.
+
+    Raises:
+        BadParameter: it cannot be read, or is neither.
+    """
+    try:
+        found = published(path).get("runs")
+    except (OSError, ValueError, AttributeError) as error:
+        raise typer.BadParameter(f"cannot read {path}: {error}") from None
+    return found or [results(path)]
+
+
 def published(path: Path = PUBLISHED) -> dict[str, Any]:
     """The runs and experiments of the published file; none of either where there is no file."""
     if not path.exists():

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from otdist.transport_map import barycentric_map, extend_potential, soft_ctransform
     from otdist.unbalanced.functions import partial_wasserstein, unbalanced_wasserstein
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _WHERE = {
     "BatchResult": "otdist.batches.result",

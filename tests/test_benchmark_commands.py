@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks import gan, harness, machine, publish
+from benchmarks import compare, gan, harness, machine, publish, records
 from benchmarks.__main__ import EXPERIMENTS, earlier, run
 from benchmarks.case import OURS
 from benchmarks.compare import notes, regressions
@@ -216,3 +216,20 @@ def test_the_regression_check_is_a_command(rows, tmp_path):
         files = [str(tmp_path / "old.json"), str(tmp_path / f"{second}.json")]
         command = [sys.executable, "-m", "benchmarks.compare", *files]
         assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == code
+
+
+def test_the_published_file_is_compared_run_by_run_and_may_only_warn(rows, tmp_path):
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    other = [row | {"suite": "other", "case": "more"} for row in rows]
+    runs = [{**HEADER, "machine": MACHINE, "rows": found} for found in (rows, other)]
+    records.publish({"runs": runs, "experiments": {}}, old)
+    worse = changed(rows, OURS, converged=False)["rows"]
+    new.write_text(json.dumps({**HEADER, "machine": MACHINE, "rows": [*worse, *other]}))
+    code, said = invoke(compare.main, old, new)
+    assert (code, said.count("not converged: naps")) == (1, 1)
+    code, said = invoke(compare.main, old, new, "--warn")
+    assert (code, said.count("warning: not converged: naps")) == (0, 1)
+    new.write_text(json.dumps({**HEADER, "machine": MACHINE, "rows": [other[0] | {"case": "x"}]}))
+    code, said = invoke(compare.main, old, new, "--warn")
+    assert code == 2
+    assert "has no case of" in said

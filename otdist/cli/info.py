@@ -11,7 +11,22 @@ from typer import Option
 
 from otdist.cli import _common
 
-_EXTRAS = {"plot": "matplotlib", "tables": "pyarrow", "images": "PIL", "dask": "dask"}
+EXTRAS = {
+    "plot": ("matplotlib",),
+    "tables": ("pyarrow", "pandas"),
+    "images": ("PIL",),
+    "dask": ("dask", "distributed"),
+    "hdf5": ("h5py",),
+    "encoders": ("torchvision", "torch_fidelity", "open_clip"),
+    "keras": ("keras",),
+    "torchmetrics": ("torchmetrics",),
+    "lightning": ("lightning",),
+    "ignite": ("ignite",),
+    "sklearn": ("sklearn",),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb",),
+}
+"""The modules of every extra that adds a function, in the order of the list."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,7 @@ class Info:
             platform=platform.platform(),
             threads=thread_count(),
             gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-            extras={extra: find_spec(module) is not None for extra, module in _EXTRAS.items()},
+            extras={extra: not missing(extra) for extra in EXTRAS},
         )
         if self.json:
             _common.say_record(content)
@@ -41,5 +56,13 @@ class Info:
         rows += [("platform", content["platform"]), ("threads", str(content["threads"]))]
         rows += [("gpus", ", ".join(content["gpus"]) or "none")]
         for extra, there in content["extras"].items():
-            rows.append((f"otdist[{extra}]", "installed" if there else "not installed"))
+            lacking = "not installed: " + ", ".join(missing(extra))
+            rows.append((f"otdist[{extra}]", "installed" if there else lacking))
+        if absent := [extra for extra, there in content["extras"].items() if not there]:
+            rows.append(("to install all", f'pip install "otdist[{",".join(absent)}]"'))
         _common.show("otdist", rows)
+
+
+def missing(extra: str) -> list[str]:
+    """The modules of an extra that cannot be imported here."""
+    return [module for module in EXTRAS[extra] if find_spec(module) is None]

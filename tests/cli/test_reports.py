@@ -1,13 +1,18 @@
 """`otdist evaluate`, `test` and `info`: the library's numbers, records, pages, gates and codes."""
 
+import importlib.util
 import json
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import otdist
-from otdist.cli import app
+from otdist.cli import app, info
+
+ROOT = Path(__file__).parents[2]
 
 RNG = np.random.default_rng(4)
 REAL, NEAR = RNG.normal(size=(50, 3)), RNG.normal(size=(40, 3))
@@ -450,7 +455,21 @@ def test_info():
     assert content["versions"]["otdist"]
     assert content["threads"] >= 1
     assert "plot" in content["extras"]
-    assert "otdist[plot]" in call("info").stdout
+    text = " ".join(call("info").stdout.split())
+    assert "otdist[plot]" in text
+    lacking = [extra for extra, there in content["extras"].items() if not there]
+    assert text.count("not installed: ") == len(lacking)
+    for extra in lacking:
+        name = info.missing(extra)[0]
+        assert importlib.util.find_spec(name) is None
+        assert name in text
+    assert ("pip install" in text) == bool(lacking)
+
+
+def test_info_knows_every_extra_that_adds_a_function():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    tools = {"bench", "docs", "dev", "all"}
+    assert set(info.EXTRAS) == project["optional-dependencies"].keys() - tools
 
 
 @pytest.mark.parametrize(
