@@ -55,7 +55,7 @@ class Case:
         truth: Inputs → the exact value; None where nobody knows, then errors are left out.
         parameters: What else matters, such as {"eps": 0.1}; shown in the table.
         quick: Whether the case belongs to the subset that takes minutes.
-        limit: Seconds that one call may take, where that is more than for others.
+        limit: Seconds that one call may take, where that is another time than for other cases.
     """
 
     name: str

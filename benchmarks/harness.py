@@ -81,7 +81,7 @@ class Job:
             "competitors": names,
             **task,
         }
-        return self.workers.ask(request, max(self.settings.timeout, self.case.limit))
+        return self.workers.ask(request, self.case.limit or self.settings.timeout)
 
 
 def chosen(suites: Iterable[str], settings: Settings) -> list[tuple[str, Case]]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import growth, headline, records, report
+from benchmarks import growth, headline, ladder, page, records, report
 from benchmarks.plots import plots
 
 ROOT = Path(__file__).parents[1]
@@ -33,13 +33,15 @@ def pages(content: dict[str, Any], root: Path = ROOT) -> None:
     drawn = plots(rows, folder)
     records.write(folder / "results.md", report.markdown(runs, drawn))
     growth.draw(rows, root / GROWTH)
-    for page in sorted((root / "docs").glob("*.md")):
-        report.fill(page, runs)
+    ladder.draw(rows, folder / ladder.PICTURE)
+    page.put(folder / "index.md", ladder.SUITE, ladder.section(rows))
+    for guide in sorted((root / "docs").glob("*.md")):
+        report.fill(guide, runs)
     headline.into(root / "README.md", runs)
     for name in EXPERIMENTS:
         experiment = import_module(f"benchmarks.{name}").EXPERIMENT
-        page = root / experiment.page.relative_to(ROOT)
-        experiment.into(page, content["experiments"][name]["rows"])
+        guide = root / experiment.page.relative_to(ROOT)
+        experiment.into(guide, content["experiments"][name]["rows"])
 
 
 def main(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -151,6 +152,13 @@ def test_a_device_that_is_not_there_is_refused():
     assert "cuda cannot be measured here" in " ".join(done.stderr.split())
     assert "cpu or cuda: got 'tpu'" in str(machine.missing("tpu"))
     assert machine.missing("cpu") is None
+
+
+def test_the_instructions_of_the_sort_are_those_of_numpy(monkeypatch):
+    for found, words in ((["X86_V3", "X86_V4"], "AVX-512"), (["AVX2"], "AVX2"), ([], "no vectors")):
+        config = {"SIMD Extensions": {"baseline": ["SSE"], "found": found}}
+        monkeypatch.setattr(np, "show_config", lambda mode, config=config: config)
+        assert machine.sort_instructions().startswith(words)
 
 
 def changed(rows, competitor, **columns):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import headline, page, publish, records, report
+from benchmarks import headline, ladder, page, publish, records, report
 from benchmarks.case import OURS
 from benchmarks.harness import quartiles
 
@@ -70,6 +70,47 @@ def test_brief_tables_show_errors_of_ours_too():
     (found,) = report.brief([ours, peer, rough], rounds=2)[2:]
     others = "peer **5** (7 MB); rough **3** (7 MB, error 2%)"
     assert found == f"| c | 2 ms, 7 MB, error 86% | {others} |"
+
+
+def rung(name, seconds, error, gap=None, case="one", **columns):
+    row = line("ladder", name=name, case=case, error=error, gap=gap)
+    return row | {"seconds": quartiles([seconds])} | columns
+
+
+LADDER = [
+    rung(OURS, 2.0, 0.0, gap=1e-12),
+    rung("otdist, rtol 0.01", 0.5, 0.004, gap=0.04),
+    rung("POT lazy 0.1", 0.1, 0.05),
+    rung("POT emd", 1.0, 1e-16, gap=1e-13),
+    rung("GeomLoss 0.1", 0.01, 0.3),
+    rung("SciPy assignment", 0.001, 0.0, status="timeout"),
+    rung(OURS, 1.0, 0.0, case="two"),
+    rung("exact elsewhere", 0.001, 0.0, case="other") | {"suite": "exact"},
+]
+
+
+def test_a_ladder_has_the_fastest_answer_of_either_side_within_each_error():
+    lines = ladder.section(LADDER).splitlines()[2:10]
+    assert lines == [
+        "| one | 10% | 500 ms, otdist, rtol 0.01, proved to 0.04 | **100 ms**, POT lazy 0.1 |",
+        "|  | 1% | **500 ms**, otdist, rtol 0.01, proved to 0.04 | 1 s, POT emd, proved to 1e-13 |",
+        "|  | 0.1% | 2 s, otdist, proved to 1e-12 | **1 s**, POT emd, proved to 1e-13 |",
+        "|  | exact | 2 s, otdist, proved to 1e-12 | **1 s**, POT emd, proved to 1e-13 |",
+        "| two | 10% | **1 s**, otdist | none |",
+        "|  | 1% | **1 s**, otdist | none |",
+        "|  | 0.1% | **1 s**, otdist | none |",
+        "|  | exact | **1 s**, otdist | none |",
+    ]
+    assert ladder.section([LADDER[-1]]) == ladder.NOT_MEASURED
+
+
+def test_the_picture_of_a_ladder_is_drawn_again_as_it_was(tmp_path):
+    pytest.importorskip("matplotlib")
+    for name in ("a.svg", "b.svg"):
+        ladder.draw(LADDER, tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    ladder.draw([], tmp_path / "a.svg")  # figures that are gone leave no picture
+    assert not (tmp_path / "a.svg").exists()
 
 
 PAGES = ("README.md", "docs/*.md", "docs/benchmarks/*.md")

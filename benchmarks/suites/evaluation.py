@@ -66,6 +66,72 @@ def dcor_test(inputs: Inputs) -> Call:
     return call
 
 
+def hyppo_test(inputs: Inputs) -> Call:
+    """The same test by `hyppo`, every permutation and no approximation by a chi-square."""
+    from hyppo.ksample import Energy
+
+    x, y = inputs["x"], inputs["y"]
+
+    def call() -> Outcome:
+        found = Energy().test(x, y, reps=PERMUTATIONS, auto=False, random_state=0)
+        return Outcome(float(found[1]))
+
+    return call
+
+
+def otdist_fid(inputs: Inputs) -> Call:
+    """FID of features."""
+    from otdist.core.measure import pair
+    from otdist.discrepancy import Fid
+
+    x, y = inputs["x"], inputs["y"]
+    return lambda: Outcome(Fid().value(pair(x, y), 0).value)
+
+
+def fidelity_fid(inputs: Inputs) -> Call:
+    """torch-fidelity's formula on the same features."""
+    import torch
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    x, y = (torch.from_numpy(inputs[name]) for name in "xy")
+
+    def call() -> Outcome:
+        both = [fid_features_to_statistics(features) for features in (x, y)]
+        found = fid_statistics_to_metric(*both, verbose=False)
+        return Outcome(float(found["frechet_inception_distance"]))
+
+    return call
+
+
+def torchmetrics_fid(inputs: Inputs) -> Call:
+    """Torchmetrics' `FrechetInceptionDistance` with an encoder that returns what it gets."""
+    import torch
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    x, y = (torch.from_numpy(inputs[name]) for name in "xy")
+
+    class Encoder(torch.nn.Identity):
+        num_features = x.shape[1]
+
+    def call() -> Outcome:
+        metric = FrechetInceptionDistance(Encoder()).set_dtype(torch.float64)
+        metric.update(x, real=True)
+        metric.update(y, real=False)
+        return Outcome(float(metric.compute()))
+
+    return call
+
+
+def fid_formula(inputs: Inputs) -> float:
+    """The formula in NumPy and SciPy, covariances with n − 1, by a matrix root."""
+    from scipy.linalg import sqrtm
+
+    x, y = inputs["x"], inputs["y"]
+    shift, cov_x, cov_y = x.mean(0) - y.mean(0), np.cov(x.T), np.cov(y.T)
+    root = np.real(sqrtm(cov_x @ cov_y))
+    return float(shift @ shift + np.trace(cov_x) + np.trace(cov_y) - 2 * np.trace(root))
+
+
 def otdist_report(inputs: Inputs) -> Call:
     """`evaluate` with its defaults."""
     import otdist
@@ -139,7 +205,13 @@ def cases() -> list[Case]:
     """A test, neighbours at two sizes and in many dimensions, and the report."""
     neighbours: dict[str, Competitor] = {OURS: otdist_neighbours, "prdc": prdc_neighbours}
     report: dict[str, Competitor] = {OURS: otdist_report}
-    test: dict[str, Competitor] = {OURS: otdist_test, "dcor": dcor_test}
+    test: dict[str, Competitor] = {OURS: otdist_test, "dcor": dcor_test, "hyppo": hyppo_test}
+    fid: dict[str, Competitor] = {
+        OURS: otdist_fid,
+        "torch-fidelity": fidelity_fid,
+        "torchmetrics": torchmetrics_fid,
+        "NumPy and SciPy": lambda inputs: lambda: Outcome(fid_formula(inputs)),
+    }
     mind: dict[str, Competitor] = {OURS: otdist_mind, "torch": torch_mind}
     frechet: dict[str, Competitor] = {OURS: otdist_frechet}
     return [
@@ -148,6 +220,7 @@ def cases() -> list[Case]:
         _case("precision and recall", 2_000, 64, neighbours, prdc_neighbours),
         _case("precision and recall", 10_000, 64, neighbours, prdc_neighbours),
         _case("precision and recall", 10_000, 512, neighbours, prdc_neighbours),
+        _case("fid", 5_000, 512, fid, lambda inputs: lambda: Outcome(fid_formula(inputs))),
         _case("mind", 5_000, 2_048, mind, quick=False),
         _case("frechet and interval", 8_500, 2_048, frechet, quick=False),
         _case("default report", 1_000, 64, report),

@@ -55,7 +55,12 @@ def _exact(side: int, metric: str, p: float) -> Case:
     return Case(
         name=f"photographs, {metric}", quantity=f"W_{p:g}", n=side**2, m=side**2, d=2, p=p,
         make=partial(pixels, side, p), competitors=competitors, quick=side == 32,
+        truth=partial(_truth, metric=metric) if side <= POT_SIDE else None,
     )  # fmt: skip
+
+
+def _truth(inputs: Inputs, metric: str) -> float:
+    return (pot_streets if metric == "cityblock" else pot_emd2)(inputs)().value
 
 
 def pot_streets(inputs: Inputs) -> Call:

@@ -74,6 +74,7 @@ def _circle(n: int, p: float) -> Case:
     return Case(
         name="the circle", quantity=f"W_{p:g}", n=n, m=n, d=1, p=p,
         make=partial(angles, n, p), competitors={OURS: otdist_circle, "POT": pot_circle},
+        truth=lambda inputs: pot_circle(inputs)().value if p == 1 else None,
     )  # fmt: skip
 
 

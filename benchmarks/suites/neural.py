@@ -29,8 +29,8 @@ NAMES = {
 
 
 def cases() -> list[Case]:
-    """Every pair twice: its W_1, and the cosine, whose truth is one."""
-    pairs = [(d, n) for d in (2, 8, 16, 32, 64, 128) for n in (4, 16, 64)]
+    """Three pairs twice: the W_1, and the cosine, whose truth is one."""
+    pairs = [(2, 4), (16, 16), (64, 64)]
     return [
         Case(
             name="ray-monotone",

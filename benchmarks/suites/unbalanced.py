@@ -26,7 +26,13 @@ def cases() -> list[Case]:
     """All cases of the suite."""
     sizes = [(n, d) for n in (1000, 4000) for d in (2, 10)]
     partly = [_partial(n, d, mass) for n, d in sizes for mass in (0.9, 0.5)]
-    return [*partly, *(_divergence(d) for d in (2, 10)), *(_entropic(d) for d in (2, 10))]
+    priced = [_priced(penalty, d) for penalty in ("tv", "kl") for d in (2, 10)]
+    return [
+        *partly,
+        *priced,
+        *(_divergence(d) for d in (2, 10)),
+        *(_entropic(d) for d in (2, 10)),
+    ]
 
 
 def _partial(n: int, d: int, mass: float) -> Case:
@@ -84,10 +90,78 @@ def pot_partial(inputs: Inputs, mass: float) -> Call:
     return call
 
 
-def masses(d: int, seed: int) -> Inputs:
-    """Two normal clouds of 2,000 points and different masses."""
+def _priced(penalty: str, d: int) -> Case:
+    """Mass that is created or destroyed at a price, beside POT's solvers of the same programme."""
+    n, solver = 500, {"tv": pot_lbfgsb, "kl": pot_mm}[penalty]
+    return Case(
+        name=f"normal clouds, masses, {penalty}",
+        quantity="unbalanced W_2",
+        n=n,
+        m=n,
+        d=d,
+        p=2,
+        make=partial(masses, d, n=n),
+        competitors={OURS: partial(otdist_unbalanced, penalty=penalty), solver.__name__: solver},
+        truth=lambda inputs: (
+            otdist_unbalanced(
+                {**inputs, "device": "cpu"}, penalty, rtol=1e-5 if penalty == "kl" else None
+            )().value
+        ),
+        parameters={"reach": REACH * math.sqrt(d)},
+        quick=d == 2,
+        limit=30.0,
+    )
+
+
+def otdist_unbalanced(inputs: Inputs, penalty: str, **options: Any) -> Call:
+    """`otdist.unbalanced_wasserstein`, certificate included; "kl" to its default of 1%."""
+    import otdist
+
+    x, y, a, b = arrays(inputs, "x", "y", "a", "b")
+    options |= {"reach": REACH * math.sqrt(x.shape[1]), "penalty": penalty, "p": 2}
+
+    def call() -> Outcome:
+        found = otdist.unbalanced_wasserstein(x, y, a=a, b=b, **options)
+        return Outcome(float(found.distance), found.lower, found.upper, found.converged)
+
+    return call
+
+
+def pot_mm(inputs: Inputs) -> Call:
+    """`ot.unbalanced.mm_unbalanced`: multiplicative steps without entropy."""
+    import ot
+
+    x, y, a, b = (inputs[name] for name in ("x", "y", "a", "b"))
+    rho = REACH**2 * x.shape[1]
+
+    def call() -> Outcome:
+        cost = ot.dist(x, y)
+        plan = ot.unbalanced.mm_unbalanced(a, b, cost, rho, div="kl", stopThr=1e-9)
+        ends = _divergent(plan.sum(1), a) + _divergent(plan.sum(0), b)
+        return Outcome(math.sqrt(float((plan * cost).sum()) + rho * ends))
+
+    return call
+
+
+def pot_lbfgsb(inputs: Inputs) -> Call:
+    """`ot.unbalanced.lbfgsb_unbalanced` with total variation and no entropy."""
+    import ot
+
+    x, y, a, b = (inputs[name] for name in ("x", "y", "a", "b"))
+    rho = REACH**2 * x.shape[1]
+
+    def call() -> Outcome:
+        cost = ot.dist(x, y)
+        plan: Any = ot.unbalanced.lbfgsb_unbalanced(a, b, cost, 0, rho, regm_div="tv")
+        ends = np.abs(plan.sum(1) - a).sum() + np.abs(plan.sum(0) - b).sum()
+        return Outcome(math.sqrt(float((plan * cost).sum() + rho * ends)))
+
+    return call
+
+
+def masses(d: int, seed: int, n: int = 2000) -> Inputs:
+    """Two normal clouds of as many points and different masses."""
     rng = np.random.default_rng(seed)
-    n = 2000
     x, y = rng.normal(size=(n, d)), 1.1 * rng.normal(size=(n, d)) + 0.3
     a, b = rng.uniform(0.5, 1.5, n) / n, 1.2 * rng.uniform(0.5, 1.5, n) / n
     return {"x": x, "y": y, "a": a, "b": b, "p": 2}

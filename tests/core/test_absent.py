@@ -48,10 +48,12 @@ def test_padding_changes_no_value(name: str, d: int, far: float) -> None:
     (big_x, big_a), (big_y, big_b) = padded(x, a, 7, far), padded(y, b, 0, -far)
     plain = FUNCTIONS[name](x, y, a=a, b=b)
     more = FUNCTIONS[name](big_x, big_y, a=big_a, b=big_b)
-    assert float(more) == pytest.approx(
-        float(plain), rel=1e-13
-    )  # sums of blocks differ by rounding
-    for end in ("lower", "upper", "eps", "converged", "iterations"):
+    # sums over blocks of other sizes differ by rounding
+    assert float(more) == pytest.approx(float(plain), rel=1e-13)
+    for end in ("lower", "upper"):
+        if hasattr(plain, end):
+            assert getattr(more, end) == pytest.approx(getattr(plain, end), rel=1e-13)
+    for end in ("eps", "converged", "iterations"):
         assert getattr(more, end, None) == getattr(plain, end, None)
 
 
