@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,8 @@ DEPTH = 6
 """Steps that are looked back on."""
 
 _RIDGE = 1e-12
+_TINY = float(np.finfo(np.float64).tiny)
+_FEW = 1024  # entries of a vector, for which calls of torch take longer than the numbers
 
 Step = Callable[[Tensor], tuple[Tensor, float]]
 """φ ↦ (T(φ), error of φ)."""
@@ -85,6 +88,7 @@ class _Memory:
         shape = (*point.shape[:-1], DEPTH, point.shape[-1])
         self.proposals, self.residuals = point.new_empty(shape), point.new_empty(shape)
         self.weighted, self.b = point.new_empty(shape), b
+        self.few = point.ndim == 1 and len(point) <= _FEW and point.device.type == "cpu"
         self.clear()
 
     def clear(self) -> None:
@@ -106,6 +110,8 @@ class _Memory:
         change = torch.sub(residual, before[1], out=self.residuals[..., slot, :])
         torch.mul(change, self.b, out=self.weighted[..., slot, :])
         known = min(self.count, DEPTH)
+        if self.few:
+            return proposal - self._correction_of_few(known, residual.numpy())
         weighted = self.weighted[..., :known, :]
         gram = weighted @ self.residuals[..., :known, :].mT
         diagonal = gram.diagonal(dim1=-2, dim2=-1)
@@ -113,3 +119,15 @@ class _Memory:
         diagonal.add_(ridge)
         gamma, _ = torch.linalg.solve_ex(gram, weighted @ residual[..., None])
         return proposal - (self.proposals[..., :known, :].mT @ gamma)[..., 0]
+
+    def _correction_of_few(self, known: int, residual: np.ndarray) -> Tensor:
+        """The same by numpy, whose solution of six equations takes a fifth of the time."""
+        weighted = self.weighted.numpy()[:known]
+        gram = weighted @ self.residuals.numpy()[:known].T
+        diagonal = gram.ravel()[:: known + 1]
+        diagonal += np.maximum.reduce(diagonal) * _RIDGE + _TINY
+        try:
+            gamma = np.linalg.solve(gram, weighted @ residual)
+        except np.linalg.LinAlgError:
+            gamma = np.zeros(known)
+        return torch.from_numpy(gamma @ self.proposals.numpy()[:known])

@@ -79,4 +79,5 @@ def error(missing: Tensor, move: Tensor, reach: Tensor | None) -> float:
 
 def largest(terms: Tensor) -> float:
     """The largest sum over a batch, or the sum."""
-    return float(terms.sum(-1).max())
+    sums = terms.sum(-1)
+    return float(sums if sums.ndim == 0 else sums.max())
