@@ -64,7 +64,8 @@ def test_ties_and_equal_points(x, y, p, random):
     truth = transport(arcs(x, y, 6) ** p, a=a / a.sum()).cost ** (1 / p)
     assert found.lower <= truth + 1e-12
     assert found.upper >= truth - 1e-12
-    assert found.gap <= 1e-6 * max(truth, 1.0)
+    # Sums of weights that differ by a rounding leave mass that may go all the way around.
+    assert found.gap <= max(1e-6 * max(truth, 1.0), 6 * 1e-15 ** (1 / p))
 
 
 def test_it_agrees_with_pot():
