@@ -18,7 +18,7 @@ from otdist.discrepancy.base import Discrepancy
 from otdist.discrepancy.energy import Energy
 from otdist.discrepancy.gaussian import Gaussian
 from otdist.discrepancy.mmd import Mmd
-from otdist.discrepancy.sinkhorn import Entropic, Sinkhorn
+from otdist.discrepancy.sinkhorn import Entropic, SinkhornDivergence
 from otdist.discrepancy.wasserstein import chosen
 from otdist.solve import Solver
 
@@ -144,7 +144,9 @@ def sinkhorn_divergence(
     >>> round(sinkhorn_divergence([[0, 0], [1, 0]], [[0, 2], [1, 2]], p=2, eps=0.1).cost, 6)
     4.0
     """
-    return answer_of(Sinkhorn(p, eps, tol, max_iter, metric=metric, reach=reach), (x, y, a, b))
+    return answer_of(
+        SinkhornDivergence(p, eps, tol, max_iter, metric=metric, reach=reach), (x, y, a, b)
+    )
 
 
 def entropic_cost(

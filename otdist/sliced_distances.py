@@ -7,7 +7,7 @@ from typing import Any
 from otdist.core import checks
 from otdist.core.result import SlicedResult
 from otdist.discrepancy.max_sliced import MaxSliced
-from otdist.discrepancy.sliced import Sliced
+from otdist.discrepancy.sliced import SlicedDistance
 from otdist.discrepancy.spherical import Spherical
 from otdist.distances import answer_of
 from otdist.sliced.circles import DEFAULT_CIRCLES
@@ -50,7 +50,7 @@ def sliced_wasserstein(
     >>> sliced_wasserstein([[0.0, 0.0]], [[3.0, 4.0]], p=2, directions=[[1.0, 0.0]]).distance
     3.0
     """
-    chosen = Sliced(p, n_projections, directions, stderr_rtol)
+    chosen = SlicedDistance(p, n_projections, directions, stderr_rtol)
     return answer_of(chosen, (x, y, a, b), seed=checks.seed(seed))
 
 

@@ -14,7 +14,7 @@ from otdist.core.frame import centred
 from otdist.core.gradient import root
 from otdist.core.result import SlicedResult
 from otdist.core.threads import threads_for
-from otdist.discrepancy.sliced import Sliced
+from otdist.discrepancy.sliced import SlicedDistance
 from otdist.sliced import directions as families
 from otdist.sliced import sliced
 from otdist.sliced.directions import Directions
@@ -24,7 +24,9 @@ _SAFE = 2.0**20
 """Numbers between this and its inverse, or zero, have powers in the range of float32."""
 
 
-def solve(batch: Entries, chosen: Sliced, seed: int | None, begin: float) -> BatchResult | None:
+def solve(
+    batch: Entries, chosen: SlicedDistance, seed: int | None, begin: float
+) -> BatchResult | None:
     """SW_p of every pair over the same directions; None where pairs must be solved one by one.
 
     Args:
@@ -63,7 +65,7 @@ def solve(batch: Entries, chosen: Sliced, seed: int | None, begin: float) -> Bat
     return BatchResult(shape, time.perf_counter() - begin, kind, entry, figures)
 
 
-def _entry(chosen: Sliced, batch: Entries, used: Directions, k: int) -> SlicedResult:
+def _entry(chosen: SlicedDistance, batch: Entries, used: Directions, k: int) -> SlicedResult:
     """The single result of one pair."""
     pair = chosen.frame(*batch.entry(k))
     return sliced.evaluate(pair, chosen.p, used, time.perf_counter())

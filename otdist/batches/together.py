@@ -23,7 +23,7 @@ from otdist.batches.result import BatchResult, of_list
 from otdist.batches.side_by_side import place, side_by_side
 from otdist.core.threads import threads_for, threads_for_many
 from otdist.discrepancy.base import Discrepancy
-from otdist.discrepancy.sliced import Sliced
+from otdist.discrepancy.sliced import SlicedDistance
 from otdist.discrepancy.wasserstein import Wasserstein
 from otdist.exact.exact import Exact
 
@@ -47,7 +47,7 @@ def together(chosen: Discrepancy, samples: Entry, **call: Any) -> Any:
         entry = partial(_later, chosen, batch.kept())
         solve = line.solve if batch.x.shape[-1] == 1 else dense.solve
         found = solve(batch, chosen.p, entry, begin)
-    elif type(chosen) is Sliced:
+    elif type(chosen) is SlicedDistance:
         found = sliced.solve(batch, chosen, call["seed"], begin)
     if found is not None:
         return found

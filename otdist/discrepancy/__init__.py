@@ -12,12 +12,12 @@ from otdist.discrepancy.clipped import Clipped
 from otdist.discrepancy.energy import Energy
 from otdist.discrepancy.function import OfFunction
 from otdist.discrepancy.fuse import MmdFuse
-from otdist.discrepancy.gaussian import Fid, Frechet, FrechetInfinity, Gaussian
+from otdist.discrepancy.gaussian import Fid, FrechetDistance, FrechetInfinity, Gaussian
 from otdist.discrepancy.max_sliced import MaxSliced
 from otdist.discrepancy.mmd import Kid, Mmd
 from otdist.discrepancy.neighbours import Classifier, PrecisionRecall
-from otdist.discrepancy.sinkhorn import Sinkhorn
-from otdist.discrepancy.sliced import Mind, Sliced
+from otdist.discrepancy.sinkhorn import SinkhornDivergence
+from otdist.discrepancy.sliced import Mind, SlicedDistance
 from otdist.discrepancy.spherical import Spherical
 from otdist.discrepancy.training import Authenticity, Copying
 from otdist.discrepancy.vendi import Vendi
@@ -27,18 +27,18 @@ DISCREPANCIES: dict[str, Callable[..., Discrepancy]] = {
     "wasserstein": Wasserstein,
     "w1": partial(Wasserstein, p=1),
     "w2": partial(Wasserstein, p=2),
-    "sliced": Sliced,
-    "sliced_w2": partial(Sliced, p=2),
+    "sliced": SlicedDistance,
+    "sliced_w2": partial(SlicedDistance, p=2),
     "mind": Mind,
     "max_sliced": MaxSliced,
     "max_sliced_w2": partial(MaxSliced, p=2),
     "spherical": Spherical,
-    "sinkhorn": Sinkhorn,
+    "sinkhorn": SinkhornDivergence,
     "energy": Energy,
     "mmd": Mmd,
     "mmd_fuse": MmdFuse,
     "gaussian": Gaussian,
-    "frechet": Frechet,
+    "frechet": FrechetDistance,
     "fid": Fid,
     "frechet_infinity": FrechetInfinity,
     "kid": Kid,

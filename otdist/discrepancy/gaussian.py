@@ -66,7 +66,7 @@ class Gaussian(Discrepancy):
 
 
 @dataclass(frozen=True)
-class Frechet(Gaussian):
+class FrechetDistance(Gaussian):
     """The square."""
 
     title: ClassVar[str] = "W_2² of fitted Gaussians, covariances divided by n"
@@ -113,7 +113,7 @@ class Frechet(Gaussian):
 
 
 @dataclass(frozen=True)
-class Fid(Frechet):
+class Fid(FrechetDistance):
     """The square with unbiased covariances, as the programs for FID compute it."""
 
     title: ClassVar[str] = "W_2² of fitted Gaussians, covariances divided by n − 1, as FID is"
@@ -127,7 +127,7 @@ class Fid(Frechet):
 
 
 @dataclass(frozen=True)
-class FrechetInfinity(Frechet):
+class FrechetInfinity(FrechetDistance):
     """The intercept of Fréchet values against 1/n (Chong and Forsyth 2020, FID_∞)."""
 
     least_rows: ClassVar[int] = 4

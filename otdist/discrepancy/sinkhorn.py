@@ -26,7 +26,7 @@ from otdist.entropic.answer import Rule, answer
 
 
 @dataclass(frozen=True)
-class Sinkhorn(Discrepancy):
+class SinkhornDivergence(Discrepancy):
     """The root of S_eps, or S_eps itself, which tests show."""
 
     p: float = 2
@@ -112,7 +112,7 @@ class Sinkhorn(Discrepancy):
 
 
 @dataclass(frozen=True)
-class Entropic(Sinkhorn):
+class Entropic(SinkhornDivergence):
     """OT_eps, not debiased, for any exponent and metric."""
 
     debias: ClassVar[bool] = False

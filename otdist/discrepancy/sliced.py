@@ -41,7 +41,7 @@ _BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
-class Sliced(Discrepancy):
+class SlicedDistance(Discrepancy):
     """SW_p over random directions, or given ones."""
 
     p: float = 1
@@ -152,7 +152,7 @@ class Sliced(Discrepancy):
 
 
 @dataclass(frozen=True)
-class Mind(Sliced):
+class Mind(SlicedDistance):
     """3 d SW_2² over 1,000 directions (MIND, arXiv 2605.06797): squared units of x.
 
     SW_2² averages over directions what a mean along the coordinates would sum, hence the factor d.

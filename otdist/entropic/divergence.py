@@ -33,7 +33,7 @@ from otdist.core.task import ground
 from otdist.core.threads import run
 from otdist.entropic import entropic
 from otdist.entropic.entropic import Dual
-from otdist.entropic.scaling import Kernel
+from otdist.entropic.scaling import KernelStore
 
 _FINEST = 1e-12  # marginal error
 _CLOSE = 1e-4  # distance of means, in mean distances, below which S_eps takes more digits
@@ -111,7 +111,7 @@ def objective(
         tol = min(tol, _CLOSE_TOL)
     rule: dict[str, Any] = {"tol": tol, "max_iter": max_iter, "scale": scale}
     if not is_small(a, b):
-        rule["kernel"] = Kernel()  # one after the other they share it
+        rule["kernel"] = KernelStore()  # one after the other they share it
     if same(x, y) or between.largest == 0:
         self_x = entropic.solve_symmetric(within[0], a, eps, **rule)
         f, g = a.new_zeros(len(x.whole)), a.new_zeros(len(y.whole))

@@ -32,7 +32,7 @@ from otdist.entropic import anderson, newton, rule
 from otdist.entropic.penalty import Damped, DampedSymmetric, penalty_size
 from otdist.entropic.precision import FLAT, STORED_BYTES, precise, stored_type
 from otdist.entropic.scaling import (
-    Kernel,
+    KernelStore,
     Softmins,
     Stored,
     SymmetricSoftmins,
@@ -92,7 +92,7 @@ class _Problem:
     a: Tensor
     b: Tensor
     eps: float
-    kernel: Kernel
+    kernel: KernelStore
     reach: Tensor | None = None
     rho: float | None = None
     size: float | None = None
@@ -159,7 +159,7 @@ def solve(
     max_iter: int,
     start: Tensor | None = None,
     near: Tensor | None = None,
-    kernel: Kernel | None = None,
+    kernel: KernelStore | None = None,
     scale: float | None = None,
     rho: float | None = None,
 ) -> Dual:
@@ -192,7 +192,7 @@ def solve(
     g = start if start is not None else near
     g = coarse(cost, a, b, eps, rho) if g is None else g.double()
     size = None if rho is None else scale
-    problem = _Problem(cost, a, b, eps, kernel or Kernel(), rho=rho, size=size)
+    problem = _Problem(cost, a, b, eps, kernel or KernelStore(), rho=rho, size=size)
     for stage in _last_stages(cost, a, b, eps, start):
         g = replace(problem, eps=stage).solve(g, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).g
     if rho is not None:
@@ -215,7 +215,7 @@ def solve_symmetric(
     *,
     tol: float,
     max_iter: int,
-    kernel: Kernel | None = None,
+    kernel: KernelStore | None = None,
     scale: float | None = None,
     rho: float | None = None,
 ) -> Dual:
@@ -241,9 +241,9 @@ def solve_symmetric(
     dtype = stored_type(cost, eps, goal)
     stored = None
     if dtype is not None:
-        stored = (kernel or Kernel()).take(*cost.shape, dtype, cost.device)
+        stored = (kernel or KernelStore()).take(*cost.shape, dtype, cost.device)
     if rho is not None:
-        plain = _Problem(cost, a, a, eps, kernel or Kernel()).step(phi, stored)
+        plain = _Problem(cost, a, a, eps, kernel or KernelStore()).step(phi, stored)
         step = DampedSymmetric(plain, rho, scale)
         max_iter = min(max_iter, _FINE_STEPS) if goal < tol else max_iter
     elif stored is None:
@@ -281,7 +281,7 @@ def coarse(
     g, stage = torch.zeros_like(v), float(part.mean(u, v).abs())
     u, v = u * masses[0], v * masses[1]
     size = None if rho is None else penalty_size(stage, u, v, rho)
-    problem = _Problem(part, u, v, stage, Kernel(), rho=rho, size=size)
+    problem = _Problem(part, u, v, stage, KernelStore(), rho=rho, size=size)
     while stage > eps:
         g = replace(problem, eps=stage).solve(g, tol=_STAGE_TOL, max_iter=_STAGE_STEPS).g
         stage /= _COARSE_RATIO

@@ -32,7 +32,7 @@ from otdist.entropic import divergence, entropic
 from otdist.entropic.divergence import Value
 from otdist.entropic.entropic import Dual
 from otdist.entropic.penalty import STIFF, of_one_mass, penalty_size, slopes, value
-from otdist.entropic.scaling import Kernel
+from otdist.entropic.scaling import KernelStore
 
 _UNIT = torch.finfo(torch.float64).eps
 
@@ -80,7 +80,7 @@ def objective(
     within = cost.between(x.points, x.points), cost.between(y.points, y.points)
     small = divergence.is_small(a, b)
     if not small:
-        rule["kernel"] = Kernel()  # one after the other they share it
+        rule["kernel"] = KernelStore()  # one after the other they share it
     if divergence.same(x, y):
         own_x = entropic.solve_symmetric(within[0], a, eps, **rule)
         f, g = a.new_zeros(len(x.whole)), a.new_zeros(len(y.whole))

@@ -93,7 +93,7 @@ class SymmetricSoftmins:
         return new, _error(phi - new, self.a, self.reach)
 
 
-class Kernel:
+class KernelStore:
     """Room for stored kernels, written once for all problems of a call that fit in it."""
 
     def __init__(self) -> None:

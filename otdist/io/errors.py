@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from otdist.core.extras import MissingExtraError
+
 
 class DataError(ValueError):
     """A file of samples cannot be used; the message names the file and the place in it.
@@ -32,9 +34,14 @@ class UnknownColumnsError(DataError):
 
 @contextmanager
 def reading_file(name: str) -> Iterator[None]:
-    """Errors of the operating system become a DataError that names the file."""
+    """Errors of the operating system become a DataError that names the file.
+
+    A missing package is an ImportError that names it as well.
+    """
     try:
         yield
+    except MissingExtraError as error:
+        raise MissingExtraError(f"{name}: {error}") from None
     except FileNotFoundError as error:
         raise DataError(f"{name}: no such file") from error
     except OSError as error:

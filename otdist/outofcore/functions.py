@@ -87,7 +87,7 @@ def gaussian_wasserstein(x: Any, y: Any, *, a: Any, b: Any) -> float:
 
 def energy_distance(x: Any, y: Any, *, a: Any, b: Any) -> float:
     """The energy distance over all pairs of blocks, exactly: MMD of the kernel −‖x − y‖."""
-    return math.sqrt(_squared(pairs.Kernel("distance"), x, y, a, b, unbiased=False))
+    return math.sqrt(_squared(pairs.NamedKernel("distance"), x, y, a, b, unbiased=False))
 
 
 def mmd(
@@ -97,11 +97,11 @@ def mmd(
     if bandwidth is None and kernel != "polynomial":
         bandwidth = _median_distance(*two_samples(x, y, a, b))
     unbiased = statistic == "U"
-    squared = _squared(pairs.Kernel(kernel, bandwidth), x, y, a, b, unbiased=unbiased)
+    squared = _squared(pairs.NamedKernel(kernel, bandwidth), x, y, a, b, unbiased=unbiased)
     return squared if unbiased else math.sqrt(squared)
 
 
-def _squared(kernel: pairs.Kernel, x: Any, y: Any, a: Any, b: Any, *, unbiased: bool) -> float:
+def _squared(kernel: pairs.NamedKernel, x: Any, y: Any, a: Any, b: Any, *, unbiased: bool) -> float:
     """E k(x, x') + E k(y, y') − 2 E k(x, y)."""
     first, second = two_samples(x, y, a, b)
     own_x, own_y, cross = _terms(kernel, first, second, a, b, diagonal=unbiased)
@@ -120,7 +120,7 @@ def _squared(kernel: pairs.Kernel, x: Any, y: Any, a: Any, b: Any, *, unbiased: 
 
 
 def _terms(
-    kernel: pairs.Kernel, x: Blocks, y: Blocks, a: Any, b: Any, *, diagonal: bool = False
+    kernel: pairs.NamedKernel, x: Blocks, y: Blocks, a: Any, b: Any, *, diagonal: bool = False
 ) -> tuple[pairs.Sums, pairs.Sums, pairs.Sums]:
     """Sums within x, within y and between them."""
     terms = require("dask", extra="dask").compute(

@@ -19,7 +19,7 @@ from otdist.outofcore.blocks import Blocks, tree
 
 
 @dataclass(frozen=True)
-class Kernel:
+class NamedKernel:
     """A kernel by name, in the units of the points.
 
     Attributes:
@@ -59,7 +59,7 @@ class Sums:
     mass: float = 0.0
 
 
-def within(kernel: Kernel, sample: Blocks, *, diagonal: bool = False) -> Any:
+def within(kernel: NamedKernel, sample: Blocks, *, diagonal: bool = False) -> Any:
     """Delayed sums over the pairs of one sample, each pair of blocks once."""
     delayed = require("dask", extra="dask").delayed
     pieces = list(enumerate(sample.pieces))
@@ -73,7 +73,7 @@ def within(kernel: Kernel, sample: Blocks, *, diagonal: bool = False) -> Any:
     return tree(_sum, parts)
 
 
-def between(kernel: Kernel, x: Blocks, y: Blocks) -> Any:
+def between(kernel: NamedKernel, x: Blocks, y: Blocks) -> Any:
     """Delayed sums over the pairs of two samples; `total` alone is filled."""
     delayed = require("dask", extra="dask").delayed
     parts = [
@@ -84,7 +84,7 @@ def between(kernel: Kernel, x: Blocks, y: Blocks) -> Any:
 
 
 def _block(
-    kernel: Kernel,
+    kernel: NamedKernel,
     names: tuple[str, str],
     numbers: tuple[int, int],
     x: Any,

@@ -37,7 +37,7 @@ from otdist.line import univariate
 from otdist.line.matching import match
 from otdist.line.sorting import sort_
 from otdist.line.staircase import HIGH, breakpoint_error, power
-from otdist.sliced.slices import Samples, of_slices
+from otdist.sliced.slices import BatchPair, of_slices
 
 _PLAN_WORK = 2e9
 """Coordinates that the search for the best slice plan may touch; about 5 s of one core."""
@@ -77,7 +77,7 @@ def of_plan(pair: Pair, p: float, rows: np.ndarray) -> Pair:
 
 
 @dataclass(frozen=True)
-class Proof:
+class SliceBounds:
     """What slices prove about W_p^p, in scaled units.
 
     Attributes:
@@ -102,7 +102,7 @@ class Proof:
         return between(proved.lower, min(proved.upper, diagonal * pair.scale))
 
 
-def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Proof:
+def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> SliceBounds:
     """The bounds from directions `rows` (L, d) and from bases adapted to the moments.
 
     Args:
@@ -112,7 +112,7 @@ def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Proo
         replicate: Which rows belong to one set, (L,).
     """
     x, y = pair.x.points.double(), pair.y.points.double()
-    samples = Samples(x[None], y[None], *_weights(pair))
+    samples = BatchPair(x[None], y[None], *_weights(pair))
     if x.shape[1] == 1:
         rows, replicate = rows[:1], replicate[:1]
     sets = sets_of(replicate, x.shape[1])
@@ -132,7 +132,7 @@ def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Proo
     cost = PointCost(x, y, p)
     arcs = _best_plan(pair, x, y, p, directions[torch.argsort(slices, descending=True)])
     value, upper = upper_from_plan(cost, pair.x.weights, pair.y.weights, arcs)
-    return Proof(lower, upper, value, arcs, directions[int(slices.argmax())])
+    return SliceBounds(lower, upper, value, arcs, directions[int(slices.argmax())])
 
 
 def slice_bracket(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Bracket:
@@ -148,7 +148,7 @@ def _weights(pair: Pair) -> tuple[Tensor | None, Tensor | None]:
     return a, b
 
 
-def sure_costs(samples: Samples, directions: Tensor, p: float) -> Tensor:
+def sure_costs(samples: BatchPair, directions: Tensor, p: float) -> Tensor:
     """Lower bounds on W_p^p of the slices of one pair (B = 1), (L,), up to their relative rounding.
 
     Σ m c is the value of potentials along the walk; breakpoints that move by τ change it by at most
@@ -177,7 +177,7 @@ class Slack:
     relative: float
 
     @staticmethod
-    def of(samples: Samples, p: float) -> Slack:
+    def of(samples: BatchPair, p: float) -> Slack:
         """The slack of slices by `sure_costs`."""
         x, y = samples.x, samples.y
         radius = max(float(x.norm(dim=-1).max()), float(y.norm(dim=-1).max()))

@@ -23,7 +23,7 @@ from otdist.sliced import directions as families
 from otdist.sliced.bounds import detached, principal_axes
 from otdist.sliced.directions import Directions
 from otdist.sliced.sliced import evaluate, samples_of
-from otdist.sliced.slices import Samples, of_batch, slice_ascent, slice_costs
+from otdist.sliced.slices import BatchPair, of_batch, slice_ascent, slice_costs
 
 _CANDIDATES = 8
 """Directions drawn for each start that is climbed from."""
@@ -44,7 +44,7 @@ def largest(pair: Pair, p: float, n_starts: int, max_iter: int, seed: int | None
 
 
 def _starts(
-    pair: Pair, samples: Samples, p: float, number: int, rng: np.random.Generator
+    pair: Pair, samples: BatchPair, p: float, number: int, rng: np.random.Generator
 ) -> Tensor:
     """The best `number` of the moment directions and random ones, (number, d)."""
     d = samples.x.shape[-1]
@@ -60,7 +60,7 @@ def _starts(
     return rows[torch.argsort(costs, descending=True)[:number]]
 
 
-def _climb(samples: Samples, rows: Tensor, p: float, max_iter: int) -> Tensor:
+def _climb(samples: BatchPair, rows: Tensor, p: float, max_iter: int) -> Tensor:
     """The best direction (d,) after ascent along the sphere from every row.
 
     Each climb has its own step: longer after a success, halved when a step would not gain.

@@ -36,7 +36,7 @@ coordinates, 1,000 projections take 0.30 s of one core in blocks of 104 and 0.52
 (`python -m benchmarks --suite evaluation`)."""
 
 
-class Samples(NamedTuple):
+class BatchPair(NamedTuple):
     """Two batches of samples with one batch dimension, weights None where uniform.
 
     Attributes:
@@ -52,7 +52,7 @@ class Samples(NamedTuple):
     b: Tensor | None
 
 
-def of_batch(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Samples:
+def of_batch(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> BatchPair:
     """Samples (..., n, d) and (..., m, d), weights (n,) or (..., n), with one batch axis."""
     batch = x.shape[:-2]
 
@@ -61,7 +61,7 @@ def of_batch(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Sample
             return None
         return weights.double().expand(*batch, weights.shape[-1]).reshape(-1, weights.shape[-1])
 
-    return Samples(x.reshape(-1, *x.shape[-2:]), y.reshape(-1, *y.shape[-2:]), flat(a), flat(b))
+    return BatchPair(x.reshape(-1, *x.shape[-2:]), y.reshape(-1, *y.shape[-2:]), flat(a), flat(b))
 
 
 class _Block(NamedTuple):
@@ -97,7 +97,7 @@ class _Block(NamedTuple):
         ]
 
 
-def _pieces(samples: Samples, count: int, numbers: int) -> Iterator[tuple[slice, slice]]:
+def _pieces(samples: BatchPair, count: int, numbers: int) -> Iterator[tuple[slice, slice]]:
     """Batch entries and directions of one piece after another, of about so many projections."""
     x, y = samples.x, samples.y
     fewest = _FEWEST_WIDE if x.shape[2] >= _WIDE else _FEWEST_ROWS
@@ -113,7 +113,7 @@ def _pieces(samples: Samples, count: int, numbers: int) -> Iterator[tuple[slice,
             yield batch, slice(first, min(first + rows, count))
 
 
-def _stairs(samples: Samples) -> Staircase | None:
+def _stairs(samples: BatchPair) -> Staircase | None:
     """The staircase that all slices share, where they do."""
     x, y, a, b = samples
     if a is None and b is None and x.shape[1] != y.shape[1]:
@@ -121,7 +121,7 @@ def _stairs(samples: Samples) -> Staircase | None:
     return None
 
 
-def _blocks(samples: Samples, directions: Tensor | None) -> Iterator[_Block]:
+def _blocks(samples: BatchPair, directions: Tensor | None) -> Iterator[_Block]:
     x, y, a, b = samples
     stairs = _stairs(samples)
     for batch, part in _pieces(samples, _count(samples, directions), _BLOCK):
@@ -161,7 +161,7 @@ def _block_derivatives(block: _Block, p: float, wanted: tuple[bool, ...]) -> uni
     return found
 
 
-def _count(samples: Samples, directions: Tensor | None) -> int:
+def _count(samples: BatchPair, directions: Tensor | None) -> int:
     return samples.x.shape[2] if directions is None else len(directions)
 
 
@@ -193,7 +193,7 @@ Kernel = Callable[[Tensor, Tensor, Tensor | None, Tensor | None, Staircase | Non
 of the same shapes or None, and the staircase that all share or None."""
 
 
-def slice_costs(samples: Samples, directions: Tensor | None, p: float) -> Tensor:
+def slice_costs(samples: BatchPair, directions: Tensor | None, p: float) -> Tensor:
     """W_p^p of every slice, (B, L), without a graph."""
 
     def costs(px: Tensor, py: Tensor, a: Tensor | None, b: Tensor | None, stairs: Staircase | None):
@@ -212,7 +212,7 @@ def largest_gap(
     return (gaps if mass is None else gaps.masked_fill_(mass <= 0, 0.0)).abs().amax(-1)
 
 
-def of_slices(samples: Samples, directions: Tensor | None, kernel: Kernel) -> Tensor:
+def of_slices(samples: BatchPair, directions: Tensor | None, kernel: Kernel) -> Tensor:
     """What `kernel` gives for every slice, (B, L), without a graph.
 
     Each thread projects and sorts a few slices at a time where they stay in cache.
@@ -235,7 +235,7 @@ def of_slices(samples: Samples, directions: Tensor | None, kernel: Kernel) -> Te
     return values
 
 
-def slice_ascent(samples: Samples, directions: Tensor, p: float) -> tuple[Tensor, Tensor]:
+def slice_ascent(samples: BatchPair, directions: Tensor, p: float) -> tuple[Tensor, Tensor]:
     """Costs (L,) of the slices of one pair (B = 1), and gradients in the directions, (L, d)."""
     with torch.no_grad():
         costs = samples.x.new_empty(len(directions))
@@ -285,7 +285,9 @@ class _MeanSliceCost(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x, y, a, b, directions: Tensor | None, p: float):  # type: ignore[override]
-        samples = Samples(x.detach(), y.detach(), *(w if w is None else w.detach() for w in (a, b)))
+        samples = BatchPair(
+            x.detach(), y.detach(), *(w if w is None else w.detach() for w in (a, b))
+        )
         wanted = tuple(ctx.needs_input_grad[:4])
         totals = [
             torch.zeros_like(t) if want and t is not None else None

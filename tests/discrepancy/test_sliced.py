@@ -7,7 +7,7 @@ import otdist
 from otdist.core.measure import pair
 from otdist.discrepancy import Mind, projections
 from otdist.discrepancy.rows import canonical
-from otdist.discrepancy.sliced import Sliced
+from otdist.discrepancy.sliced import SlicedDistance
 
 RNG = np.random.default_rng(1)
 X, Y = RNG.normal(size=(90, 5)), RNG.normal(0.8, 1.0, size=(70, 5))
@@ -39,7 +39,7 @@ def test_labellings_have_the_value_of_the_observed_one():
     )
 
 
-@pytest.mark.parametrize("chosen", [Mind(60), Sliced(2, 60), Sliced(1, 60)])
+@pytest.mark.parametrize("chosen", [Mind(60), SlicedDistance(2, 60), SlicedDistance(1, 60)])
 @pytest.mark.parametrize(("kind", "offset", "rel"), [("f8", 0.0, 1e-12), ("f4", 300.0, 2e-4)])
 def test_samples_projected_once_have_the_values_and_limits_of_the_points(chosen, kind, offset, rel):
     x, y = ((z[canonical(z)] + offset).astype(kind) for z in (X, Y))
@@ -58,7 +58,7 @@ def test_samples_projected_once_have_the_values_and_limits_of_the_points(chosen,
 
 
 def test_points_on_the_line_and_large_samples_are_not_projected(monkeypatch):
-    chosen = Sliced(2, 60)
+    chosen = SlicedDistance(2, 60)
     for samples in ([X[:, :1], Y[:, :1]], [X, Y]):
         monkeypatch.setattr(projections, "MOST", 60 * 160 - 1)
         same, rows = chosen.prepared(samples, 0)

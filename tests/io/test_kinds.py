@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -198,3 +199,11 @@ def test_wrong_options_are_named(stated, words):
 def test_keys_belong_to_the_path(tmp_path):
     assert file_of("a.h5:group/data", Reading())[1:] == ("group/data", ".h5")
     assert file_of("A.CSV.GZ", Reading()).kind == ".csv"
+
+
+def test_a_missing_package_is_told_with_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"a\.parquet: this needs pyarrow.*otdist\[tables\]"):
+        read_samples(path)
