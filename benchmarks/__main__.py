@@ -2,7 +2,8 @@
 
 With the name of an experiment first, such as `python -m benchmarks neural ray table`, run parts of
 that; `python -m benchmarks neural --help` lists them. `python -m benchmarks publish` writes every
-table and picture of measurements on the site.
+table and picture of measurements on the site; `python -m benchmarks device` tests and measures on a
+CUDA device.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks import device as on_device
 from benchmarks import harness, machine, publish, records, report
 from benchmarks.harness import Settings
 from benchmarks.pace import Pace
@@ -21,6 +23,7 @@ from benchmarks.process import PREPARATION
 from benchmarks.publish import EXPERIMENTS
 from benchmarks.suites import load, names
 
+COMMANDS = {"device": on_device.main, "publish": publish.main}
 OUT = Path("out/bench")
 EVERY = ("quick", "all")
 LIMITS = (
@@ -140,9 +143,9 @@ def main() -> None:
     if name in EXPERIMENTS:
         sys.argv[:2] = [f"{sys.argv[0]} {name}"]
         typer.run(import_module(f"benchmarks.{name}").EXPERIMENT.command())
-    elif name == "publish":
+    elif name in COMMANDS:
         sys.argv[:2] = [f"{sys.argv[0]} {name}"]
-        typer.run(publish.main)
+        typer.run(COMMANDS[name])
     else:
         typer.run(run)
 

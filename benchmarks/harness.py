@@ -92,7 +92,8 @@ def chosen(suites: Iterable[str], settings: Settings) -> list[tuple[str, Case]]:
 
 def run(cases: Iterable[tuple[str, Case]], settings: Settings) -> Iterator[list[Row]]:
     """The rows of one case after the other; "wall" is what all of them took, in seconds."""
-    with Workers(settings.threads) as workers:
+    # A library that asks for a device in the server would leave its children without one.
+    with Workers(settings.threads, cold=settings.device != "cpu") as workers:
         for suite, case in cases:
             start = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:

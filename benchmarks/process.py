@@ -33,6 +33,10 @@ POOLS = (
 )
 
 
+DEVICE = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+"""JAX takes most of a device when it starts, unless it is told not to."""
+
+
 class Failed(Exception):
     """A worker did not answer.
 
@@ -109,7 +113,7 @@ class Workers:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._server is None or self._server.poll() is not None:
-            environment = os.environ | dict.fromkeys(POOLS, str(self._threads))
+            environment = os.environ | dict.fromkeys(POOLS, str(self._threads)) | DEVICE
             command = [sys.executable, "-m", "benchmarks.server", *["--cold"] * self._cold]
             self._buffer = b""
             self._server = subprocess.Popen(

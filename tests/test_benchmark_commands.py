@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks import compare, gan, harness, machine, publish, records
+from benchmarks import compare, device, gan, harness, machine, publish, records
 from benchmarks.__main__ import EXPERIMENTS, earlier, run
 from benchmarks.case import OURS
 from benchmarks.compare import notes, regressions
@@ -59,12 +59,12 @@ def invoke(function, *words):
     return done.exit_code, " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.output).split())
 
 
-@pytest.mark.parametrize("name", ["", "publish", ".compare", "coverage"])
+@pytest.mark.parametrize("name", ["", "publish", "device", ".compare", "coverage"])
 def test_command_line_explains_itself(name):
     module = ["benchmarks", *name.split()] if name[:1] != "." else [f"benchmarks{name}"]
     command = [sys.executable, "-m", *module, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    words = ("--suite", "--device", "one call may take") if name == "" else ("results.json",)
+    words = ("--suite", "--device", "one call may take") if name == "" else ("results",)
     words = ("table", "File of the rows") if name in EXPERIMENTS else words
     assert all(word in " ".join(re.sub("│", " ", done.stdout).split()) for word in words)
 
@@ -151,6 +151,35 @@ def test_a_device_that_is_not_there_is_refused():
     assert done.returncode == 2
     assert "cuda cannot be measured here" in " ".join(done.stderr.split())
     assert "cpu or cuda: got 'tpu'" in str(machine.missing("tpu"))
+
+
+def test_the_command_of_a_device_tests_before_it_measures(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "run", None)  # nothing is measured in any of these
+    if machine.missing("cuda"):
+        code, said = invoke(device.main, "--out", tmp_path / "new")
+        assert code == 2
+        assert "nothing was measured" in said
+    monkeypatch.setattr(machine, "missing", lambda name: None)
+    monkeypatch.setattr(device, "run_tests", lambda: 1)
+    code, said = invoke(device.main, "--out", tmp_path / "new")
+    assert code == 1
+    assert "because tests failed" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_tests_of_a_device_give_their_code(tmp_path):
+    (tmp_path / "test_one.py").write_text("def test_one():\n    assert False\n")
+    assert device.run_tests([str(tmp_path)]) == 1
+
+
+def test_the_cases_of_a_device_run_on_the_cpu_when_they_are_small():
+    for case in device.cases():
+        inputs = {**case.make(0), "device": "cpu"}
+        small = {k: v[:50] if k in "xy" else v for k, v in inputs.items()}
+        assert case.competitors[OURS](small)() is not None
+
+
+def test_the_cpu_is_never_missing():
     assert machine.missing("cpu") is None
 
 

@@ -31,7 +31,8 @@ def cases() -> list[Case]:
     ]
 
 
-def _cube(n: int, d: int, seed: int) -> Inputs:
+def cube(n: int, d: int, seed: int) -> Inputs:
+    """Two uniform samples of the unit cube in float32, and eps."""
     rng = np.random.default_rng(seed)
     x, y = (rng.random((n, d), dtype=np.float32) for _ in range(2))
     return {"x": x, "y": y, "p": 2, "eps": EPS}
@@ -45,7 +46,7 @@ def _divergence(n: int, d: int) -> Case:
         m=n,
         d=d,
         p=2,
-        make=partial(_cube, n, d),
+        make=partial(cube, n, d),
         competitors={
             OURS: otdist_divergence,
             "GeomLoss, scaling 0.9": partial(geomloss_divergence, scaling=0.9),
@@ -155,7 +156,7 @@ def _pass(d: int) -> Case:
         m=4000,
         d=d,
         p=2,
-        make=partial(_cube, 4000, d),
+        make=partial(cube, 4000, d),
         competitors={
             OURS: otdist_softmin,
             "product and clamped exp": product_and_exp,
@@ -211,7 +212,7 @@ def product_and_logsumexp(inputs: Inputs) -> Call:
 
 def _bracket(share: float) -> Case:
     def make(seed: int) -> Inputs:
-        inputs = {**_cube(2000, 3, seed), "b": None}
+        inputs = {**cube(2000, 3, seed), "b": None}
         inputs["y"] = inputs["y"] ** 2 + np.float32(0.2)
         mean = float(np.mean((inputs["x"][:, None] - inputs["y"]) ** 2) * 3)
         return {**inputs, "eps": share * mean}
@@ -244,7 +245,7 @@ def _large() -> Case:
         m=20_000,
         d=3,
         p=2,
-        make=partial(_cube, 20_000, 3),
+        make=partial(cube, 20_000, 3),
         competitors={
             OURS: otdist_divergence,
             "GeomLoss online, scaling 0.9": partial(
