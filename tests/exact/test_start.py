@@ -1,9 +1,11 @@
 """The potentials that column generation begins with."""
 
 import numpy as np
+import pytest
 import torch
 
 import otdist
+from otdist.core import measure, task
 from otdist.core.certificate import lower_from_potentials
 from otdist.core.point_cost import PointCost
 from otdist.exact import start
@@ -20,3 +22,37 @@ def test_clusters_keep_their_mass_among_landmarks():
     truth = otdist.wasserstein(x, y, p=2).cost
     found = lower_from_potentials(cost, a, a, g=g).cost
     assert 0.9 * truth <= found <= truth
+
+
+def bound(x, y, p, **kwargs):
+    """What the start alone proves, and the exact cost."""
+    problem = task.of_pair(measure.pair(x, y), p)
+    g = start.entropic_start(problem.cost, problem.a, problem.b, **kwargs)
+    found = lower_from_potentials(problem.cost, problem.a, problem.b, g=g)
+    exact = otdist.wasserstein(x, y, p=p, solver=otdist.Exact(_matrix_pairs=10**7))
+    return found.cost, (exact.distance / problem.scale) ** p
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_clusters_far_apart_with_other_masses(p):
+    rng = np.random.default_rng(0)
+    x, y = (100.0 * rng.integers(0, 5, (1300, 1)) + rng.normal(size=(1300, 10)) for _ in "xy")
+    found, truth = bound(x, y + 7, p)
+    assert 0.98 * truth < found <= truth * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_centres_of_cells_stand_for_points(p):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(1000, 2)), 2 * rng.normal(size=(900, 2)) + 1
+    assert start._has_cells(task.of_pair(measure.pair(x, y), p).cost, 128)
+    found, truth = bound(x, y, p, landmarks=128)
+    assert 0.95 * truth < found <= truth * (1 + 1e-9)
+
+
+def test_a_rough_start_of_clusters_takes_few_rounds():
+    rng = np.random.default_rng(0)
+    x, y = (100.0 * rng.integers(0, 5, (1300, 1)) + rng.normal(size=(1300, 10)) for _ in "xy")
+    result = otdist.wasserstein(x, y + 7, p=3)
+    assert result.converged
+    assert result.iterations <= 6  # 44 where potentials of clusters were not balanced
