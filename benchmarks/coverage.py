@@ -308,8 +308,11 @@ def _monitors(settings: Settings) -> Cases:
         for alpha, shift in ((0.05, 0.0), (0.05, 1.0), (0.05, 2.0)):
             known = {"experiment": "monitor", "alpha": alpha, "horizon": horizon, "shift": shift}
             known |= {"rows": 300, "d": 3}
-            trials = settings.trials // (1 if shift == 0 else 5)
-            yield known, partial(levels.monitored, alpha, horizon, shift, 300, 3, trials)
+            if shift:
+                trials = settings.trials // 5
+                yield known, partial(levels.monitored, alpha, horizon, shift, 300, 3, trials)
+            else:
+                yield known, partial(levels.quiet, alpha, horizon, 300, 3, 8 * settings.trials)
 
 
 def _tails(settings: Settings) -> Cases:

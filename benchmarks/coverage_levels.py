@@ -67,6 +67,56 @@ STRUCTURED: dict[str, Test] = {
 }  # fmt: skip
 
 
+REFERENCE = 200
+"""Rows of the reference of a monitor."""
+FIT = 100
+"""Runs that share the axes of one monitor."""
+
+
+def quiet(alpha: float, horizon: bool, rows: int, d: int, trials: int) -> Row:
+    """How many of many runs without a drift raise an alarm, side by side.
+
+    Axes and threshold are those of one monitor for `FIT` runs; what rows are ranked among is drawn
+    anew for each. Arguments as for `monitored`.
+    """
+    from otdist.inference.monitor import DriftMonitor
+
+    alarms = 0
+    for fit in range(-(-trials // FIT)):
+        rng = np.random.default_rng([fit, rows, d, horizon])
+        monitor = DriftMonitor(
+            rng.standard_t(3, size=(REFERENCE, d)), alpha=alpha, horizon=rows if horizon else None,
+            seed=fit,
+        )  # fmt: skip
+        runs, held = min(FIT, trials - fit * FIT), REFERENCE // 2
+        drawn = rng.standard_t(3, size=(runs * (held + rows), d))
+        scores = monitor.scores(drawn).reshape(runs, held + rows, -1)
+        ties = rng.random((runs, rows, scores.shape[2]))
+        alarms += int((first_alarms(scores, ties, monitor.threshold) >= 0).sum())
+    return {"trials": trials, "alarms": alarms, "false": alarms, "delay": None}
+
+
+def first_alarms(scores: np.ndarray, ties: np.ndarray, threshold: float) -> np.ndarray:
+    """The row that raises the alarm of each run, −1 for none, as `DriftMonitor` finds it.
+
+    Args:
+        scores: Shape (runs, held + rows, K), the held ones first.
+        ties: Uniform numbers that decide among equal scores, shape (runs, rows, K).
+        threshold: Wealth of an alarm.
+    """
+    from otdist.inference.monitor import bet
+
+    runs, rows, number = ties.shape
+    held, first = scores.shape[1] - rows, np.full(runs, -1)
+    wealth = np.full((runs, number, 3), 1 / 3)
+    for t in range(rows):
+        before, now = scores[:, : held + t], scores[:, held + t, None]
+        below, equal = (before < now).sum(1), (before == now).sum(1)
+        wealth = bet(wealth, (below + ties[:, t] * (1 + equal)) / (held + t + 1))
+        first[(first < 0) & (wealth.sum(2).mean(1) >= threshold)] = t
+    return first
+
+
 def monitored(
     alpha: float, horizon: bool, shift: float, rows: int, d: int, trials: int, change: int = 100
 ) -> Row:
@@ -76,7 +126,7 @@ def monitored(
         alpha: Stated chance of a false alarm in the whole run.
         horizon: Whether the monitor knows the number of rows.
         shift: Of the first column, from row `change` on; 0 for none.
-        rows: Of each run, Student's t_3; the reference has 200.
+        rows: Of each run, Student's t_3; the reference has `REFERENCE`.
         d: Columns.
         trials: Runs.
         change: First row that has moved.
@@ -87,7 +137,7 @@ def monitored(
     for trial in range(trials):
         rng = np.random.default_rng([trial, rows, d])
         monitor = DriftMonitor(
-            rng.standard_t(3, size=(200, d)), alpha=alpha, horizon=rows if horizon else None,
+            rng.standard_t(3, size=(REFERENCE, d)), alpha=alpha, horizon=rows if horizon else None,
             seed=trial,
         )  # fmt: skip
         stream = rng.standard_t(3, size=(rows, d))

@@ -1,10 +1,13 @@
 """Simulations of coverage run, and the tables on the page are those of the rows that were kept."""
 
+import copy
+
 import numpy as np
 import pytest
 
 import otdist
 from benchmarks import coverage, coverage_tails, page
+from benchmarks import coverage_levels as levels
 from otdist.discrepancy import limit
 
 EXPERIMENT = coverage.EXPERIMENT
@@ -37,6 +40,24 @@ def test_structured_tests_hold_their_level(statistic):
     row = coverage.false_alarms(statistic, 11, 9, 2, 50)
     assert row["trials"] == 100
     assert row["rejected"] <= 15
+
+
+def test_runs_side_by_side_raise_the_alarms_of_a_monitor():
+    """The same ranks, bets and alarm rows, ties among equal scores included."""
+    rng, found = np.random.default_rng(3), []
+    monitor = otdist.DriftMonitor(rng.integers(4, size=(80, 2)), alpha=0.3)
+    held = np.array(monitor._ranked).T
+    for k in range(12):
+        one = copy.deepcopy(monitor)
+        rows = rng.integers(4, size=(60, 2)) + (k % 3) * (np.arange(60) > 20)[:, None]
+        ties = copy.deepcopy(one)._rng.random((60, held.shape[1]))
+        scores = np.concatenate([held, one.scores(rows.astype(float))])
+        alarm = one.update(rows).alarm_row
+        (row,) = levels.first_alarms(scores[None], ties[None], one.threshold)
+        found.append(row)
+        assert row == (-1 if alarm is None else alarm)
+    assert min(found) == -1 < max(found)
+    assert levels.quiet(0.1, True, 40, 2, 150)["alarms"] <= 31  # 4 standard errors above 10%
 
 
 def test_the_limit_on_one_row_is_measured_and_put_back():

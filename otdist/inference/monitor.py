@@ -120,7 +120,7 @@ class DriftMonitor:
             raise ValueError(f"reference must hold at least {_LEAST_ROWS} rows: got {len(rows)}")
         order = self._rng.permutation(len(rows))
         self._fit(rows[order[: len(rows) // 2]])
-        scores = self._score(rows[order[len(rows) // 2 :]])
+        scores = self.scores(rows[order[len(rows) // 2 :]])
         self._ranked = [sorted(column) for column in scores.T.tolist()]
         self._wealth = np.full((scores.shape[1], len(_BETS)), 1 / len(_BETS))
         self._seen, self._alarm_row = 0, None
@@ -142,13 +142,19 @@ class DriftMonitor:
                 f"rows must end at the horizon of {self.horizon}: got {self._seen + len(found)}"
             )
         ties = self._rng.random((len(found), len(self._ranked)))
-        for scores, tie in zip(self._score(found).tolist(), ties, strict=True):
+        for scores, tie in zip(self.scores(found).tolist(), ties, strict=True):
             ranks = [self._rank(k, score, tie[k]) for k, score in enumerate(scores)]
-            self._wealth = np.minimum(_bet(self._wealth, np.array(ranks)), _RICH)
+            self._wealth = np.minimum(bet(self._wealth, np.array(ranks)), _RICH)
             if self._alarm_row is None and self._evidence >= self.threshold:
                 self._alarm_row = self._seen
             self._seen += 1
         return self.state
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        """What is ranked of rows (m, d): shape (m, K), each a function of the row alone."""
+        scaled = (rows - self._mean) / self._unit
+        distance = np.linalg.norm(scaled, axis=1, keepdims=True)
+        return np.concatenate([scaled @ self._axes, distance], axis=1)
 
     @property
     def state(self) -> Watch:
@@ -172,12 +178,6 @@ class DriftMonitor:
         self._unit = np.where(spread > 0, spread, 1.0)
         _, self._axes, _ = principal((rows - self._mean) / self._unit, min(self._columns, _AXES))
 
-    def _score(self, rows: np.ndarray) -> np.ndarray:
-        """(m, K): a function of the row alone."""
-        scaled = (rows - self._mean) / self._unit
-        distance = np.linalg.norm(scaled, axis=1, keepdims=True)
-        return np.concatenate([scaled @ self._axes, distance], axis=1)
-
     def _rank(self, k: int, score: float, tie: float) -> float:
         """The rank u of a score, which is then one of those that later ones are ranked among."""
         ranked = self._ranked[k]
@@ -198,12 +198,12 @@ class DriftMonitor:
         largest = np.ones(runs)
         for _ in range(self.horizon):
             drawn = places[self._rng.integers(len(places), size=runs)]
-            wealth = _bet(wealth, (drawn + self._rng.random(drawn.shape)) / len(places))
+            wealth = bet(wealth, (drawn + self._rng.random(drawn.shape)) / len(places))
             np.maximum(largest, wealth.sum(2).mean(1), out=largest)
         return float(min(np.quantile(largest, 1 - self.alpha, method="higher"), 1 / self.alpha))
 
 
-def _bet(wealth: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+def bet(wealth: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     """Wealth (..., K, 3) after ranks (..., K): some moves between the bets, then they are paid."""
     total = wealth.sum(-1, keepdims=True)
     moved = (1 - _JUMP) * wealth + _JUMP / len(_BETS) * total

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import otdist
-from otdist.inference.monitor import _bet
+from otdist.inference.monitor import bet
 
 RNG = np.random.default_rng(4)
 REFERENCE = RNG.normal(size=(300, 3))
@@ -16,7 +16,7 @@ REFERENCE = RNG.normal(size=(300, 3))
 def ranks(monitor, rows):
     """The ranks of each score, row by row."""
     found = []
-    for scores in monitor._score(rows).tolist():
+    for scores in monitor.scores(rows).tolist():
         found.append([monitor._rank(k, s, 0.5) for k, s in enumerate(scores)])
     return np.array(found)
 
@@ -35,7 +35,7 @@ def test_ranks_are_uniform_for_rows_of_the_reference_whatever_its_distribution()
 
 def test_a_fair_bet_keeps_its_wealth_on_average():
     start = np.full((100_000, 1, 3), 1 / 3)
-    wealth = _bet(_bet(start, RNG.random((100_000, 1))), RNG.random((100_000, 1)))
+    wealth = bet(bet(start, RNG.random((100_000, 1))), RNG.random((100_000, 1)))
     assert wealth.sum(2).mean() == pytest.approx(1, abs=0.005)
     assert (wealth > 0).all()
 
