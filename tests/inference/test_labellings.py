@@ -88,6 +88,18 @@ def test_donors_of_one_population_raise_no_alarm(statistic):
     assert of_rows > 75
 
 
+def test_groups_of_one_member_are_rows():
+    """Nothing is lost where every row is a group of its own: the test is the plain one."""
+    names = {"groups_x": range(12), "groups_y": range(12, 24)}
+    for shift in (0.0, 3.0):
+        plain, grouped = (
+            otdist.two_sample_test(X, Y + shift, "energy", n_permutations=999, **options)
+            for options in ({}, names)
+        )
+        assert grouped.statistic == pytest.approx(plain.statistic, rel=1e-12)
+        assert grouped.pvalue == pytest.approx(plain.pvalue, abs=0.06)  # 4 standard errors
+
+
 def test_donors_who_differ_are_found():
     (x, of_x), (y, of_y) = donors(RNG, 8, 5), donors(RNG, 9, 4, shift=3)
     test = otdist.two_sample_test(x, y, "energy", groups_x=of_x, groups_y=of_y + 8)

@@ -72,6 +72,25 @@ def test_gradient_in_the_parameters(mode):
     assert torch.autograd.gradcheck(value, (0.3 * torch.ones(1, 3).double().requires_grad_(),))
 
 
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("mode", CLOSED_FORM)
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3), (1, 2, 2), (1, 2, 2, 2)], ids=str)
+def test_second_derivatives_by_finite_differences(shape, mode, n):
+    """The penalty's gradient in the parameters, for samples of every rank and a batch of one."""
+    real, fake = (0.3 * part for part in samples(shape, n))
+    generator = torch.Generator()
+
+    def value(weight: Tensor, bias: Tensor) -> Tensor:
+        generator.manual_seed(1)
+        return compute_gradient_penalty(
+            lambda x: (x.reshape(len(x), -1) @ weight + bias).tanh(), real, fake, mode=mode,
+            generator=generator,
+        )  # fmt: skip
+
+    parameters = torch.linspace(0.2, 0.6, math.prod(shape)).double(), torch.tensor(0.1).double()
+    assert torch.autograd.gradcheck(value, tuple(p.requires_grad_() for p in parameters))
+
+
 class Recorder(nn.Module):
     """A critic that keeps the points it is asked about."""
 
@@ -252,6 +271,8 @@ def test_half_precision_beside_float32(kinds):
     [
         (lambda c, x: compute_gradient_penalty(c, x.numpy(), x), "real_samples .*: got ndarray"),
         (lambda c, x: compute_gradient_penalty(c, list(x), x), "real_samples .*: got list"),
+        (lambda c, x: compute_gradient_penalty(c, (x, x), x), "real_samples .*: got tuple"),
+        (lambda c, x: compute_gradient_penalty(c, x, {"x": x}), "fake_samples .*: got dict"),
         (lambda c, x: compute_gradient_penalty(c, x, x.tolist()), "fake_samples .*: got list"),
         (lambda c, x: compute_gradient_penalty(c, x, x, mode=["gp"]), "mode must be one of"),
         (lambda c, x: compute_gradient_penalty(lambda z: (c(z), 0), x, x), "got a tuple; wrap"),

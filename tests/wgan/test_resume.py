@@ -16,6 +16,7 @@ from otdist.wgan.runfolder import RunFolder, read
 STEPS = 24
 SCRIPT = """
 import os, signal, sys
+from functools import partial
 import torch
 from torch import nn
 from otdist import wgan
@@ -64,6 +65,11 @@ class Labelled(nn.Module):
 if labelled:
     generator, critic = Labelled(generator, 3), Labelled(critic, 2)
     options |= dict(conditional=True, loss="relativistic", mode="r1-r2", lambda_gp=0.1)
+if "schedules" in sys.argv:
+    del options["lr"]
+    makes = partial(torch.optim.SGD, lr=0.01, momentum=0.9), partial(torch.optim.RMSprop, lr=0.01)
+    falls = (partial(torch.optim.lr_scheduler.StepLR, step_size=5, gamma=0.5),) * 2
+    options |= dict(grad_clip=0.5, optimizers=makes, schedulers=falls)
 trainer = wgan.WGANTrainer(generator, critic, 3, **options)
 trainer.train(Data(), steps=24, out=folder, resume=resume, log_every=2, checkpoint_every=5)
 """
@@ -91,7 +97,8 @@ def flatten(value, path=""):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize(
-    ("mode", "labels"), [("reading", ()), ("writing", ()), ("reading", ("labels",))]
+    ("mode", "labels"),
+    [("reading", ()), ("writing", ()), ("reading", ("labels",)), ("reading", ("schedules",))],
 )
 def test_resume_after_a_kill_is_bit_identical(tmp_path, mode, labels):
     assert run(tmp_path / "unbroken", "never", labels=labels) == 0
