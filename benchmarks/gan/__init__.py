@@ -14,7 +14,7 @@ import torch
 from typer import Option
 
 from benchmarks.experiment import ROOT, Cases, Experiment
-from benchmarks.gan import digits, segments, speed, table, toys
+from benchmarks.gan import critics, digits, segments, speed, table, toys
 
 FIGURES = ROOT / "docs" / "assets"
 
@@ -52,11 +52,19 @@ def _digits(settings: Settings) -> Cases:
 
 
 def _digits28(settings: Settings) -> Cases:
-    steps, every = (20, 10) if settings.short else (settings.steps or 2000, 500)
+    steps, every = (20, 10) if settings.short else (settings.steps or 1000, 250)
     for critic in settings.critics:
         for seed in settings.seeds:
             known = {"experiment": "digits28", "critic": critic, "seed": seed}
             yield known, partial(digits.run, critic, seed, steps, every, digits.LARGE)
+
+
+def _critics(settings: Settings) -> Cases:
+    steps = 3 if settings.short else settings.steps or critics.STEPS
+    for name in critics.CRITICS:
+        for seed in settings.seeds:
+            known = {"experiment": "critics", "critic": name, "seed": seed}
+            yield known, partial(critics.run, name, seed, steps)
 
 
 def _segments(settings: Settings) -> Cases:
@@ -86,6 +94,7 @@ EXPERIMENT = Experiment(
         **{name: partial(_toys, name) for name in toys.TOYS},
         "digits": _digits,
         "digits28": _digits28,
+        "critics": _critics,
         "segments": _segments,
         "speed": _speed,
     },

@@ -6,22 +6,22 @@ from collections.abc import Callable, Sequence
 from itertools import product
 
 from benchmarks import page
-from benchmarks.gan import digits
+from benchmarks.gan import critics, digits
 from benchmarks.gan.toys import RECIPES
 from benchmarks.records import Row
 
 
 def render(rows: Sequence[Row]) -> str:
-    """Markdown: points in the plane, digits by critic, gradients, speed."""
+    """Markdown: points in the plane, digits by critic, certified critics, gradients, speed."""
     parts = [_toys(rows), _digits(rows, "digits"), _digits(rows, "digits28")]
-    parts += [_segments(rows), _speed(rows)]
+    parts += [_critics(rows), _segments(rows), _speed(rows)]
     return "\n".join("\n".join([*part, ""]) for part in parts if part)
 
 
 def _toys(rows: Sequence[Row]) -> list[str]:
     titles = [
         "points, critic", "seeds", "modes found, by seed", "samples within 3σ of a mode",
-        "exact W_1 to held-out", "floor", "worst ratio to the floor", "seconds",
+        "exact W_1 to held-out", "floor", "worst ratio to the floor", "CPU seconds",
     ]  # fmt: skip
     lines = []
     for name, critic in product(("ring", "grid", "swiss"), RECIPES):
@@ -39,7 +39,7 @@ def _toys(rows: Sequence[Row]) -> list[str]:
                     near,
                     *means,
                     f"{worst:.2f}",
-                    _mean(group, "seconds", 0),
+                    _seconds(group),
                 ]
             )
     return page.table(titles, lines) if lines else []
@@ -50,7 +50,7 @@ def _digits(rows: Sequence[Row], experiment: str) -> list[str]:
     titles = [
         f"digits {size}, critic", "seeds", "exact W_1 to held-out", "floor",
         "rank correlation of estimate and W_1", "the same with the first steps",
-        "bound of the Lipschitz constant", "seconds",
+        "bound of the Lipschitz constant", "CPU seconds",
     ]  # fmt: skip
     lines = []
     for critic in digits.RECIPES:
@@ -58,9 +58,14 @@ def _digits(rows: Sequence[Row], experiment: str) -> list[str]:
         if group := [r for r in rows if (r["experiment"], r.get("critic")) == known]:
             w1 = f"{_mean(group, 'w1')} (worst {max(r['w1'] for r in group):.3f})"
             ranks = [_by_seed(group, "spearman"), _by_seed(group, "spearman_all")]
-            means = [_mean(group, "lipschitz"), _mean(group, "seconds", 0)]
+            means = [_mean(group, "lipschitz"), _seconds(group)]
             lines.append([critic, len(group), w1, _mean(group, "w1_floor"), *ranks, *means])
     return page.table(titles, lines) if lines else []
+
+
+def _critics(rows: Sequence[Row]) -> list[str]:
+    lines = critics.lines([r for r in rows if r["experiment"] == "critics"])
+    return page.table(critics.TITLES, lines) if lines else []
 
 
 def _segments(rows: Sequence[Row]) -> list[str]:
@@ -86,6 +91,12 @@ def _speed(rows: Sequence[Row]) -> list[str]:
 
 def _mean(group: Sequence[Row], key: str, digits: int = 3) -> str:
     return f"{sum(r[key] for r in group) / len(group):.{digits}f}"
+
+
+def _seconds(group: Sequence[Row]) -> str:
+    """Of the processor, where all runs know them."""
+    known = all("cpu_seconds" in row for row in group)
+    return _mean(group, "cpu_seconds", 0) if known else "–"
 
 
 def _by_seed(group: Sequence[Row], key: str) -> str:

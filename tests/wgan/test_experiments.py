@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.gan import EXPERIMENT, digits, segments, speed, toys
+from benchmarks.gan import EXPERIMENT, critics, digits, segments, speed, table, toys
 from otdist import problems
 
 
@@ -61,3 +61,29 @@ def test_enlarged_digits_are_trained_and_measured(critic):
     assert row["w1_floor"] == pytest.approx(7.0, abs=0.1)
     assert row["w1_floor"] < row["w1"] < 30
     assert len(row["checkpoints"]) == 2
+
+
+@pytest.mark.parametrize("name", critics.CRITICS)
+def test_critics_prove_a_share_of_the_distance(name):
+    row = critics.run(name, 0, steps=3, maps=2)
+    if "missing" in row:
+        assert row["missing"].split(".")[0] in ("orthogonium", "deel")
+        return
+    assert row["w1"] == pytest.approx(13.48, abs=0.01)  # POT: ot.emd2 of the distances
+    assert -1e-3 <= row["share"] * row["bound"] <= row["slope"] <= 1 + 1e-3
+    assert row["slope"] <= row["bound"] * (1 + 1e-3)
+
+
+def test_the_table_of_critics_says_what_is_not_installed():
+    known = {"experiment": "critics", "seed": 0}
+    measured = {
+        "share": 0.5, "milliseconds": 12.0, "bound": 1.0, "slope": 0.9, "parameters": 1234,
+    }  # fmt: skip
+    rows = [
+        {**known, "critic": "orthogonium", "missing": "orthogonium"},
+        {**known, "critic": "LipschitzCritic", **measured},
+        {**known, "critic": "LipschitzCritic", **measured, "seed": 1, "share": 0.7},
+    ]
+    text = table.render(rows)
+    assert "| LipschitzCritic | 2 | 0.600 | 1.0000 | 0.900 | 1,234 | 12 |" in text
+    assert "| orthogonium | – | not installed |" in text
