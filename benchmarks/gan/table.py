@@ -48,7 +48,7 @@ def _toys(rows: Sequence[Row]) -> list[str]:
 def _digits(rows: Sequence[Row], experiment: str) -> list[str]:
     size = "8×8" if experiment == "digits" else "28×28"
     titles = [
-        f"digits {size}, critic", "seeds", "exact W_1 to held-out", "floor",
+        f"digits {size}, critic", "seeds", "steps", "exact W_1 to held-out", "floor",
         "rank correlation of estimate and W_1", "the same with the first steps",
         "bound of the Lipschitz constant", "CPU seconds",
     ]  # fmt: skip
@@ -59,7 +59,9 @@ def _digits(rows: Sequence[Row], experiment: str) -> list[str]:
             w1 = f"{_mean(group, 'w1')} (worst {max(r['w1'] for r in group):.3f})"
             ranks = [_by_seed(group, "spearman"), _by_seed(group, "spearman_all")]
             means = [_mean(group, "lipschitz"), _seconds(group)]
-            lines.append([critic, len(group), w1, _mean(group, "w1_floor"), *ranks, *means])
+            steps = f"{max(r['steps'] for r in group):,}"
+            cells = [critic, len(group), steps, w1, _mean(group, "w1_floor")]
+            lines.append([*cells, *ranks, *means])
     return page.table(titles, lines) if lines else []
 
 
