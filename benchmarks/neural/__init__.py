@@ -5,6 +5,7 @@ others        pairs outside the funnels' class, and some more inside
 rates         learning rates of funnels, on seeds of their own
 numbers       256 funnels, and the number that "auto" chooses, from few points
 squared       W_2 and its map by convex potentials
+maps          the maps of discrete plans at new points, on the same pairs
 certificates  how often brackets and limits hold
 folds         limits from all points beside one split, and how often they hold
 
@@ -141,6 +142,7 @@ EXPERIMENT = Experiment(
         "rates": rates,
         "numbers": numbers,
         "squared": lambda settings: squared.cases(settings.seeds, settings.budget or BUDGET),
+        "maps": lambda settings: squared.maps(settings.seeds),
         "certificates": lambda settings: certificates.cases(),
         "folds": lambda settings: [*folds.gains(settings.seeds), *folds.coverage()],
     },

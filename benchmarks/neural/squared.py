@@ -22,6 +22,8 @@ from benchmarks.records import Row
 
 POINTS = 20_000
 EXACT = 4000
+FEW, STRENGTH = 2000, 0.02
+"""Points of either sample whose plans are extended, and eps as a share of their mean cost."""
 SIZES = (2, 8, 32)
 KINDS = ("normal", "convex gradient")
 
@@ -68,6 +70,36 @@ def run(kind: str, d: int, seed: int, budget: float) -> Row:
         "unexplained_affine": round(unexplained(at @ hessian + shift), 5),
         "seconds": round(seconds, 2),
     }
+
+
+def maps(seeds: Sequence[int]) -> Cases:
+    """One row a pair and seed: maps of discrete plans at points that they have not seen."""
+    for seed in seeds:
+        for kind in KINDS:
+            for d in SIZES:
+                key = {"experiment": "maps", "pair": kind, "d": d, "seed": seed}
+                yield key, partial(_extended, kind, d, seed)
+
+
+def _extended(kind: str, d: int, seed: int) -> Row:
+    from otdist.distances import entropic_cost, wasserstein
+    from otdist.transport_map import barycentric_map
+
+    draw, move = law(kind, d, seed)
+    rng = np.random.default_rng([seed, d, 1])
+    x, y, at = draw(FEW, rng), move(draw(FEW, rng)), draw(FRESH, rng)
+    spread = y.var(0).sum()
+    mean_cost = np.square(x - x.mean(0)).sum(1).mean() + np.square(y - x.mean(0)).sum(1).mean()
+    found: Row = {}
+    for name, solve in (
+        ("nearest", partial(wasserstein, p=2)),
+        ("entropic", partial(entropic_cost, p=2, eps=STRENGTH * mean_cost, tol=1e-3)),
+    ):
+        begin = time.process_time()
+        images = barycentric_map(solve(x, y), y, at)
+        found[f"{name}_seconds"] = round(time.process_time() - begin, 2)
+        found[name] = round(float(np.square(images - move(at)).sum(1).mean() / spread), 5)
+    return found
 
 
 def law(

@@ -101,6 +101,26 @@ def squared(rows: Sequence[Row]) -> str:
     return "\n".join(page.table(titles, lines))
 
 
+def maps(rows: Sequence[Row]) -> str:
+    """The variance that maps leave unexplained at new points: convex potentials and plans."""
+    learned = [r for r in rows if r["experiment"] == "squared"]
+    plans = [r for r in rows if r["experiment"] == "maps"]
+    titles = ["pair", "D", "`ConvexDual`", "affine map", "plan, nearest", "plan, entropic"]
+    titles += ["seconds, nearest", "seconds, entropic"]
+    lines = []
+    for name, d in sorted({(r["pair"], r["d"]) for r in plans}):
+        own, at = (
+            [r for r in group if (r["pair"], r["d"]) == (name, d)] for group in (learned, plans)
+        )
+        cells = [mean(r[key] for r in own) for key in ("unexplained", "unexplained_affine")]
+        cells += [mean(r[key] for r in at) for key in ("nearest", "entropic")]
+        seconds = [
+            f"{mean(r[key] for r in at):.1f}" for key in ("nearest_seconds", "entropic_seconds")
+        ]
+        lines.append([name, str(d), *(f"{cell:.1%}" for cell in cells), *seconds])
+    return "\n".join(page.table(titles, lines))
+
+
 def certificates(rows: Sequence[Row]) -> str:
     """How often brackets and limits failed, and how tight the limit is."""
     brackets = [r for r in rows if r["experiment"] == "bracket"]
@@ -171,6 +191,7 @@ TABLES = {
     "numbers of funnels": numbers,
     "folds": folds,
     "squared": squared,
+    "maps": maps,
     "certificates": certificates,
 }
 
