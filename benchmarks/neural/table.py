@@ -179,7 +179,7 @@ def numbers(rows: Sequence[Row]) -> str:
         limits = [f"{_ratio(group, 'lower'):.2f}" for group in by]
         seconds = [f"{mean(r['seconds'] for r in group):.1f}" for group in by]
         name = f"ray-monotone, N = {funnels}" if funnels else "translated"
-        lines.append([name, str(d), str(len(by[0])), *limits, *seconds])
+        lines.append([name, str(d), str(len(by[1])), *limits, *seconds])
     return "\n".join(page.table(titles, lines))
 
 

@@ -44,10 +44,11 @@ from otdist.critics.training import (
 PORTFOLIO = ("linear", "mcshane", "peaks", "valleys", "sorting")
 """What `critic="auto"` chooses from, the cheapest first."""
 
-HEAT, STAY = 0.05, 0.7
+HEAT, STAY, CLOSE = 0.05, 0.7, 0.98
 """With "auto", each critic trains for this share of the steps; kinds whose validation gap is then
 above this share of the largest go on. Of these, other numbers of funnels train for as long, and the
-best stands for its kind: `python -m benchmarks neural numbers` shows what that gains."""
+best stands for its kind, after another heat with the next one where that reaches the last share of
+its gap. `python -m benchmarks neural numbers` shows what that gains."""
 
 FIXED = ("linear", "mcshane")
 """Critics that are optimal in their class from the start, and not trained."""
@@ -72,8 +73,8 @@ class NeuralDual(Fit[DualResult]):
         splits: Shares of training, validation and test points.
         folds: K ≥ 2: fit K critics, each tested on a K-th of the points that it has not seen, so
             that the limit comes from all points, in K times the time; None: one split.
-        learning_rate: Of Adam; None: 0.1 · K^(−1/d) for K funnels in d dimensions, less for d > 32
-            where they start at centres of clusters; 0.002 for sorting networks, else 0.001.
+        learning_rate: Of Adam; None: 0.1 · K^(−1/d) for K funnels in d dimensions, less for
+            d > 32 where they start at centres of clusters; 0.002 for sorting networks, else 0.001.
         patience: Validations in a row (there are 40) without a new best after which to stop.
         seed: Of splits, batches and first weights; None draws a fresh one.
         seconds: CPU time of this process after which training ends, for all critics together; the
@@ -156,7 +157,11 @@ class NeuralDual(Fit[DualResult]):
             for name in _promising(racers):
                 rivals = [self._racer(name, start, supply) for start in begun[name][1:]]
                 rivals = [self._heat(rival, supply, clock, say) for rival in rivals]
-                racers[name] = max([racers[name], *rivals], key=lambda racer: racer.gap)
+                first, *close = _closest([racers[name], *rivals])
+                if close:
+                    again = [self._heat(racer, supply, clock, say) for racer in (first, *close)]
+                    first = max(again, key=lambda racer: racer.gap)
+                racers[name] = first
             going = [name for name in _promising(racers) if name not in FIXED]
         for place, name in enumerate(going):
             limits = {"steps": self.steps, "seconds": clock.left() / (len(going) - place)}
@@ -250,6 +255,12 @@ def _scores(critic: nn.Module, frame: Frame, unit: float, pair: Pair, most: int 
     x, y = (score / frame.scale / unit for score in scores(critic, pair, frame, most))
     charge = rounding(critic, frame, pair, most) / frame.scale / unit
     return Scores(x, y, charge, charge <= SOUND)
+
+
+def _closest(racers: list[_Racer]) -> list[_Racer]:
+    """The one of largest gap, and the next one where it is hardly behind."""
+    first, *others = sorted(racers, key=lambda racer: -racer.gap)
+    return [first, *(racer for racer in others[:1] if racer.gap >= CLOSE * first.gap)]
 
 
 def _check_scores(module: nn.Module, supply: Supply) -> None:
