@@ -262,3 +262,15 @@ def test_nearest_reaches_farther_at_every_scale():
             assert firsts
             used |= set(firsts)
         assert len(used) >= 8
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_memory_maps_are_inputs(dtype, tmp_path):
+    rng = np.random.default_rng(5)
+    x, by = rng.integers(-99, 99, (300, 3)).astype(dtype), np.array([1, 2, 2], dtype)
+    for name, values in (("x", x), ("y", rng.permutation(x + by))):
+        np.save(tmp_path / f"{name}.npy", values)
+    maps = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy"]
+    result = otdist.wasserstein(*maps, p=2, solver=otdist.Exact(_matrix_pairs=0))
+    assert result.distance == pytest.approx(3, rel=1e-12)
+    assert result.converged
