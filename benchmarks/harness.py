@@ -46,7 +46,7 @@ class Settings:
     threads: int = os.cpu_count() or 1
     rounds: int = 9
     budget: float = 20.0
-    timeout: float = 60.0
+    timeout: float = 40.0
     quick: bool = False
     only: bool = False
 
