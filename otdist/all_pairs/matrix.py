@@ -21,6 +21,7 @@ from otdist.all_pairs.work import Calls, Method, Places, Record, SharedSlices
 from otdist.core import checks, frames, measure
 from otdist.core.progress import progress
 from otdist.core.result import warn_caller
+from otdist.core.shown import Shown
 from otdist.core.threads import thread_count
 from otdist.distances import wasserstein
 from otdist.sliced.sliced import choose
@@ -32,7 +33,7 @@ SHARED_BYTES = 2**31
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class PairwiseResult:
+class PairwiseResult(Shown):
     """Distances between all pairs of samples; numpy takes it for the matrix.
 
     Attributes:

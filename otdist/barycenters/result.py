@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from otdist.core.result import Array, OTResult
+from otdist.core.shown import Shown
 from otdist.distances import wasserstein
 
 Sample = tuple[Any, Any]
@@ -28,7 +29,7 @@ Sample = tuple[Any, Any]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class BarycenterResult:
+class BarycenterResult(Shown):
     """Result of `barycenter`.
 
     Attributes:

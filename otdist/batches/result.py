@@ -18,13 +18,14 @@ from otdist.batches.side_by_side import side_by_side
 from otdist.core import checks
 from otdist.core.arrays import Kind
 from otdist.core.gradient import root
+from otdist.core.shown import Shown
 
 _ALIKE = ("p", "solver", "debiased", "maximal")
 """Fields that are the same for every entry, and stay as they are."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class BatchResult:
+class BatchResult(Shown):
     """Results of many pairs of samples: every field of one result, with the leading shape.
 
     `distance`, `cost`, `lower`, `upper` and `converged` are arrays of the leading shape, or tensors

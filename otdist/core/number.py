@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, SupportsFloat
 
+from otdist.core.shown import Shown
 
-class AsNumber:
+
+class AsNumber(Shown):
     """Compares and formats an object as ``float(self)``; a base of results.
 
     Equality stays identity: two results of one value are different results.

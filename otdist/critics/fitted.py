@@ -14,6 +14,7 @@ from otdist.core import task
 from otdist.core.certificate import between, bracket, lower_from_potentials
 from otdist.core.measure import Pair
 from otdist.core.result import Bracket
+from otdist.core.shown import Shown
 from otdist.critics import stored
 from otdist.critics.samples import Frame
 from otdist.exact.exact import Exact
@@ -24,7 +25,7 @@ EXACT_PAIRS = 2000 * 2000
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class Fitted:
+class Fitted(Shown):
     """Result of a fit; the base of `DualResult` and `ConvexDualResult`.
 
     Attributes:

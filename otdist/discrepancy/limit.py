@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from otdist.core.measure import Pair
+from otdist.core.shown import Shown
 from otdist.discrepancy.rows import halves
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -45,7 +46,7 @@ class NoIntervalError(ValueError):
 
 
 @dataclass(frozen=True)
-class ConfidenceInterval:
+class ConfidenceInterval(Shown):
     """Result of `confidence_interval`.
 
     Attributes:

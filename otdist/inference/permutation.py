@@ -26,6 +26,7 @@ from otdist.core import checks, measure, painters
 from otdist.core.measure import Pair
 from otdist.core.progress import following
 from otdist.core.progress import progress as shown
+from otdist.core.shown import Shown
 from otdist.core.threads import threads_for
 from otdist.discrepancy.base import Discrepancy, even, masses, weighted
 from otdist.discrepancy.rows import canonical
@@ -37,7 +38,7 @@ float64 of equal values differ by less. Counting a tie is the side that keeps th
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class TestResult:
+class TestResult(Shown):
     """Result of `two_sample_test`.
 
     Attributes:
