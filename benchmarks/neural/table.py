@@ -175,7 +175,11 @@ def numbers(rows: Sequence[Row]) -> str:
     lines = []
     for d, funnels in dict.fromkeys((r["d"], r["funnels"]) for r in rows):
         at = [r for r in rows if (r["d"], r["funnels"]) == (d, funnels)]
-        by = [[r for r in at if r["method"] == method] for method in ("peaks", "auto")]
+        seeds = {r["seed"] for r in at if r["method"] == "auto"}
+        by = [
+            [r for r in at if r["method"] == method and r["seed"] in seeds]
+            for method in ("peaks", "auto")
+        ]
         limits = [f"{_ratio(group, 'lower'):.2f}" for group in by]
         seconds = [f"{mean(r['seconds'] for r in group):.1f}" for group in by]
         name = f"ray-monotone, N = {funnels}" if funnels else "translated"

@@ -26,6 +26,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from otdist.core.measure import Pair
 from otdist.critics.critics import (
     Funnels,
     around_means,
@@ -82,19 +83,29 @@ def starts(name: str, supply: Supply, seed: int, *, all_sizes: bool = False) -> 
         weights = pair.x.weights, pair.y.weights
         return [Start(lambda: mcshane(*frame.sides(pair), *weights))]
     if name == "linear":
-        return [Start(lambda: mean_difference(*supply.start(START_POINTS)))]
+        return [Start(partial(_along_means, supply))]
     if name in ("peaks", "valleys"):
         peaks = name == "peaks"
         exact = Start(partial(_from_exact, supply, peaks), _rate)
         if not all_sizes:
             return [exact]
-        most = CLUSTER_POINTS if supply.plenty else START_POINTS
-        points = frame.sides(supply.corner(most))[not peaks].float()
+        points = frame.sides(_many(supply))[not peaks].float()
         return [*(_clustered(points, k, peaks, seed) for k in CLUSTERS), exact]
     d = len(frame.centre)
     if name == "sorting":
         return [Start(lambda: sorting_network(d, seed=seed), lambda critic: SORTING_RATE)]
     return [Start(lambda: relu_network(d, seed=seed))]
+
+
+def _many(supply: Supply) -> Pair:
+    """As many training points as a start may take."""
+    return supply.corner(CLUSTER_POINTS if supply.plenty else START_POINTS)
+
+
+def _along_means(supply: Supply) -> nn.Linear:
+    pair = _many(supply)
+    sides = zip(supply.frame.sides(pair), (pair.x, pair.y), strict=True)
+    return mean_difference(*((side.weights @ points)[None].float() for points, side in sides))
 
 
 def _from_exact(supply: Supply, peaks: bool) -> Funnels:
