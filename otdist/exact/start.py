@@ -56,9 +56,9 @@ def entropic_start(cost: Cost, a: Tensor, b: Tensor, landmarks: int = LANDMARKS)
     if not _EPS * typical(single, a, b) > 8 * single.rounding:
         return torch.zeros_like(b)
     count = max(landmarks, min(max(cost.shape) // _SHARE, _MOST))
-    if _has_cells(cost, landmarks):
+    if _has_cells(cost, count):
         assert isinstance(cost, PointCost)
-        (x, u), (y, v) = _centres(cost.x, a, landmarks), _centres(cost.y, b, landmarks)
+        (x, u), (y, v) = _centres(cost.x, a, count), _centres(cost.y, b, count)
         part = cost.to(torch.float64).between(x, y)
         return extended(part, part.between(x, cost.y.double()), u, v)
     rows, u = single.landmarks(a, count)
