@@ -81,6 +81,7 @@ def barycentric_map(
     what = "an OTResult of one pair, without a leading shape"
     kinds = OTResult if z is None else (OTResult, DivergenceResult)
     found = checks.instance("result", result, kinds, what)
+    metrics.named(metric)  # refused by name where z asks for no costs
     kind, raw = enter(y=y) if z is None else enter(y=y, z=z)
     targets = raw["y"].detach().double()
     columns = _as_points(targets)
