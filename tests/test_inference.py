@@ -6,7 +6,14 @@ import torch
 
 import otdist
 from otdist.core import measure
-from otdist.discrepancy import Energy, Mmd, OfFunction, Sinkhorn, Sliced, Wasserstein
+from otdist.discrepancy import (
+    Energy,
+    Mmd,
+    OfFunction,
+    SinkhornDivergence,
+    SlicedDistance,
+    Wasserstein,
+)
 from otdist.inference.permutation import labellings, pvalue
 from otdist.sliced.directions import draw
 
@@ -28,13 +35,13 @@ def permuted(statistic, x=X, y=Y, count=5):
 @pytest.mark.parametrize("p", [1, 2, 1.5])
 def test_sliced_labellings_equal_the_direct_distance(y, p):
     directions = draw("orthogonal", 6, 3, np.random.default_rng(2)).rows
-    for value, first, second in permuted(Sliced(p, n_projections=6), y=y):
+    for value, first, second in permuted(SlicedDistance(p, n_projections=6), y=y):
         direct = otdist.sliced_wasserstein(first, second, p=p, directions=directions).distance
         assert value == pytest.approx(direct, rel=DOUBLE)
 
 
 def test_sliced_on_the_line_is_w1():
-    for value, first, second in permuted(Sliced(), X[:, 0], Y[:, 0]):
+    for value, first, second in permuted(SlicedDistance(), X[:, 0], Y[:, 0]):
         assert value == pytest.approx(otdist.wasserstein(first, second).distance, rel=DOUBLE)
 
 
@@ -61,7 +68,7 @@ def test_exact_and_callable_labellings_are_plain_calls():
 
 
 def test_sinkhorn_labellings_are_divergences():
-    for value, first, second in permuted(Sinkhorn(eps=9.0, power=True), count=1):
+    for value, first, second in permuted(SinkhornDivergence(eps=9.0, power=True), count=1):
         direct = otdist.sinkhorn_divergence(first, second, p=2, eps=9.0).cost
         assert value == pytest.approx(direct, rel=1e-4)
 

@@ -102,7 +102,7 @@ def test_images(tmp_path):
         (("--held-out", "1.5"), 2, "between 0 and 1"),
         (("--critic", "clip", "--lambda-gp", "1"), 2, "belongs to the critics gp and lp"),
         (("--resume",), 3, "nothing to resume"),
-        (("--held-out", "0.99"), 3, "too few"),
+        (("--held-out", "0.99"), 3, "needs more rows to train and hold some out: it has 60"),
     ],
 )
 def test_errors(table, tmp_path, options, code, message):
