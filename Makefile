@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOWEST ?= .venv-lowest
 READY_LOWEST := $(LOWEST)/.ready
-CENTRAL := tests/core tests/line tests/exact tests/sliced tests/io/test_images.py tests/cli/test_distance.py tests/test_distances.py
+CENTRAL := tests/core tests/line tests/sliced tests/exact/test_exact.py tests/io/test_images.py tests/cli/test_distance.py tests/test_distances.py
 BENCH_READY := $(VENV)/.ready-bench
 # Tests run in two processes of one thread each: nested thread pools on two cores only wait.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1

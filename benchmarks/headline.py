@@ -47,7 +47,8 @@ def headline(rows: Sequence[Row]) -> list[str]:
     for suite, words in SUITES.items():
         cases = by([row for row in rows if row["suite"] == suite], "case")
         for found in filter(None, (_against(case) for _, case in cases)):
-            problem = f"{words}: {found.row['quantity']}, {found.row['problem']}"
+            what = ", ".join(filter(None, (found.row["quantity"], found.row["problem"])))
+            problem = f"{words}: {what}"
             key = (problem, found.row["competitor"], found.ratio > 1)
             groups.setdefault(key, []).append(found)
     losses_first = sorted(groups.items(), key=lambda item: item[0][2])
