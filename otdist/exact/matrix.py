@@ -275,5 +275,6 @@ def _entropic(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         for _ in range(_STEPS):
             u = mass_a / torch.mv(kernel, v)
             v = mass_b / torch.mv(transposed, u)
-    found = g + eps * (v / mass_b).log_().double().numpy()
+        logarithms = (v / mass_b).log_()
+    found = g + eps * logarithms.double().numpy()
     return found if np.isfinite(found).all() else g
