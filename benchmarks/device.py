@@ -76,16 +76,11 @@ def _divergence(n: int) -> Case:
         m=n,
         d=3,
         p=2,
-        make=partial(cube, n),
+        make=partial(entropic.cube, n, 3),
         competitors=competitors,
         truth=converged if n <= DENSE else None,
         parameters={"eps": entropic.EPS},
     )
-
-
-def cube(n: int, seed: int) -> Inputs:
-    """Two uniform samples of the unit cube, as in the suite of entropic transport."""
-    return entropic.cube(n, 3, seed)
 
 
 def converged(inputs: Inputs) -> float:

@@ -85,7 +85,9 @@ def _sizes(rows: Sequence[Row]) -> str:
     parts.append(f"d = {_span({row['d'] for row in rows})}")
     for name in rows[0]["parameters"]:
         values = {row["parameters"].get(name) for row in rows}
-        parts += [f"{name} {values.pop()}"] if len(values) == 1 else []
+        value = values.pop()
+        shown = f"{value:.3g}" if isinstance(value, float) else value
+        parts += [] if values else [f"{name} {shown}"]
     return ", ".join(parts)
 
 
@@ -102,19 +104,25 @@ def _span(values: set[int]) -> str:
 def _verdict(ratios: Sequence[float]) -> str:
     """In words, as factors above one.
 
-    >>> _verdict([2.04, 4.4]), _verdict([0.5, 0.75])
-    ('2 to 4.4 times as fast', '**slower**, 1.3 to 2 times as long')
+    >>> _verdict([2.04, 241.0]), _verdict([0.5, 0.75])
+    ('2 to 240 times as fast', '**slower**, 1.3 to 2 times as long')
     """
     slower = ratios[0] <= 1
     factors = sorted(1 / ratio if slower else ratio for ratio in ratios)
-    low, high = (f"{factor:.2g}" for factor in (factors[0], factors[-1]))
+    low, high = (f"{float(f'{factor:.2g}'):g}" for factor in (factors[0], factors[-1]))
     span = low if low == high else f"{low} to {high}"
     return f"**slower**, {span} times as long" if slower else f"{span} times as fast"
 
 
 def section(runs: Sequence[dict[str, Any]]) -> str:
     """What stands between the marks."""
-    rows = [row for _, _, found in by_suite(runs) for row in found if row["suite"] in SUITES]
+    rows = [
+        row
+        for suite, parts in by_suite(runs)
+        if suite in SUITES
+        for _, found in parts
+        for row in found
+    ]
     suites = {row["suite"] for row in rows}
     commands: dict[str, list[str]] = {}
     for run in runs:

@@ -88,7 +88,9 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         ax.set(xscale="log", yscale="log", xlabel="seconds (median)", title=title)
         ax.grid(alpha=0.25)
     axes[0].set_ylabel("relative error")
-    figure.legend(handles=_handles(others), loc="outside lower center", ncols=6, frameon=False)
+    figure.legend(
+        handles=_handles(others), loc="outside lower center", ncols=3 * len(problems), frameon=False
+    )
     saved(figure, path)
 
 

@@ -1,7 +1,7 @@
 """Every table and picture of measurements on the site, written from `benchmarks/results.json`.
 
-`python -m benchmarks publish [RUN.json …]` first takes over the suites of new runs, which replace
-earlier ones of the same name as a whole. Then it writes the table of the README, the page of
+`python -m benchmarks publish [RUN.json …]` first takes over the cases of new runs, which replace
+the same ones of earlier runs. Then it writes the table of the README, the page of
 results with its plots, the tables and the picture of the guides, and the tables of the experiments.
 """
 

@@ -1,7 +1,7 @@
 """Files of measurements: the results of one run of suites, and the one file that is published.
 
 A run of suites is a header and rows. The published file, `benchmarks/results.json`, has the runs
-that its suites come from, each suite once, and the rows of every experiment. A file is written
+that its cases come from, each case once, and the rows of every experiment. A file is written
 under another name first and then renamed, so that whoever reads it, or stops the program, finds the
 old content or the new.
 """
@@ -97,13 +97,20 @@ def publish(content: dict[str, Any], path: Path = PUBLISHED) -> None:
 
 
 def merged(content: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
-    """The published content with a run whose suites take the place of earlier ones."""
-    suites = {row["suite"] for row in run["rows"]}
+    """The published content with a run whose cases take the place of the same ones before.
+
+    Cases that a run leaves out, as a quick one does, stay with the command that measured them.
+    """
+    cases = {_case(row) for row in run["rows"]}
     kept = [
-        {**old, "rows": [row for row in old["rows"] if row["suite"] not in suites]}
+        {**old, "rows": [row for row in old["rows"] if _case(row) not in cases]}
         for old in content["runs"]
     ]
     return {**content, "runs": [*(old for old in kept if old["rows"]), run]}
+
+
+def _case(row: Row) -> tuple[str, str]:
+    return row["suite"], row["case"]
 
 
 def rows(content: dict[str, Any]) -> list[Row]:

@@ -57,24 +57,32 @@ def command(run: dict[str, Any]) -> str:
     return " ".join(["python -m benchmarks", *options])
 
 
+Run = dict[str, Any]
+"""A header and rows, as `records` has them."""
+
+
 def by(rows: Sequence[Row], column: str) -> list[tuple[Any, list[Row]]]:
     """Neighbouring rows that agree in a column, such as the competitors of a case."""
     return [(value, list(group)) for value, group in groupby(rows, lambda row: row[column])]
 
 
-def by_suite(runs: Iterable[dict[str, Any]]) -> list[tuple[str, dict[str, Any], list[Row]]]:
-    """Every suite by name, with the run that it comes from and its rows."""
-    found = [(suite, run, rows) for run in runs for suite, rows in by(run["rows"], "suite")]
-    return sorted(found, key=lambda one: one[0])
+def by_suite(runs: Iterable[dict[str, Any]]) -> list[tuple[str, list[tuple[Run, list[Row]]]]]:
+    """Every suite by name, with the runs that its cases come from and their rows."""
+    found: dict[str, list[tuple[Run, list[Row]]]] = {}
+    for run in runs:
+        for suite, rows in by(run["rows"], "suite"):
+            found.setdefault(suite, []).append((run, rows))
+    return sorted(found.items())
 
 
 def markdown(runs: Sequence[dict[str, Any]], pictures: Sequence[Path] = ()) -> str:
     """A page: the machine, then a table for every suite, and its pictures."""
     lines = [_written(runs[0])] if len(runs) == 1 else []
-    for suite, run, rows in by_suite(runs):
-        title = TITLES.get(suite, suite.replace("_", " ").capitalize())
-        lines += ["", f"### {title}", "", *([] if len(runs) == 1 else [_written(run), ""])]
-        lines += table(rows, run["rounds"])
+    for suite, parts in by_suite(runs):
+        lines += ["", f"### {TITLES.get(suite, suite.replace('_', ' ').capitalize())}"]
+        for run, rows in parts:
+            lines += ["", *([] if len(runs) == 1 else [_written(run), ""])]
+            lines += table(rows, run["rounds"])
         own = [picture.name for picture in pictures if picture.name.startswith(f"{suite}-")]
         lines += [line for name in own for line in ("", f"![{_described(name)}]({name})")]
     return "\n".join(lines).lstrip("\n") + "\n"
@@ -210,9 +218,11 @@ def spread(quartiles: dict[str, float]) -> str:
 
 
 def fill(path: Path, runs: Iterable[dict[str, Any]]) -> None:
-    """Write the command and the table of every suite that has marks on a page between them."""
-    for suite, run, rows in by_suite(runs):
+    """Write the commands and tables of every suite that has marks on a page between them."""
+    for suite, parts in by_suite(runs):
         if page.has(path, f"benchmarks {suite}"):
-            where = f"`{command(run)}` on {run['machine']['cpu']}:"
-            lines = [where, "", *brief(rows, run["rounds"])]
-            page.put(path, f"benchmarks {suite}", "\n".join(lines))
+            lines: list[str] = []
+            for run, rows in parts:
+                where = f"`{command(run)}` on {run['machine']['cpu']}:"
+                lines += ["", where, "", *brief(rows, run["rounds"])]
+            page.put(path, f"benchmarks {suite}", "\n".join(lines[1:]))

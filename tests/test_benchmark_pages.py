@@ -142,16 +142,17 @@ def test_the_published_file_is_written_as_it_was_read(tmp_path):
     assert copy.read_text(encoding="utf-8") == records.PUBLISHED.read_text(encoding="utf-8")
 
 
-def test_a_new_run_replaces_its_suites_as_a_whole():
-    run = {"seed": 0, "rows": [line("exact", n=1), line("exact", n=2), line("sliced", n=1)]}
+def test_a_new_run_replaces_the_cases_that_it_has():
+    run = {"seed": 0, "rows": [line(suite, case=case) for suite, case in ("ea", "eb", "sa")]}
     content = records.merged({"runs": [], "experiments": {}}, run)
-    new = {"seed": 1, "rows": [line("exact", n=2)]}
-    content = records.merged(content, new)
-    found = [(row["suite"], row["n"], r["seed"]) for r in content["runs"] for row in r["rows"]]
-    assert found == [("sliced", 1, 0), ("exact", 2, 1)]
-    content = records.merged(content, {"seed": 2, "rows": [line("sliced", n=9)]})
+    content = records.merged(content, {"seed": 1, "rows": [line("e", case="b")]})
+    found = [(row["suite"], row["case"], r["seed"]) for r in content["runs"] for row in r["rows"]]
+    assert found == [("e", "a", 0), ("s", "a", 0), ("e", "b", 1)]
+    content = records.merged(
+        content, {"seed": 2, "rows": [line("e", case="a"), line("s", case="a")]}
+    )
     assert [run["seed"] for run in content["runs"]] == [1, 2]
-    assert [row["suite"] for row in records.rows(content)] == ["exact", "sliced"]
+    assert [row["suite"] for row in records.rows(content)] == ["e", "e", "s"]
 
 
 def test_suites_of_several_runs_say_where_they_were_measured():
