@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.plots import figure_of, saved
+from benchmarks.case import OURS
+from benchmarks.plots import LOOKS, OUR_LOOK, figure_of, saved
 from benchmarks.records import Row
 
-NAMES = {"otdist": ("C0", "o"), "POT emd2": ("C1", "s"), "SciPy assignment": ("C2", "^")}
+NAMES = dict(zip((OURS, "POT emd2", "SciPy assignment"), (OUR_LOOK, *LOOKS[:2]), strict=True))
 LINES = {2: "-", 10: "--"}
 SIZES = (100, 300, 1000, 4000, 20000)
 

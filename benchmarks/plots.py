@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def _scaling(suite: str, rows: list[Row], path: Path) -> Path | None:
         axes[1].plot(sizes, memory, label=f"{competitor}: {family}", **look)
     axes[0].set_ylabel("seconds (median)")
     axes[1].set_ylabel("MB added to the peak")
-    ticks = sorted({row["n"] for group in lines.values() for row in group})
+    ticks = _apart({row["n"] for group in lines.values() for row in group})
     for ax in axes:
         ax.set(xscale="log", yscale="log", xlabel="n")
         ax.set_xticks(ticks, [f"{n:,}" for n in ticks], rotation=30)
@@ -117,6 +117,19 @@ def figure_of(columns: int, size: tuple[float, float] | None = None) -> tuple[An
     size = size or (4.2 * columns + 0.8, 3.8)
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def _apart(sizes: Iterable[int]) -> list[int]:
+    """Sizes whose labels do not touch on a logarithmic axis: each at least 1.8 times the last.
+
+    >>> _apart({100, 128, 256, 300, 1000})
+    [100, 256, 1000]
+    """
+    kept: list[int] = []
+    for size in sorted(sizes):
+        if not kept or size >= 1.8 * kept[-1]:
+            kept.append(size)
+    return kept
 
 
 def _save(figure: Any, path: Path) -> Path:
