@@ -172,9 +172,10 @@ def _cold(inputs: Inputs) -> Call:
 def _full(inputs: Inputs) -> Call:
     """The full matrix at sizes where column generation comes first."""
     import otdist
+    from otdist.exact.limits import Sizes
 
     pairs = len(inputs["x"]) * len(inputs["y"])
-    return otdist_wasserstein(inputs, solver=otdist.Exact(_matrix_pairs=pairs))
+    return otdist_wasserstein(inputs, solver=otdist.Exact(_sizes=Sizes(matrix_pairs=pairs)))
 
 
 def _clusters(n: int, d: int, p: float, seed: int) -> Inputs:

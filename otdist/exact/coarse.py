@@ -34,11 +34,7 @@ from otdist.exact.limits import INTERRUPTED, LATE, STOPPED, Limits, Outcome
 from otdist.exact.start import entropic_start, typical
 from otdist.line.merge import deal
 
-LEAST = 2**14
-"""Points of either side from which a coarse plan saves time."""
-
-_FIRST, _LAST = 10, 16  # levels of the tree: 1,024 to 65,536 cells
-_SHARE = 2.0  # times the accuracy: spread of cells that two sweeps over blocks make up for
+_LAST = 16  # levels of the tree, at most: 65,536 cells
 _FINE = 0.1  # of the accuracy, to which the problem of the cells is solved
 _SWEEPS = 8  # over all blocks, at most
 _PAIRS = 4  # of cells, that are the work of one number: 1,024 cells take one thread
@@ -102,22 +98,25 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits) -> CoarsePlan | None
         b: Weights of the targets, shape (m,), likewise.
         limits: The accuracy, and when to stop before it.
     """
-    if not isinstance(cost, PointCost) or cost.device.type != "cpu" or min(cost.shape) < LEAST:
+    sizes = limits.sizes
+    few = min(cost.shape) < sizes.coarse_from
+    if few or not isinstance(cost, PointCost) or cost.device.type != "cpu":
         return None
     last = min(_LAST, min(cost.shape).bit_length() - 2)
     x, y = (_Side(points, weights, last, cost.p) for points, weights in ((cost.x, a), (cost.y, b)))
-    least = (x.cells(last).spread + y.cells(last).spread) / (_SHARE * limits.rtol)
+    least = (x.cells(last).spread + y.cells(last).spread) / (sizes.share * limits.rtol)
     if typical(cost, a, b) < least:  # an optimal plan costs less still
         return None
-    levels, left, right = _FIRST, x.cells(_FIRST), y.cells(_FIRST)
+    levels = sizes.first_level
+    left, right = x.cells(levels), y.cells(levels)
     found, value = _between(left, right, cost.p, limits)
     if found.message not in STOPPED:
         if value < least:
             return None
-        while left.spread + right.spread > _SHARE * limits.rtol * value:
+        while left.spread + right.spread > sizes.share * limits.rtol * value:
             levels += 1
             left, right = x.cells(levels), y.cells(levels)
-        if levels > _FIRST:
+        if levels > sizes.first_level:
             found, _ = _between(left, right, cost.p, limits)
     count = len(left.masses)
     limits.report(f"plan between {count:,} cells of either sample")

@@ -44,7 +44,6 @@ ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 
 # Times in seconds of four problems of 2,500 points (normal clouds of different means and spreads in
 # 2 and 10 dimensions, p = 1 and 2), which take 1.9 as it is:
-_NEAREST = 12  # arcs per point at the start; 6: 2.1, 24: 2.2
 _FARTHER = 4  # further arcs per point and scale at the start; 0: 2.2, 8: 1.9
 _NEAREST_ROUGH, _FARTHER_ROUGH = 5, 1  # the same where the bracket need not close: 3, 1 drop mass
 _BOX = 30.0  # first box, in units of the spread of a point's nearest arcs; 8: 2.1, 120: 1.7
@@ -124,7 +123,7 @@ class _Run:
         self.costs = self.cost.pairs(*index).cpu().numpy()
         self.g_best = g.cpu().numpy()
         rough = self.limits.rtol > 0
-        near = (_NEAREST_ROUGH, _FARTHER_ROUGH) if rough else (_NEAREST, _FARTHER)
+        near = (_NEAREST_ROUGH, _FARTHER_ROUGH) if rough else (self.limits.sizes.nearest, _FARTHER)
         self._nearest(g, *near)
 
     def may_continue(self) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -29,7 +30,7 @@ from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.core.threads import TimeUpError, until
 from otdist.exact import coarse, column_generation, dense, matrix, network_simplex, staying
-from otdist.exact.limits import INTERRUPTED, STOPPED, Limits, beyond
+from otdist.exact.limits import INTERRUPTED, STOPPED, USUAL, Limits, Sizes, beyond
 from otdist.line import circle, solver
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
 
@@ -41,10 +42,6 @@ POINT_BYTES = 16_000
 ROUGH_POINT_BYTES = 5_000
 """The same where an accuracy is asked for, at 50,000 + 50,000 points in ten dimensions."""
 
-MATRIX_PAIRS = 1200 * 1200
-"""Up to so many pairs all costs are kept; above, column generation finds those that matter."""
-
-_RESCUED_PAIRS = 2**24  # of which a matrix is made where costs span more digits than one unit has
 _NEVER = 2**62  # pairs
 _PROOF_SECONDS = 1.0  # that a proof after a stop may take in any case
 _TIED = 100  # points between which a metric is assigned
@@ -73,7 +70,7 @@ class Exact:
 
     max_seconds: float | None = None
     progress: bool = False
-    _matrix_pairs: int = field(default=MATRIX_PAIRS, repr=False)
+    _sizes: Sizes = field(default=USUAL, repr=False)
 
     def __post_init__(self) -> None:
         checks.settle(
@@ -99,27 +96,32 @@ class Exact:
             return circle.solve(task, length, begin)
         n, m = task.cost.shape
         g = None if start is None else task.potential(start)
-        if n * m <= min(matrix.ALL_PAIRS, self._matrix_pairs):  # merging equal points does not pay
+        if n * m <= min(matrix.ALL_PAIRS, self._sizes.matrix_pairs):  # merging does not pay
             return _on_matrix(task, None, g)
         x, y = (
             merge(points, weights.detach())
             for points, weights in zip(coincident(task.cost), (task.a, task.b), strict=True)
         )
         g = None if g is None else g[y.first]
-        if len(x.first) * len(y.first) <= self._matrix_pairs:
+        if len(x.first) * len(y.first) <= self._sizes.matrix_pairs:
             return _on_matrix(task, (x, y), g)
         network_simplex.load()
         return self._columns(task, x, y, rtol, g)
+
+    def limits(self, p: float, rtol: float, begin: float, say: Callable[[str], None]) -> Limits:
+        """When a solve that began at `begin` stops, with `rtol` of the distance as one of costs."""
+        return Limits(
+            rtol=math.expm1(min(p * math.log1p(rtol), 700.0)),
+            deadline=math.inf if self.max_seconds is None else begin + self.max_seconds,
+            report=say,
+            sizes=self._sizes,
+        )
 
     def _columns(self, task: Task, x: Merged, y: Merged, rtol: float, g: Tensor | None) -> OTResult:
         """Column generation between merged points."""
         begin = time.perf_counter()
         with progress("exact transport", quiet=not self.progress) as say:
-            limits = Limits(
-                rtol=math.expm1(min(task.p * math.log1p(rtol), 700.0)),
-                deadline=math.inf if self.max_seconds is None else begin + self.max_seconds,
-                report=say,
-            )
+            limits = self.limits(task.p, rtol, begin, say)
             cost, a, b = restrict(task.cost, x, y), x.weights, y.weights
             try:
                 if rtol > 0 and g is None:
@@ -149,7 +151,7 @@ class Exact:
             rounded = not _equal_masses(a, b) or task.cost.error > 0
             if rounded and dense.is_rounding(proof.bracket.upper, task.cost, task.scale):
                 converged = True
-            if not converged and len(a) * len(b) <= _RESCUED_PAIRS:
+            if not converged and len(a) * len(b) <= self._sizes.rescued_pairs:
                 return _on_matrix(task, (x, y), None)
             message = beyond(task.p) if found.optimal and not converged else message
         if not converged:

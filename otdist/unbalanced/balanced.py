@@ -10,7 +10,6 @@ from torch import Tensor
 from otdist.core.point_cost import Cost, PointCost
 from otdist.core.result import Arcs
 from otdist.exact import column_generation, matrix, network_simplex
-from otdist.exact.exact import MATRIX_PAIRS
 from otdist.exact.limits import Limits, Outcome
 from otdist.unbalanced.node import NodeCost
 
@@ -45,7 +44,7 @@ def solve(
     if isinstance(cost, NodeCost):
         i, j = cost.arcs
         always = i.cpu().numpy(), j.cpu().numpy()
-    if len(a) * len(b) > MATRIX_PAIRS:
+    if len(a) * len(b) > limits.sizes.matrix_pairs:
         return column_generation.solve(cost, a, b, limits, start, always)
     values = (cost.dense() if written is None else written).cpu().numpy()
     if cap is not None:

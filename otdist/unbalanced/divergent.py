@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -70,11 +70,10 @@ def divergent_transport(task: Task, rho: float, solver: Exact, rtol: float) -> O
     """
     begin = time.perf_counter()
     a, b = task.a.detach(), task.b.detach()
-    limit = math.inf if solver.max_seconds is None else begin + solver.max_seconds
-    enough = math.expm1(min(task.p * math.log1p(rtol), 700.0))
     with progress("unbalanced transport", quiet=not solver.progress) as say:
         run = _Run(task.cost.to(torch.float64), a, b, rho)
-        run.solve(enough, limit, say)
+        limits = solver.limits(task.p, rtol, begin, say)
+        run.solve(limits)
     dual = divergent_dual(task.cost, a, b, rho, run.g)
     value, upper = divergent_primal(task.cost, a, b, rho, run.arcs)
     ends = bracket(dual.lower, upper, task.p, task.scale)
@@ -82,7 +81,7 @@ def divergent_transport(task: Task, rho: float, solver: Exact, rtol: float) -> O
     message = f"the bracket proves rtol = {rtol:g}"
     if not proved:
         message = f"rtol = {rtol:g} is not proved after {run.rounds} rounds: raise rtol or reach"
-        if time.perf_counter() > limit:
+        if time.perf_counter() > limits.deadline:
             message = "max_seconds reached; the bracket is what was proved until then"
         warn_caller(message)
 
@@ -114,8 +113,8 @@ class _Run:
         none = torch.empty(0, dtype=torch.int64, device=a.device)
         self.arcs, self.rounds = Arcs(none, none, a.new_empty(0), cost.shape), 0
 
-    def solve(self, rtol: float, deadline: float, report: Callable[[str], None]) -> None:
-        """Rounds until the gap is closed to `rtol` of the lower end."""
+    def solve(self, limits: Limits) -> None:
+        """Rounds until the gap is closed to `limits.rtol` of the lower end."""
         spread = float(self.cost.mean(self.a / self.a.sum(), self.b / self.b.sum()))
         size = min(spread, 2 * self.rho) or self.rho
         eps, f, g = size, self.f, self.g
@@ -125,13 +124,13 @@ class _Run:
         self._join(*self._steps(f, g, eps, _STEPS))
         while self.rounds < _ROUNDS:
             self.rounds += 1
-            self._polish(self.f, self.g, rtol, deadline)
+            self._polish(self.f, self.g, limits)
             if self.rounds == 1 and self.lower <= _OPEN * self.upper:
                 zero = torch.zeros_like(self.a), torch.zeros_like(self.b)
-                self._polish(*translated(*zero, self.logs, self.rho), rtol, deadline)
-            report(f"round {self.rounds}, cost in [{self.lower:.6g}, {self.upper:.6g}]")
-            closed = self.upper - self.lower <= 0.95 * rtol * self.lower
-            if closed or self.upper <= 0 or time.perf_counter() > deadline:
+                self._polish(*translated(*zero, self.logs, self.rho), limits)
+            limits.report(f"round {self.rounds}, cost in [{self.lower:.6g}, {self.upper:.6g}]")
+            closed = self.upper - self.lower <= 0.95 * limits.rtol * self.lower
+            if closed or self.upper <= 0 or time.perf_counter() > limits.deadline:
                 break
             eps = max(eps / 2, _LEAST * size)
             self._join(*self._steps(self.f, self.g, eps, _SHARPEN))
@@ -219,7 +218,7 @@ class _Run:
                 at = high if ahead >= high and at == low else (low + high) / 2
         return at
 
-    def _polish(self, f: Tensor, g: Tensor, rtol: float, deadline: float) -> None:
+    def _polish(self, f: Tensor, g: Tensor, limits: Limits) -> None:
         """The exact plan between the marginals that potentials ask for, and its potential."""
         left, reached = ((v - h / self.rho).exp() for v, h in zip(self.logs, (f, g), strict=True))
         moved = float(left.sum())
@@ -228,8 +227,8 @@ class _Run:
             return
         q, r = left[i], reached[j]
         cost = self.cost if (len(i), len(j)) == self.cost.shape else self.cost.sub(i, j)
-        limits = Limits(rtol=rtol / 20, deadline=deadline)
-        found = balanced.solve(cost, q / q.sum(), r / r.sum(), limits, start=g[j])
+        finer = replace(limits, rtol=limits.rtol / 20)
+        found = balanced.solve(cost, q / q.sum(), r / r.sum(), finer, start=g[j])
         arcs = found.arcs
         arcs = Arcs(i[arcs.rows], j[arcs.cols], arcs.mass * moved, self.cost.shape)
         value, _ = divergent_primal(self.cost, self.a, self.b, self.rho, arcs)

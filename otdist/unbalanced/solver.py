@@ -21,8 +21,7 @@ from otdist.core.progress import progress
 from otdist.core.result import Arcs, Bracket, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.exact import dense
-from otdist.exact.exact import MATRIX_PAIRS, Exact
-from otdist.exact.limits import Limits
+from otdist.exact.exact import Exact
 from otdist.unbalanced import balanced
 from otdist.unbalanced.bounds import Dual, partial_dual, partial_primal, priced_dual, priced_primal
 from otdist.unbalanced.node import NodeCost
@@ -121,20 +120,16 @@ def _solve(
     i, j = ((w > 0).nonzero()[:, 0] for w in (a, b))
     cost, a, b = cost.sub(i, j), a[i], b[j]
     a, b = a / a.sum(), b / b.sum()
-    (n, m), few = task.cost.shape, cost.shape[0] * cost.shape[1] <= MATRIX_PAIRS
-    if few and isinstance(points, PointCost) and points.slack == 0:
-        written = cost.dense()
-        if len(task.a) == int((i < n).sum()) and len(task.b) == int((j < m).sum()):
-            points = WrittenCost(points, written[:n, :m])  # the node, if any, is the last
     cap = None if between is None else _BEYOND * max(cost.prices)
     below = None if between is None else _USED * (leave + arrive)
-    limit = solver.max_seconds
+    n, m = task.cost.shape
     with progress("exact transport", quiet=not solver.progress) as say:
-        limits = Limits(
-            rtol=math.expm1(min(task.p * math.log1p(rtol), 700.0)),
-            deadline=math.inf if limit is None else time.perf_counter() + limit,
-            report=say,
-        )
+        limits = solver.limits(task.p, rtol, time.perf_counter(), say)
+        few = cost.shape[0] * cost.shape[1] <= limits.sizes.matrix_pairs
+        if few and isinstance(points, PointCost) and points.slack == 0:
+            written = cost.dense()
+            if len(task.a) == int((i < n).sum()) and len(task.b) == int((j < m).sum()):
+                points = WrittenCost(points, written[:n, :m])  # the node, if any, is the last
         found = balanced.solve(
             cost, a, b, limits, points=task.cost, cap=cap, below=below, written=written
         )

@@ -12,8 +12,10 @@ import torch
 import otdist
 from otdist import losses
 from otdist.core import threads
+from otdist.exact.limits import Sizes
 
 X, Y = np.random.default_rng(0).normal(size=(2, 40, 3))
+ALWAYS = otdist.Exact(_sizes=Sizes(matrix_pairs=0))
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +93,7 @@ CALLS = {
     "wasserstein": lambda: otdist.wasserstein(X, Y),
     "line": lambda: otdist.wasserstein(X[:, 0], Y[:, 0]),
     "Sinkhorn": lambda: otdist.wasserstein(X, Y, solver=otdist.Sinkhorn(eps=1.0)),
-    "column generation": lambda: otdist.wasserstein(X, Y, solver=otdist.Exact(_matrix_pairs=0)),
+    "column generation": lambda: otdist.wasserstein(X, Y, solver=ALWAYS),
     "sliced": lambda: otdist.sliced_wasserstein(X, Y),
     "max sliced": lambda: otdist.max_sliced_wasserstein(X, Y),
     "divergence": lambda: otdist.sinkhorn_divergence(X, Y),

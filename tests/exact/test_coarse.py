@@ -1,23 +1,27 @@
 """Plans by cells: the accuracy is proved without the pairs of all points being solved."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import otdist
 from otdist.core.result import ConvergenceWarning
-from otdist.exact import coarse, column_generation, improve
+from otdist.exact import coarse, improve
+from otdist.exact.limits import Limits, Sizes
 
 RTOL = 0.02
 MARGINALS = 1e-10  # random weights: rounding of the simplex of the cells, beside masses of 1e-3
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Coarse plans of samples that an exact answer takes a second for."""
-    monkeypatch.setattr(coarse, "LEAST", 1000)
-    monkeypatch.setattr(coarse, "_FIRST", 6)
+SMALL = Sizes(coarse_from=1000, first_level=6)
+"""Coarse plans of samples that an exact answer takes a second for."""
+WIDE = replace(SMALL, share=50.0)  # cells that blocks must make up for
+
+
+def by_cells(x, y, *, sizes=SMALL, max_seconds=None, **options):
+    return otdist.wasserstein(x, y, solver=otdist.Exact(max_seconds, _sizes=sizes), **options)
 
 
 def clouds(kind, d, rng):
@@ -37,7 +41,7 @@ def test_the_bracket_contains_the_truth(kind, d, p):
     x, y = clouds(kind, d, rng)
     b = rng.random(len(y)) + 0.5
     b /= b.sum()
-    rough, exact = (otdist.wasserstein(x, y, b=b, p=p, rtol=rtol) for rtol in (RTOL, 0))
+    rough, exact = (by_cells(x, y, b=b, p=p, rtol=rtol) for rtol in (RTOL, 0))
     assert rough.converged
     assert rough.upper - rough.lower <= RTOL * rough.lower
     assert rough.lower <= exact.upper
@@ -60,13 +64,11 @@ def test_cells_are_enough_in_the_plane(improved, monkeypatch):
         raise AssertionError("the points themselves are not solved")
 
     monkeypatch.setattr(otdist.exact.exact, "check_memory", unwanted)
-    if improved:
-        monkeypatch.setattr(coarse, "_FIRST", 3)
-        monkeypatch.setattr(coarse, "_SHARE", 50.0)
     sweeps = []
     sweep = improve.sweep
     monkeypatch.setattr(improve, "sweep", lambda *args: sweeps.append(1) or sweep(*args))
-    result = otdist.wasserstein(x, y, p=2, rtol=RTOL)
+    sizes = replace(WIDE, first_level=3) if improved else SMALL
+    result = by_cells(x, y, p=2, rtol=RTOL, sizes=sizes)
     assert result.lower <= truth <= result.upper
     assert "cells" in result.message
     assert bool(sweeps) == improved
@@ -75,9 +77,9 @@ def test_cells_are_enough_in_the_plane(improved, monkeypatch):
 def test_rows_in_another_order_give_the_same_within_the_accuracy():
     rng = np.random.default_rng(2)
     x, y = clouds("heavy", 2, rng)
-    first = otdist.wasserstein(x, y, p=2, rtol=RTOL)
-    again = otdist.wasserstein(x, y, p=2, rtol=RTOL)
-    other = otdist.wasserstein(rng.permutation(x), rng.permutation(y), p=2, rtol=RTOL)
+    first = by_cells(x, y, p=2, rtol=RTOL)
+    again = by_cells(x, y, p=2, rtol=RTOL)
+    other = by_cells(rng.permutation(x), rng.permutation(y), p=2, rtol=RTOL)
     assert first.distance == again.distance
     assert other.distance == pytest.approx(first.distance, rel=RTOL)
 
@@ -87,21 +89,19 @@ def test_an_interrupt_returns_the_bracket_so_far(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(improve, "sweep", interrupt)
-    monkeypatch.setattr(coarse, "_SHARE", 50.0)
     x, y = normal()
     truth = otdist.wasserstein(x, y, p=2).distance
     with pytest.warns(ConvergenceWarning, match="interrupted"):
-        result = otdist.wasserstein(x, y, p=2, rtol=1e-3)
+        result = by_cells(x, y, p=2, rtol=1e-3, sizes=WIDE)
     assert not result.converged
     assert result.lower <= truth <= result.upper
 
 
-def test_max_seconds_returns_the_bracket_so_far(monkeypatch):
-    monkeypatch.setattr(coarse, "_SHARE", 50.0)
+def test_max_seconds_returns_the_bracket_so_far():
     x, y = normal()
     truth = otdist.wasserstein(x, y, p=2).distance
     with pytest.warns(ConvergenceWarning, match="max_seconds"):
-        result = otdist.wasserstein(x, y, p=2, rtol=1e-3, solver=otdist.Exact(max_seconds=1e-6))
+        result = by_cells(x, y, p=2, rtol=1e-3, sizes=WIDE, max_seconds=1e-6)
     assert not result.converged
     assert result.lower <= truth <= result.upper
 
@@ -109,5 +109,5 @@ def test_max_seconds_returns_the_bracket_so_far(monkeypatch):
 def test_many_dimensions_are_declined():
     x = np.random.default_rng(3).normal(size=(1200, 10))
     problem = otdist.core.task.of_pair(otdist.core.measure.pair(x, x + 1), 2)
-    limits = column_generation.Limits(rtol=0.01, deadline=time.perf_counter() + 60)
+    limits = Limits(rtol=0.01, deadline=time.perf_counter() + 60, sizes=SMALL)
     assert coarse.solve(problem.cost, problem.a, problem.b, limits) is None

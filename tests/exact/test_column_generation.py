@@ -11,15 +11,16 @@ import otdist
 from otdist.core.point_cost import MatrixCost, PointCost
 from otdist.core.result import ConvergenceWarning
 from otdist.exact import column_generation
+from otdist.exact.limits import Sizes
 from otdist.exact.pricing import Pricer
 
 COST_RTOL = 1e-9  # of the cost, or of 1e-12 of the largest pair where the cost all but vanishes
 MARGINAL_ATOL = 1e-12
 
 
-def wasserstein(x, y, *, max_seconds=None, pairs=0, **options):
+def wasserstein(x, y, *, max_seconds=None, pairs=0, nearest=12, **options):
     """By column generation, whatever the size."""
-    solver = otdist.Exact(max_seconds, _matrix_pairs=pairs)
+    solver = otdist.Exact(max_seconds, _sizes=Sizes(matrix_pairs=pairs, nearest=nearest))
     return otdist.wasserstein(x, y, solver=solver, **options)
 
 
@@ -84,12 +85,11 @@ def test_equals_the_dense_simplex(n, m, d, p, points, masses, seed):
 
 @pytest.mark.parametrize("p", [1.0, 2.0])
 @pytest.mark.parametrize("d", [2, 10])
-def test_several_rounds_end_at_the_optimum(p, d, monkeypatch):
-    monkeypatch.setattr(column_generation, "_NEAREST", 3)
+def test_several_rounds_end_at_the_optimum(p, d):
     rng = np.random.default_rng(0)
     x, y = clouds("normal", 400, 300, d, rng)
     a, b = weights("random", 400, rng), weights("uniform", 300, rng)
-    result = wasserstein(x, y, a=a, b=b, p=p)
+    result = wasserstein(x, y, a=a, b=b, p=p, nearest=3)
     assert result.iterations > 1
     check(result, x, y, a, b, p)
 
@@ -97,7 +97,7 @@ def test_several_rounds_end_at_the_optimum(p, d, monkeypatch):
 def test_a_given_matrix():
     rng = np.random.default_rng(1)
     cost = rng.random((150, 120))
-    result = otdist.transport(cost, solver=otdist.Exact(_matrix_pairs=0))
+    result = otdist.transport(cost, solver=otdist.Exact(_sizes=Sizes(matrix_pairs=0)))
     a, b = np.full(150, 1 / 150), np.full(120, 1 / 120)
     assert result.cost == pytest.approx(ot.emd2(a, b, cost, numItermax=10**7), rel=COST_RTOL)
     assert result.upper - result.lower <= 1e-9
@@ -130,11 +130,10 @@ def test_gradient_is_that_of_the_full_matrix():
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-12)
 
 
-def test_rtol_stops_early_with_a_proof(monkeypatch):
-    monkeypatch.setattr(column_generation, "_NEAREST", 2)
+def test_rtol_stops_early_with_a_proof():
     rng = np.random.default_rng(5)
     x, y = clouds("normal", 600, 600, 2, rng)
-    full, early = (wasserstein(x, y, p=2, rtol=rtol) for rtol in (0.0, 0.05))
+    full, early = (wasserstein(x, y, p=2, nearest=2, rtol=rtol) for rtol in (0.0, 0.05))
     assert early.iterations < full.iterations
     assert early.converged
     assert early.upper - early.lower <= 0.05 * early.lower
@@ -142,12 +141,11 @@ def test_rtol_stops_early_with_a_proof(monkeypatch):
     assert early.gap > 0
 
 
-def test_max_seconds_returns_the_bracket_so_far(monkeypatch):
-    monkeypatch.setattr(column_generation, "_NEAREST", 1)
+def test_max_seconds_returns_the_bracket_so_far():
     rng = np.random.default_rng(6)
     x, y = clouds("normal", 500, 500, 2, rng)
     with pytest.warns(ConvergenceWarning, match="max_seconds"):
-        stopped = wasserstein(x, y, max_seconds=1e-6)
+        stopped = wasserstein(x, y, nearest=1, max_seconds=1e-6)
     truth = wasserstein(x, y).distance
     assert not stopped.converged
     assert stopped.gap > 0
@@ -271,6 +269,6 @@ def test_memory_maps_are_inputs(dtype, tmp_path):
     for name, values in (("x", x), ("y", rng.permutation(x + by))):
         np.save(tmp_path / f"{name}.npy", values)
     maps = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy"]
-    result = otdist.wasserstein(*maps, p=2, solver=otdist.Exact(_matrix_pairs=0))
+    result = otdist.wasserstein(*maps, p=2, solver=otdist.Exact(_sizes=Sizes(matrix_pairs=0)))
     assert result.distance == pytest.approx(3, rel=1e-12)
     assert result.converged

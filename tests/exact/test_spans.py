@@ -5,9 +5,10 @@ import pytest
 
 import otdist
 from otdist.core.result import ConvergenceWarning
-from otdist.exact import exact
+from otdist.exact.limits import Sizes
 
-ALWAYS = otdist.Exact(_matrix_pairs=0)  # no matrix at first, as for large samples
+ALWAYS = otdist.Exact(_sizes=Sizes(matrix_pairs=0))  # no matrix at first, as for large samples
+UNRESCUED = otdist.Exact(_sizes=Sizes(matrix_pairs=0, rescued_pairs=0))
 BY = np.array([1.0, 2.0, 3.0])
 
 
@@ -36,13 +37,12 @@ def test_a_tiny_move_of_all_points(bits, p):
 
 @pytest.mark.parametrize("d", [3, 20])
 @pytest.mark.parametrize("p", [1, 2])
-def test_nearly_equal_samples_of_more_points_than_a_matrix_has(p, d, monkeypatch):
-    monkeypatch.setattr(exact, "_RESCUED_PAIRS", 0)
+def test_nearly_equal_samples_of_more_points_than_a_matrix_has(p, d):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(1300, d))
     y = x * (1 + 1e-9)
     truth = np.mean(np.linalg.norm(x - y, axis=1) ** p) ** (1 / p)
-    result = otdist.wasserstein(x, rng.permutation(y), p=p)
+    result = otdist.wasserstein(x, rng.permutation(y), p=p, solver=UNRESCUED)
     assert result.converged
     assert result.distance == pytest.approx(truth, rel=1e-9)
     contains(result, truth, 1e-9)
@@ -86,12 +86,11 @@ def test_single_precision_that_spans_its_exponents():
     assert result.distance == pytest.approx(truth / n, rel=1e-9)
 
 
-def test_what_no_matrix_can_help_is_told(monkeypatch):
-    monkeypatch.setattr(exact, "_RESCUED_PAIRS", 0)
+def test_what_no_matrix_can_help_is_told():
     x, rng = dyadic(300)
     y = rng.permutation(x + BY / 4)
     with pytest.warns(ConvergenceWarning, match="p = 40 span more than the digits"):
-        result = otdist.wasserstein(x, y, p=40, solver=ALWAYS)
+        result = otdist.wasserstein(x, y, p=40, solver=UNRESCUED)
     assert not result.converged
     contains(result, np.linalg.norm(BY / 4))
 

@@ -9,6 +9,7 @@ from otdist.core import measure, task
 from otdist.core.certificate import lower_from_potentials
 from otdist.core.point_cost import PointCost
 from otdist.exact import start
+from otdist.exact.limits import Sizes
 
 
 def test_clusters_keep_their_mass_among_landmarks():
@@ -29,7 +30,7 @@ def bound(x, y, p, **kwargs):
     problem = task.of_pair(measure.pair(x, y), p)
     g = start.entropic_start(problem.cost, problem.a, problem.b, **kwargs)
     found = lower_from_potentials(problem.cost, problem.a, problem.b, g=g)
-    exact = otdist.wasserstein(x, y, p=p, solver=otdist.Exact(_matrix_pairs=10**7))
+    exact = otdist.wasserstein(x, y, p=p, solver=otdist.Exact(_sizes=Sizes(matrix_pairs=10**7)))
     return found.cost, (exact.distance / problem.scale) ** p
 
 

@@ -7,7 +7,7 @@ import torch
 import otdist
 from otdist.core.point_cost import PointCost
 from otdist.exact import staying
-from otdist.exact.limits import Limits
+from otdist.exact.limits import Limits, Sizes
 
 
 def pieces(seed, shared, n=60, m=50, d=2):
@@ -52,7 +52,7 @@ def test_half_of_two_images_stays():
     """The public function, with a start, a tolerance and gradients."""
     rng = np.random.default_rng(2)
     (x, a), (y, b) = (otdist.grid(rng.random((36, 36))) for _ in range(2))
-    solver = otdist.Exact(_matrix_pairs=10_000)
+    solver = otdist.Exact(_sizes=Sizes(matrix_pairs=10_000))
     exact = otdist.wasserstein(x, y, a=a, b=b, solver=solver)
     assert exact.gap <= 1e-11
     assert exact.distance == pytest.approx(otdist.wasserstein(x, y, a=a, b=b).distance, rel=1e-11)

@@ -11,9 +11,11 @@ import otdist
 from otdist.core import certificate, measure, task, threads
 from otdist.core.result import ConvergenceWarning
 from otdist.exact import boxed, coarse, column_generation, exact
+from otdist.exact.limits import Sizes
 from otdist.exact.pricing import Pricer
 
-ALWAYS = otdist.Exact(_matrix_pairs=0)  # no matrix, as for large samples
+ALWAYS = otdist.Exact(_sizes=Sizes(matrix_pairs=0))  # no matrix, as for large samples
+CELLS = otdist.Exact(_sizes=Sizes(coarse_from=1000, first_level=6))
 STAGES = [
     (column_generation, "entropic_start", 1),
     (Pricer, "nearest", 1),
@@ -93,12 +95,10 @@ def test_an_interrupted_proof_keeps_what_the_means_prove(p, monkeypatch):
     [(coarse, "split"), (coarse, "entropic_start"), (column_generation, "entropic_start")],
 )
 def test_an_interrupt_where_cells_are_solved(owner, name, monkeypatch):
-    monkeypatch.setattr(coarse, "LEAST", 1000)
-    monkeypatch.setattr(coarse, "_FIRST", 6)
     x, y, truth = stretched(2, 1300)
     interrupt_at(monkeypatch, owner, name, 1)
     with pytest.warns(ConvergenceWarning, match="interrupted"):
-        check(otdist.wasserstein(x, y, p=2, rtol=0.01), truth)
+        check(otdist.wasserstein(x, y, p=2, rtol=0.01, solver=CELLS), truth)
 
 
 @pytest.mark.parametrize("rtol", [0.0, 0.01])

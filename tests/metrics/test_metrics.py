@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 
 import otdist
 from otdist import metrics, wasserstein
+from otdist.exact.limits import Sizes
 
 RNG = np.random.default_rng(0)
 MATRIX = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.2], [0.0, 0.2, 3.0]])
@@ -91,14 +92,14 @@ def test_the_bracket_of_sinkhorn_contains_the_exact_distance(case):
 def test_column_generation_agrees_with_the_matrix(metric):
     x, y, _ = samples(300, 260)
     by_matrix = wasserstein(x, y, metric=metric)
-    by_columns = wasserstein(x, y, metric=metric, solver=otdist.Exact(_matrix_pairs=0))
+    by_columns = wasserstein(x, y, metric=metric, solver=otdist.Exact(_sizes=Sizes(matrix_pairs=0)))
     assert by_columns.distance == pytest.approx(by_matrix.distance, rel=1e-9)
     assert by_columns.lower <= by_matrix.distance <= by_columns.upper
 
 
 def test_column_generation_ends_at_the_optimum_where_many_plans_tie():
     x, y = np.random.default_rng(0).normal(size=(2, 500, 3))
-    solver = otdist.Exact(_matrix_pairs=0)
+    solver = otdist.Exact(_sizes=Sizes(matrix_pairs=0))
     found = wasserstein(x, 1.2 * y + 0.5, metric="cityblock", solver=solver)
     assert found.message == "exact: no pair violates the dual"
     assert found.gap <= 1e-11 * found.distance

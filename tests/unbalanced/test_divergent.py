@@ -3,6 +3,7 @@
 import itertools
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy.optimize import minimize
 
 from otdist import Exact, Sinkhorn, transport, unbalanced_wasserstein, wasserstein
 from otdist.core.result import ConvergenceWarning
+from otdist.exact.limits import Sizes
 from otdist.losses import ExactLoss
 
 
@@ -144,16 +146,17 @@ def test_far_points_do_not_move():
     assert nothing.moved_x.tolist() == [0.0]
 
 
-def test_without_a_matrix_as_with_one(monkeypatch):
+def test_without_a_matrix_as_with_one():
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(200, 2)), rng.normal(size=(180, 2)) + 0.5
     whole = kl(x, y, reach=0.7, p=2)
-    monkeypatch.setattr("otdist.unbalanced.balanced.MATRIX_PAIRS", 0)
-    found = kl(x, y, reach=0.7, p=2)
+    without = Exact(_sizes=Sizes(matrix_pairs=0))
+    found = kl(x, y, reach=0.7, p=2, solver=without)
     assert found.converged
     assert max(found.lower, whole.lower) <= min(found.upper, whole.upper)
+    late = replace(without, max_seconds=1e-9)
     with pytest.warns(ConvergenceWarning, match="max_seconds"):
-        early = kl(x, y, reach=0.7, p=2, rtol=1e-9, solver=Exact(max_seconds=1e-9))
+        early = kl(x, y, reach=0.7, p=2, rtol=1e-9, solver=late)
     assert early.lower <= whole.upper
     assert early.upper >= whole.lower
 
