@@ -11,7 +11,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 import otdist
-from benchmarks import coverage, coverage_truth
+from benchmarks import coverage, coverage_cases, coverage_truth
 from otdist.core.measure import pair
 from otdist.discrepancy import line_limit, named
 from otdist.discrepancy.limit import ConfidenceInterval, average, of_influence
@@ -65,7 +65,7 @@ def test_the_interval_covers_the_expectation_of_exact_transport():
 
 
 def test_coverage_counts_refusals_apart():
-    case = coverage.Case("energy", "equal", coverage.normal(2, 0.0, 1.0), 0.0)
+    case = coverage_cases.Case("energy", "equal", coverage_cases.normal(2, 0.0, 1.0), 0.0)
     row = coverage.cover(case, 25, 25, 20)
     assert row["given"] <= 2
     assert row["trials"] == 20
@@ -174,7 +174,7 @@ def test_the_line_is_bootstrapped():
 
 def test_w1_is_lowered_by_what_it_exceeds_where_the_laws_may_be_equal(monkeypatch):
     """Samples that pass by chance are too far apart: 74% of such intervals covered without it."""
-    x, y = coverage.exponential(np.random.default_rng(1), 300, 250)
+    x, y = coverage_cases.exponential(np.random.default_rng(1), 300, 250)
     found = otdist.confidence_interval(x, y, "wasserstein", p=1)
     excess = line_limit._excess(x[:, 0], y[:, 0])
     assert excess > 0.01
@@ -186,7 +186,7 @@ def test_w1_is_lowered_by_what_it_exceeds_where_the_laws_may_be_equal(monkeypatc
 
 def test_w1_is_refused_where_the_laws_are_equal_in_part():
     rng = np.random.default_rng(1)
-    x, y = coverage.half_equal(rng, 400, 300)
+    x, y = coverage_cases.half_equal(rng, 400, 300)
     with pytest.raises(otdist.inference.NoIntervalError, match="too long a stretch"):
         otdist.confidence_interval(x, y, "wasserstein", p=1)
     assert otdist.confidence_interval(x, y, "wasserstein", p=2).lower > 0

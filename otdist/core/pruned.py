@@ -32,7 +32,6 @@ LEAST_PAIRS = 2**30
 DIMENSION = 3
 """Coordinates up to which cells are small."""
 
-_POINTS = 128  # of a cell
 _PROMISING = 3  # cells that u is taken from
 _ROWS = 4096  # of a block of anchored terms
 
@@ -40,9 +39,9 @@ _ROWS = 4096  # of a block of anchored terms
 class _Cells:
     """Points, a potential, and anchored cells of one side, in the order of a tree, float32."""
 
-    def __init__(self, points: Tensor, potential: Tensor | None) -> None:
-        n = len(points)
-        levels = max(0, (n // _POINTS).bit_length() - 1)
+    def __init__(self, points: Tensor, potential: Tensor | None, size: int) -> None:
+        n, self.size = len(points), size
+        levels = max(0, (n // size).bit_length() - 1)
         self.order = torch.from_numpy(split(points, levels))
         self.begin = torch.from_numpy(starts(n, levels))
         self.end = torch.cat([self.begin[1:], torch.tensor([n])])
@@ -65,19 +64,20 @@ class _Cells:
             index = (self.cell[lo:hi] - part.start)[:, None].expand_as(terms)
             out[part].scatter_reduce_(0, index, terms, "amin")
 
-        each(_ranges(len(self.begin), max(1, _ROWS // _POINTS)), block, self.points.device)
+        each(_ranges(len(self.begin), max(1, _ROWS // self.size)), block, self.points.device)
         return out
 
 
-def ctransform(cost: PointCost, g: Tensor) -> Tensor:
+def ctransform(cost: PointCost, g: Tensor, size: int = 128) -> Tensor:
     """At most min_j ‖x_i − y_j‖² − g_j, shape (n,), float64.
 
     Args:
         cost: At p = 2, shape (n, m), on the CPU.
         g: Potential of the targets, shape (m,), float64, finite.
+        size: Points of a cell.
     """
     unit = torch.finfo(torch.float32).eps
-    x, y = _Cells(cost.x, None), _Cells(cost.y, g)
+    x, y = _Cells(cost.x, None, size), _Cells(cost.y, g, size)
     assert y.potential is not None
     left, right = PointCost(x.points, y.points, 2).lifted(torch.float32)
     right[-1] -= y.potential
@@ -91,8 +91,8 @@ def ctransform(cost: PointCost, g: Tensor) -> Tensor:
     bound = x.least(square_x - u, y.anchors) + y.least(square_y - y.potential, x.anchors).T
     bound += 2 * (x.anchors @ y.anchors.T) - 2 * x.radius[:, None] * y.radius
     # Sums, products and the rounding of the points to float32, many times over.
-    size = float(square_x.max() + square_y.max() + u.abs().max() + y.potential.abs().max())
-    slack = 32 * (cost.dimension + 8) * unit * size
+    largest = float(square_x.max() + square_y.max() + u.abs().max() + y.potential.abs().max())
+    slack = 32 * (cost.dimension + 8) * unit * largest
     low = _over(left, right, x, y, (bound <= slack) & ~chosen, u)
     low = low.double() - unit * (16 * low.abs() + (cost.dimension + 16) * y.potential.abs().max())
     out = torch.empty(len(low), dtype=torch.float64)

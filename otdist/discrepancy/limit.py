@@ -119,13 +119,15 @@ class Linear:
     one_sided: bool = False
     unbiased: bool = False
 
-    def interval(self, level: float) -> ConfidenceInterval:
+    def interval(self, level: float, most: float = LARGEST_SHARE) -> ConfidenceInterval:
         """The normal interval, or Student's where directions add noise of few replicates.
+
+        `most` is the share of the variance that one row may carry.
 
         Raises:
             NoIntervalError: one row carries too much of the variance.
         """
-        refuse_heavy_tails(self.x, self.y)
+        refuse_heavy_tails(self.x, self.y, most)
         rows = sum(_variance(terms) for terms in (self.x, self.y))
         total = rows + self.noise
         tail = level if self.one_sided else (1 + level) / 2
@@ -204,12 +206,11 @@ def refuse_repeats(pair: Pair, what: str) -> None:
             raise NoIntervalError(f"rows repeat: {what} has no normal limit")
 
 
-def refuse_heavy_tails(x: np.ndarray, y: np.ndarray, most: float | None = None) -> None:
-    """Raise where one row carries so much of the variance that the sum of terms is not normal.
+def refuse_heavy_tails(x: np.ndarray, y: np.ndarray, most: float) -> None:
+    """Raise where one row carries more than the share `most` of the variance.
 
-    `most` is the share that it may have, `LARGEST_SHARE` where none is given.
+    The sum of terms is not normal then.
     """
-    most = LARGEST_SHARE if most is None else most
     squares = np.concatenate([np.square(terms) for terms in (x, y)])
     share = float(squares.max() / squares.sum()) if squares.any() else 0.0
     if share > most:

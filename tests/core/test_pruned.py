@@ -19,8 +19,7 @@ def points(kind, n, d, rng):
 @pytest.mark.parametrize("size", [0.0, 1.0, 1e4])
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["normal", "clusters", "lattice"])
-def test_never_above_and_near(kind, d, size, monkeypatch):
-    monkeypatch.setattr(pruned, "_POINTS", 16)
+def test_never_above_and_near(kind, d, size):
     rng = np.random.default_rng(0)
     x, y = points(kind, 1000, d, rng), points(kind, 700, d, rng) + 0.5
     # A smooth potential, as of a nearby problem, which rules cells out, and noise, which does not.
@@ -28,13 +27,12 @@ def test_never_above_and_near(kind, d, size, monkeypatch):
     squared = np.square(x[:, None].astype(np.longdouble) - y).sum(2)
     truth = (squared - g).min(1)
     cost = PointCost(torch.from_numpy(x), torch.from_numpy(y), 2)
-    found = pruned.ctransform(cost, torch.from_numpy(g)).numpy()
+    found = pruned.ctransform(cost, torch.from_numpy(g), 16).numpy()
     assert (found <= truth).all()
     assert (truth - found).max() <= 1e-4 * max(np.abs(g).max(), squared.max())
 
 
 def test_most_cells_are_ruled_out(monkeypatch):
-    monkeypatch.setattr(pruned, "_POINTS", 16)
     shares, over = [], pruned._over
 
     def counted(left, right, x, y, cells, low):
@@ -45,7 +43,7 @@ def test_most_cells_are_ruled_out(monkeypatch):
     rng = np.random.default_rng(1)
     x, y = rng.random((3000, 2)), rng.random((3000, 2))
     cost = PointCost(torch.from_numpy(x), torch.from_numpy(y), 2)
-    pruned.ctransform(cost, torch.zeros(3000).double())
+    pruned.ctransform(cost, torch.zeros(3000).double(), 16)
     assert sum(shares) < 0.3
 
 
