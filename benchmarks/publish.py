@@ -19,7 +19,7 @@ from benchmarks.plots import plots
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ("coverage", "gan", "neural", "outofcore")
 """Modules with an `EXPERIMENT`, whose tables stand on a page of their own."""
-GROWTH = Path("docs/assets/exact-growth.svg")
+GROWTH, ACCURACY = Path("docs/assets/exact-growth.svg"), Path("docs/assets/exact-accuracy.svg")
 
 
 def pages(content: dict[str, Any], root: Path = ROOT) -> None:
@@ -33,6 +33,7 @@ def pages(content: dict[str, Any], root: Path = ROOT) -> None:
     drawn = plots(rows, folder)
     records.write(folder / "results.md", report.markdown(runs, drawn))
     growth.draw(rows, root / GROWTH)
+    growth.draw_accuracy(rows, root / ACCURACY)
     ladder.draw(rows, folder / ladder.PICTURE)
     page.put(folder / "index.md", ladder.SUITE, ladder.section(rows))
     for guide in sorted((root / "docs").glob("*.md")):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import headline, ladder, page, publish, records, report
+from benchmarks import growth, headline, ladder, page, publish, records, report
 from benchmarks.case import OURS
 from benchmarks.harness import quartiles
 
@@ -113,8 +113,25 @@ def test_the_picture_of_a_ladder_is_drawn_again_as_it_was(tmp_path):
     assert not (tmp_path / "a.svg").exists()
 
 
+def scaled(n, competitor, seconds):
+    return {
+        "suite": "scale", "problem": "mixtures to 1%", "quantity": "W_2", "competitor": competitor,
+        "n": n, "d": 2, "status": "ok", "seconds": {"median": seconds}, "peak_mb": 1.0,
+    }  # fmt: skip
+
+
+def test_the_picture_of_an_accuracy_gives_exponents_from_two_sizes_on(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "a.svg"
+    rows = [scaled(n, growth.OURS, n**1.5) for n in (5000, 20_000)]
+    growth.draw_accuracy(rows, path)
+    assert "n to the 1.5" in path.read_text(encoding="utf-8")
+    growth.draw_accuracy(rows[:1], path)
+    assert not path.exists()
+
+
 PAGES = ("README.md", "docs/*.md", "docs/benchmarks/*.md")
-PICTURES = ("docs/benchmarks/*.svg", str(publish.GROWTH))
+PICTURES = ("docs/benchmarks/*.svg", str(publish.GROWTH), str(publish.ACCURACY))
 
 
 def files(root, *patterns):

@@ -92,7 +92,11 @@ def pot_partial(inputs: Inputs, mass: float) -> Call:
 
 def _priced(penalty: str, d: int) -> Case:
     """Mass that is created or destroyed at a price, beside POT's solvers of the same programme."""
-    n, solver = 500, {"tv": pot_lbfgsb, "kl": pot_mm}[penalty]
+    n = 500
+    others: dict[str, dict[str, Competitor]] = {
+        "tv": {"POT lbfgsb_unbalanced": pot_lbfgsb},
+        "kl": {"POT mm_unbalanced": pot_mm},
+    }
     return Case(
         name=f"normal clouds, masses, {penalty}",
         quantity="unbalanced W_2",
@@ -101,7 +105,7 @@ def _priced(penalty: str, d: int) -> Case:
         d=d,
         p=2,
         make=partial(masses, d, n=n),
-        competitors={OURS: partial(otdist_unbalanced, penalty=penalty), solver.__name__: solver},
+        competitors={OURS: partial(otdist_unbalanced, penalty=penalty), **others[penalty]},
         truth=lambda inputs: (
             otdist_unbalanced(
                 {**inputs, "device": "cpu"}, penalty, rtol=1e-5 if penalty == "kl" else None
