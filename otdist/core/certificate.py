@@ -27,6 +27,7 @@ from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import Arcs, Bracket
 from otdist.core.threads import each
+from otdist.core.widened import widened
 
 UNIT = 2.0**-53
 
@@ -75,7 +76,7 @@ def lower_from_potentials(
     """The best bound within reach of a potential on either side: two c-transforms, O(n·m·d).
 
     Args:
-        cost: Ground cost; converted to float64.
+        cost: Ground cost; calculated in float64.
         a: Weights of the sources, shape (n,).
         b: Weights of the targets, shape (m,).
         f: Any potential of the sources, shape (n,), feasible or not, −inf where unknown; or
@@ -87,7 +88,7 @@ def lower_from_potentials(
     """
     if (f is None) == (g is None):
         raise ValueError("pass one of f and g: the other side follows by c-transform")
-    cost, a, b = cost.to(torch.float64), a.detach().double(), b.detach().double()
+    cost, a, b = widened(cost), a.detach().double(), b.detach().double()
     transform = partial(_quick if quick else transforms, settled=settled)
     if f is not None:
         g, f = transform(cost.T, _usable(f))
@@ -135,12 +136,12 @@ def upper_from_plan(cost: Cost, a: Tensor, b: Tensor, arcs: Arcs) -> tuple[float
     """Cost of a feasible plan, and the same with its rounding slack added; scaled units.
 
     Args:
-        cost: Ground cost; converted to float64.
+        cost: Ground cost; calculated in float64.
         a: Weights of the sources, shape (n,).
         b: Weights of the targets, shape (m,).
         arcs: The plan.
     """
-    cost = cost.to(torch.float64)
+    cost = widened(cost)
     costs = cost.pairs(arcs.rows, arcs.cols)
     value = float(costs @ arcs.mass)
     missing = _residual(a, arcs.rows, arcs.mass) + _residual(b, arcs.cols, arcs.mass)

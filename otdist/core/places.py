@@ -65,7 +65,7 @@ def of(cost: Cost, least: int = _LEAST) -> Places | None:
         x, y, unit = cost.x, cost.y, cost.unit
     else:
         return None
-    sources, targets = (_lattice(z.double() / unit) for z in (x, y))
+    sources, targets = (_lattice(z, unit) for z in (x, y))
     if sources is None or targets is None:
         return None
     (v, i), (u, j) = sources, targets
@@ -74,11 +74,11 @@ def of(cost: Cost, least: int = _LEAST) -> Places | None:
     return Places(Lattices([Axis(s, t, cost.p) for s, t in zip(v, u, strict=True)]), i, j)
 
 
-def _lattice(points: Tensor) -> tuple[list[Tensor], Tensor] | None:
-    """Distinct coordinates of each axis, ascending, and the place of each point; None if sparse."""
+def _lattice(points: Tensor, unit: float) -> tuple[list[Tensor], Tensor] | None:
+    """Distinct coordinates of each axis, in units, and each point's place; None if sparse."""
     axes, place, size = [], torch.zeros(len(points), dtype=torch.int64, device=points.device), 1
     for column in points.T:
-        values, at = torch.unique(column, return_inverse=True)
+        values, at = torch.unique(column.double() / unit, return_inverse=True)
         size *= len(values)
         if size * _FULL > len(points):
             return None

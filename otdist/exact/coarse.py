@@ -28,6 +28,7 @@ from otdist.core.point_cost import Cost, PointCost
 from otdist.core.result import Arcs
 from otdist.core.threads import TimeUpError, threads_for, until
 from otdist.core.tree import split
+from otdist.core.widened import widened
 from otdist.exact import cells, column_generation, improve
 from otdist.exact.cells import Cells
 from otdist.exact.limits import INTERRUPTED, LATE, STOPPED, Limits, Outcome
@@ -65,7 +66,7 @@ class CoarsePlan:
         Returns:
             Whether it does; sweeps end before where they gain little, or at the deadline.
         """
-        cost = self._cost.to(torch.float64)
+        cost = widened(self._cost)
         paid = self._paid(cost)
         try:
             for count in range(_SWEEPS):
@@ -85,7 +86,7 @@ class CoarsePlan:
             self.message = INTERRUPTED
         return paid <= target
 
-    def _paid(self, cost: PointCost) -> float:
+    def _paid(self, cost: Cost) -> float:
         return float(cost.pairs(self.arcs.rows, self.arcs.cols) @ self.arcs.mass)
 
 

@@ -33,6 +33,7 @@ from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs
 from otdist.core.threads import TimeUpError, until
+from otdist.core.widened import widened
 from otdist.exact import boxed, leftover
 from otdist.exact.boxed import BoxedFlow, Supplies
 from otdist.exact.limits import INTERRUPTED, LATE, Limits, Outcome, beyond
@@ -101,7 +102,7 @@ class _Run:
     """State of one run: centre (f, g), box (s, t), arcs, and the best evidence so far."""
 
     def __init__(self, cost: Cost, a: Tensor, b: Tensor, limits: Limits) -> None:
-        self.cost, self.limits = cost.to(torch.float64), limits
+        self.cost, self.limits = widened(cost), limits
         self.a, self.b = a.cpu().numpy(), b.cpu().numpy()
         self.supplies = Supplies.of(self.a, self.b)
         self.pricer = Pricer(cost)
