@@ -6,7 +6,7 @@ every reduced cost c_ij − f_i − g_j ≥ 0, the plan on A is optimal for the 
 prove it. Otherwise the violating pairs join A, and the next round begins (Ford, Fulkerson 1958;
 Gilmore, Gomory 1961).
 
-    1. start      potentials from the entropic dual (`potentials`), or those of an earlier result
+    1. start      potentials from the entropic dual (`start`), or those of an earlier result
     2. arcs       the nearest pairs by reduced cost of every point, both sides, and some at every
                   larger scale: without them a tenth of the mass found no way at p = 1 in the plane
     3. restrict   optimum on A with dual variables held in a box around the centre (`boxed`)
@@ -39,7 +39,7 @@ from otdist.exact.boxed import BoxedFlow, Supplies
 from otdist.exact.limits import INTERRUPTED, LATE, Limits, Outcome, beyond
 from otdist.exact.network_simplex import SimplexError
 from otdist.exact.pricing import Pricer
-from otdist.exact.start import entropic_start
+from otdist.exact.start import entropic_start, exact_start
 
 ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 
@@ -76,12 +76,13 @@ def solve(
         limits: When to stop.
         start: A potential g of the targets to begin from, shape (m,), such as that of a nearby
             problem.
-        always: Rows and columns of arcs to begin with, whatever they cost.
+        always: Rows and columns of arcs to begin with, whatever they cost: those of a node.
     """
     run = _Run(cost, a, b, limits)
     try:
         with until(limits.deadline):
-            run.begin(entropic_start(cost, a, b) if start is None else start.double(), always)
+            first = entropic_start if always is None else exact_start
+            run.begin(first(cost, a, b) if start is None else start.double(), always)
             while not run.optimal and run.may_continue():
                 run.round()
     except KeyboardInterrupt:

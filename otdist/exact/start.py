@@ -38,6 +38,10 @@ _CELLS_DIMENSION = (
 )
 # half a unit they prove 1.6% more than points in space, and 1% less in five dimensions
 _EXACT = 1024  # landmarks that are solved exactly where entropy does not get there: 0.3 s
+_FEW, _SMOOTH = 512, 0.16
+"""Landmarks of `exact_start`, and its eps in units of their cost. 4,000 normal points with 0.9 of
+the mass in the plane and 0.5 in ten dimensions: with 0.04 five and three rounds, with 0.08 or with
+this three; 1,024 landmarks take 0.06 s more and no round less."""
 _SAMPLED = 256  # points of the estimate of the mean cost
 _TOL = 1e-2
 _ASTRAY = 2e-2  # error that shows mass which the steps do not exchange
@@ -55,16 +59,49 @@ def entropic_start(cost: Cost, a: Tensor, b: Tensor, landmarks: int = LANDMARKS)
     single = cost.to(torch.float32)
     if not _EPS * typical(single, a, b) > 8 * single.rounding:
         return torch.zeros_like(b)
-    count = max(landmarks, min(max(cost.shape) // _SHARE, _MOST))
+    count = _count(cost, landmarks)
     if _has_cells(cost, count):
         assert isinstance(cost, PointCost)
         (x, u), (y, v) = _centres(cost.x, a, count), _centres(cost.y, b, count)
         part = cost.between(x, y)
         return extended(part, cost.between(x.to(cost.dtype), cost.y), u, v)
+    return extended(*_among(cost, a, b, count))
+
+
+def exact_start(cost: Cost, a: Tensor, b: Tensor, landmarks: int = LANDMARKS) -> Tensor:
+    """The same where a node holds mass of many points: from few landmarks solved exactly.
+
+    Entropic steps find the price at which mass stays only slowly, and the cost of what moves may be
+    far below the mean: of 4,000 normal points of which half the mass moves, five values of eps took
+    0.5 s in the plane, and the steps in ten dimensions 1.1 s. Fewer landmarks have that price in
+    0.02 s, and one value of eps makes their potentials smooth. Arguments are those of
+    `entropic_start`.
+    """
+    part, reach, u, v = _among(cost, a, b, _count(cost, landmarks))
+    single = part.to(torch.float32)
+    try:
+        g, value = _exactly(part.to(torch.float64), u, v, _FEW)
+    except SimplexError:  # costs span more than the digits of float64
+        return entropic_start(cost, a, b, landmarks)
+    eps = max(_SMOOTH * value, 8 * single.rounding)
+    if not eps > 0:
+        return torch.zeros_like(b)
+    dual = entropic.solve(single, u, v, eps, tol=_TOL, max_iter=_STEPS, start=g)
+    return _spread(reach, dual.f, u, eps)
+
+
+def _count(cost: Cost, landmarks: int) -> int:
+    """How many landmarks stand for so many points."""
+    return max(landmarks, min(max(cost.shape) // _SHARE, _MOST))
+
+
+def _among(cost: Cost, a: Tensor, b: Tensor, count: int) -> tuple[Cost, Cost, Tensor, Tensor]:
+    """Landmarks among the points: the arguments of `extended`."""
+    single = cost.to(torch.float32)
     rows, u = single.landmarks(a, count)
     columns, v = single.T.landmarks(b, count)
     targets = torch.arange(len(b), device=b.device)
-    return extended(cost.sub(rows, columns), cost.sub(rows, targets), u, v)
+    return cost.sub(rows, columns), cost.sub(rows, targets), u, v
 
 
 def _has_cells(cost: Cost, count: int) -> bool:
@@ -110,25 +147,31 @@ def extended(part: Cost, reach: Cost, u: Tensor, v: Tensor) -> Tensor:
             if exact is not None:  # smooth potentials are no better than those they came from
                 return reach.T.ctransform(exact)[0].double()
             try:
-                exact, g, value = _exactly(part.to(torch.float64), u, v)
+                g, value = _exactly(part.to(torch.float64), u, v, _EXACT)
+                exact = part.to(torch.float64).ctransform(g)[0]
             except SimplexError:  # costs span more than the digits of float64
                 continue
             eps = math.inf
-    found = entropic.extend(reach.to(torch.float32).T, dual.f, u, eps)
+    return _spread(reach, dual.f, u, eps)
+
+
+def _spread(reach: Cost, f: Tensor, u: Tensor, eps: float) -> Tensor:
+    """The soft-min of f for all targets; zero where that is beyond float32."""
+    found = entropic.extend(reach.to(torch.float32).T, f, u, eps)
     return found if bool(torch.isfinite(found).all()) else torch.zeros_like(found)
 
 
-def _exactly(part: Cost, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Potentials of both sides from the exact problem of fewer landmarks, and what it costs."""
-    rows, a = part.landmarks(u, _EXACT)
-    columns, b = part.T.landmarks(v, _EXACT)
+def _exactly(part: Cost, u: Tensor, v: Tensor, count: int) -> tuple[Tensor, float]:
+    """A potential of the targets from the exact problem of fewer landmarks, and what it costs."""
+    rows, a = part.landmarks(u, count)
+    columns, b = part.T.landmarks(v, count)
     costs = np.ascontiguousarray(part.sub(rows, columns).dense().cpu().numpy())
     shares = ((w / w.sum()).cpu().numpy() for w in (a, b))
     flow = matrix.solve(costs, *shares, uniform=False)
     f = torch.from_numpy((costs - flow.g).min(1)).to(part.device)
     everyone = torch.arange(part.shape[1], device=part.device)
     g = part.sub(rows, everyone).T.ctransform(f)[0]
-    return part.ctransform(g)[0], g, float(costs[flow.rows, flow.cols] @ flow.mass)
+    return g, float(costs[flow.rows, flow.cols] @ flow.mass)
 
 
 def typical(cost: Cost, a: Tensor, b: Tensor) -> float:

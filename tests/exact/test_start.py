@@ -10,6 +10,8 @@ from otdist.core.certificate import lower_from_potentials
 from otdist.core.point_cost import PointCost
 from otdist.exact import start
 from otdist.exact.limits import Sizes
+from otdist.unbalanced.bounds import partial_dual
+from otdist.unbalanced.node import NodeCost
 
 
 def test_clusters_keep_their_mass_among_landmarks():
@@ -57,3 +59,17 @@ def test_a_rough_start_of_clusters_takes_few_rounds():
     result = otdist.wasserstein(x, y + 7, p=3)
     assert result.converged
     assert result.iterations <= 6  # 44 where potentials of clusters were not balanced
+
+
+@pytest.mark.parametrize(("mass", "share"), [(0.9, 0.9), (0.5, 0.8)])
+def test_few_landmarks_know_the_price_at_which_mass_stays(mass, share):
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(1000, 10)), 1.2 * rng.normal(size=(800, 10)) + 0.5
+    cost = PointCost(*map(torch.from_numpy, (x, y)), 2)
+    a, b = (torch.full((k,), 1 / k, dtype=torch.float64) for k in cost.shape)
+    rest = a.new_tensor([1 - mass])
+    with_node = [torch.cat([w, rest]) / (2 - mass) for w in (a, b)]
+    g = start.exact_start(NodeCost.around(cost, (0.0, 0.0, 100.0)), *with_node)
+    found = partial_dual(cost, a, b, mass, g[:-1] - g[-1]).lower / mass
+    truth = otdist.partial_wasserstein(x, y, mass=mass, p=2).distance ** 2
+    assert share * truth < found <= truth * (1 + 1e-9)
