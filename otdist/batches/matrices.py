@@ -24,7 +24,7 @@ from torch import Tensor
 from otdist.core.certificate import UNIT, brackets
 from otdist.core.point_cost import PointCost
 from otdist.core.threads import held, run, threads_for
-from otdist.exact import dense, matrix, network_simplex
+from otdist.exact import cost_matrix, dense, matrix, network_simplex
 from otdist.exact.assignment import duals, nearer
 
 ASSIGNED = 400
@@ -56,7 +56,7 @@ class Matrices:
         self.closed = np.zeros(len(a), dtype=bool)
         self.arcs: list[Any] = [None] * len(a)
         self.flat = x.shape[-1] <= 2 and p < 2
-        self.direct = dense.is_direct(x.shape[1], y.shape[1], x.shape[2], p)
+        self.direct = cost_matrix.is_direct(x.shape[1], y.shape[1], x.shape[2], p)
         self.zeros = bool((a == 0).any() or (b == 0).any())
 
     def load(self) -> None:
@@ -103,7 +103,7 @@ class Matrices:
             if self.direct:
                 cdist(x[k], y[k], kind, out=out[i])
             else:
-                out[i], errors[i], _ = dense.costs(PointCost(self.x[k], self.y[k], self.p))
+                out[i], errors[i], _ = cost_matrix.costs(PointCost(self.x[k], self.y[k], self.p))
         if self.direct and self.p not in (1, 2):
             np.power(out, self.p, out=out)
         return errors

@@ -151,7 +151,7 @@ def upper_from_plan(cost: Cost, a: Tensor, b: Tensor, arcs: Arcs) -> tuple[float
     return value, value + slack
 
 
-def bracket(lower: float, upper: float, p: float, scale: float) -> Bracket:
+def bracket(lower: float, upper: float, p: float, scale: float, off: float = 0.0) -> Bracket:
     """The bracket on W_p in the caller's units from bounds on the cost in scaled units.
 
     Args:
@@ -159,6 +159,7 @@ def bracket(lower: float, upper: float, p: float, scale: float) -> Bracket:
         upper: Slack already added; inf where nothing is known.
         p: Exponent.
         scale: Distances in the caller's units are so many times larger.
+        off: Share of themselves by which distances may be wrong.
 
     Raises:
         ContradictionError: lower is above upper.
@@ -167,7 +168,7 @@ def bracket(lower: float, upper: float, p: float, scale: float) -> Bracket:
     high = math.inf if math.isnan(upper) else max(upper, 0.0) ** (1.0 / p)
     if p != 1:
         low, high = low * (1 - _root_error(low)), high * (1 + _root_error(high))
-    return between(low * scale, high * scale)
+    return between(low * scale * (1 - off), high * scale * (1 + off))
 
 
 def brackets(lower: np.ndarray, upper: np.ndarray, p: float) -> tuple[np.ndarray, np.ndarray]:

@@ -163,8 +163,8 @@ def _measure(points: np.ndarray, mass: np.ndarray | None) -> Measure:
     n = len(points)
     if mass is None:
         return Measure(torch.from_numpy(points), torch.from_numpy(np.full(n, 1 / n)), True)
-    given = torch.from_numpy(mass)
-    return Measure(torch.from_numpy(points), given / given.sum(), False, given)
+    shares = torch.from_numpy(mass / np.add.reduce(mass))
+    return Measure(torch.from_numpy(points), shares, False, torch.from_numpy(mass))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,10 +36,17 @@ class PointCost(Cost):
     """‖x_i − y_j‖^p between points x (n, d) and y (m, d) of one floating dtype and device."""
 
     def __init__(self, x: Tensor, y: Tensor, p: float) -> None:
-        self.x, self.y, self.p = x.detach(), y.detach(), float(p)
+        self.x = x.detach() if x.requires_grad else x
+        self.y = y.detach() if y.requires_grad else y
+        self.p = float(p)
         self.shape, self.dimension = (x.shape[0], y.shape[0]), x.shape[1]
         self.dtype, self.device = x.dtype, x.device
         self._lifted: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both samples as arrays of numpy, where they are on the CPU."""
+        return self.x.numpy(), self.y.numpy()
 
     def between(self, x: Tensor, y: Tensor) -> PointCost:
         """The cost between other points of one dtype and device."""

@@ -25,7 +25,7 @@ from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, only, r
 from otdist.discrepancy.limit import NoIntervalError, of_influence, refuse_repeats
 from otdist.discrepancy.line_limit import RESAMPLES, LineLimit
 from otdist.exact import few
-from otdist.exact.dense import DIRECT
+from otdist.exact.cost_matrix import DIRECT
 from otdist.line import solver
 from otdist.solve import Solver, bottleneck, solve
 

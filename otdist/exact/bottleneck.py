@@ -34,7 +34,7 @@ from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import Arcs, OTResult
 from otdist.core.task import Task, Units
 from otdist.exact import forbidden, network_simplex
-from otdist.exact.dense import distances
+from otdist.exact.cost_matrix import distances
 from otdist.exact.exact import check_memory, on_cpu
 from otdist.line.matching import match
 

@@ -30,6 +30,7 @@ from otdist.core.result import Arcs, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.core.threads import TimeUpError, until
 from otdist.exact import coarse, column_generation, dense, matrix, network_simplex, staying
+from otdist.exact.cost_matrix import in_plane
 from otdist.exact.limits import INTERRUPTED, STOPPED, USUAL, Limits, Sizes, beyond
 from otdist.line import circle, solver
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
@@ -244,12 +245,12 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
     uniform = matrix.is_assignment(mass_a, mass_b, given or merged is not None)
     # Plans of metrics tie: 300 points of cityblock take 23 ms as an assignment, the simplex 7.
     uniform = uniform and not (isinstance(cost, MetricCost) and len(mass_a) > _TIED)
-    if not matrix.needs_no_flow(len(mass_a), uniform, dense.is_flat(cost)):
+    if not matrix.needs_no_flow(len(mass_a), uniform, in_plane(cost)):
         network_simplex.load()
     begin = time.perf_counter()
     start = None if g is None else g.cpu().numpy()
     found = dense.solve(cost, mass_a, mass_b, uniform, task.scale, start)
-    proof = Proof(found.cost, found.bracket, partial(original, found, a, b, merged))
+    proof = Proof(found.cost, found.bracket, partial(original, found, (a, b), merged))
     message = MESSAGE
     # Equal weights are not rounded, and nothing of their plan is lost; points of a metric may be.
     inexact = not uniform or cost.error > 0
@@ -264,15 +265,19 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
 
 
 def original(
-    found: dense.Evidence, a: Tensor, b: Tensor, merged: tuple[Merged, Merged] | None
+    found: dense.Evidence,
+    weights: tuple[Tensor, Tensor] | None = None,
+    merged: tuple[Merged, Merged] | None = None,
 ) -> tuple[Arcs, Tensor, Tensor]:
-    """The evidence for the points as they were before they were merged, on their device."""
+    """The evidence for the points as they were before they were merged, where their weights are."""
     parts = (found.rows, found.cols, found.mass, found.f, found.g)
-    rows, cols, mass, f, g = (torch.from_numpy(part).to(a.device) for part in parts)
+    rows, cols, mass, f, g = (torch.from_numpy(part) for part in parts)
+    if weights is not None:
+        rows, cols, mass, f, g = (part.to(weights[0].device) for part in (rows, cols, mass, f, g))
     arcs = Arcs(rows, cols, mass, (len(f), len(g)))
-    if merged is not None:
+    if weights is not None and merged is not None:
         x, y = merged
-        arcs, f, g = deal(arcs, x, a, y, b), f[x.group], g[y.group]
+        arcs, f, g = deal(arcs, x, weights[0], y, weights[1]), f[x.group], g[y.group]
     return arcs, f, g
 
 

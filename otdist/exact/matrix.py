@@ -28,6 +28,7 @@ from scipy.optimize import linear_sum_assignment
 from otdist.core.threads import threads_for
 from otdist.exact import boxed, network_simplex
 from otdist.exact.assignment import FAINT
+from otdist.exact.cost_matrix import room
 from otdist.exact.network_simplex import Flow
 
 ASSIGNED = 350
@@ -38,9 +39,10 @@ COLD = 100
 the duals of a few entropic steps, beside which a path that augments the assignment is short: 256
 normal points in d = 10 take 0.7 + 1.2 ms in place of 3 to 8."""
 
-_FLAT_COLD = 48
-"""Points in the plane from which the simplex is faster at p = 1: 64 take 0.25 ms in place of 0.30,
-32 take 0.07 in place of 0.10, which is not worth the seconds that the import of POT takes."""
+_PLANE_COLD = 48
+"""Points in the plane from which the simplex is faster, always at p = 1 and up to 100 points at
+p = 2: 64 take 0.25 ms in place of 0.30 and 0.35, 32 take 0.07 in place of 0.08, which is not worth
+the seconds that the import of POT takes."""
 
 _SWEEPS = 100  # whole ones; normal clouds of 16 to 300 points take 2 to 12, in parts
 _BLOCKS, _BLOCK = 4, 24
@@ -51,12 +53,17 @@ ALL_PAIRS, FLAT_PAIRS = 160 * 160, 320 * 320
 """Up to so many pairs the simplex on all of them is no slower than column generation. In the plane
 a start from near-optimal duals does not pay: of 200 points at p = 1 it takes 0.7 ms, saves 0.5."""
 
+_RAW_PAIRS = 112 * 112
+"""Up to so many pairs a start costs the simplex as much as it saves."""
+
 _NEAREST = 16  # arcs per point at the start: 12 need half a round more, 20 take longer to solve
 _MORE = 8  # arcs per point and later round
 _EPS, _STEPS = 0.03, 30
 """Entropic strength in units of the mean cost, and steps. With 0.05 and 12 arcs, 1,000 points took
 62 ms on the sphere and 56 in d = 3 at p = 1, in place of 46; 21 in place of 18 at p = 2; with 0.02
 and 60 steps the start costs what it saves."""
+_QUICK_EPS, _QUICK_STEPS = 0.06, 16
+"""The same before an assignment."""
 _BOX = 3.0  # price of dropping mass, in units of the largest reduced cost among the first arcs
 _SHRINK = 8.0  # later boxes, in units of the worst violation
 _WIDEN = 32.0  # growth of the box where mass is dropped although hardly any pair violates
@@ -76,6 +83,7 @@ def solve(
     *,
     uniform: bool,
     flat: bool = False,
+    plane: bool = False,
     start: np.ndarray | None = None,
     always: tuple[np.ndarray, np.ndarray] | None = None,
     below: float = math.inf,
@@ -89,17 +97,23 @@ def solve(
         uniform: What `is_assignment` says.
         flat: Whether costs are distances in the plane, where mass travels far on optimal plans and
             many arcs are needed.
+        plane: Whether points lie in the plane or on a surface.
         start: A potential of the targets near an optimal one, shape (m,).
         always: Rows and columns of arcs to begin with, whatever they cost.
         below: What every other arc costs less than that may be of use.
     """
     n, m = matrix.shape
-    simple = needs_no_flow(n, uniform, flat) or (uniform and not flat)
+    few = needs_no_flow(n, uniform, plane)
+    simple = few or (uniform and not flat and not (plane and n <= COLD))
     found = _assign(matrix, a, start) if simple else None
     if found is not None:
         return found
     if n * m <= (FLAT_PAIRS if flat else ALL_PAIRS):
-        flow = network_simplex.solve_dense(a, b, matrix)
+        if n * m <= _RAW_PAIRS:
+            flow = network_simplex.solve_dense(a, b, matrix)
+        else:
+            g = _entropic(matrix, a, b, _QUICK_EPS, _QUICK_STEPS) if start is None else start
+            flow = _simplex_from(matrix, a, b, g)
     else:
         g = _entropic(matrix, a, b) if start is None else start
         flow = _generate(matrix, a, b, g, always, below)
@@ -109,38 +123,42 @@ def solve(
     return Flow(flow.rows[used], flow.cols[used], flow.mass[used], flow.f, flow.g)
 
 
-def needs_no_flow(n: int, uniform: bool, flat: bool) -> bool:
+def needs_no_flow(n: int, uniform: bool, plane: bool) -> bool:
     """Whether few points are assigned, without POT; arguments as of `solve`.
 
     Where mass travels far, so do augmenting paths.
     """
-    return uniform and n <= (_FLAT_COLD if flat else COLD)
+    return uniform and n <= (_PLANE_COLD if plane else COLD)
 
 
 def is_assignment(a: np.ndarray, b: np.ndarray, weighted: bool) -> bool:
     """Whether an assignment solves the problem; `weighted`: weights may differ."""
-    return len(a) == len(b) <= ASSIGNED and not (
-        weighted and ((a != a[0]).any() or (b != b[0]).any())
-    )
+    return len(a) == len(b) <= ASSIGNED and not (weighted and (_varies(a) or _varies(b)))
+
+
+def _varies(weights: np.ndarray) -> bool:
+    """Whether weights differ, which the first and the last mostly tell."""
+    return bool(weights[0] != weights[-1] or (weights != weights[0]).any())
 
 
 def _assign(matrix: np.ndarray, a: np.ndarray, start: np.ndarray | None) -> Flow | None:
     """A permutation, and duals by sweeps; None where the sweeps would take too long."""
-    n, shift = len(a), np.zeros(1)
-    if n > COLD:
-        shift = _entropic(matrix, a, a) if start is None else start
-        costs = matrix - shift
-        costs -= np.minimum.reduce(costs, 1)[:, None]
-    else:
-        costs = matrix - np.minimum.reduce(matrix, 1)[:, None]
-        costs -= np.minimum.reduce(costs)
+    n = len(a)
+    if n > COLD and start is None:
+        start = _entropic(matrix, a, a, _QUICK_EPS, _QUICK_STEPS)
+    costs = room("costs to assign", matrix.shape)
+    np.subtract(matrix, 0.0 if start is None else start, out=costs)
+    costs -= np.minimum.reduce(costs, 1)[:, None]
+    lowest = np.minimum.reduce(costs)
+    costs -= lowest
     rows, cols = linear_sum_assignment(costs)
     source = np.empty_like(cols)
     source[cols] = rows
-    moves = (costs if n > COLD else matrix)[source]  # without a start, duals are those of a batch
+    near = matrix if start is None else costs  # without a start, duals are those of a batch
+    moves = near.take(source, 0, out=room("moves", matrix.shape), mode="clip")
     moves -= moves.diagonal().copy()[:, None]
     g, seen, work = np.minimum.reduce(moves), np.zeros(n), 0
-    while len(moved := np.flatnonzero(g < seen)):
+    while len(moved := (g < seen).nonzero()[0]):
         work += len(moved)
         if work > _SWEEPS * n:
             return None
@@ -151,7 +169,8 @@ def _assign(matrix: np.ndarray, a: np.ndarray, start: np.ndarray | None) -> Flow
             longer = moves[block]
             longer += heights[:, None]
             np.minimum(g, np.minimum.reduce(longer), out=g)
-    g = g + shift
+    if start is not None:
+        g = g + (start + lowest)
     return Flow(rows, cols, a, matrix[rows, cols] - g[cols], g)
 
 
@@ -234,7 +253,7 @@ def _places(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _simplex_from(matrix: np.ndarray, a: np.ndarray, b: np.ndarray, g: np.ndarray) -> Flow:
     """The simplex on all costs less near-optimal duals, which takes half its time."""
-    reduced = matrix - g
+    reduced = np.subtract(matrix, g, out=room("reduced costs", matrix.shape))
     f = np.minimum.reduce(reduced, 1)
     reduced -= f[:, None]
     flow = network_simplex.solve_dense(a, b, reduced)
@@ -257,24 +276,32 @@ def _nearest(reduced: np.ndarray, k: int) -> np.ndarray:
     return (reduced <= limit_row) | (reduced <= limit_column)
 
 
-def _entropic(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A potential of the targets from a few Sinkhorn steps on a stored kernel in float32."""
-    f = matrix.min(1)
-    reduced = matrix - f[:, None]
-    g = reduced.min(0)
+def _entropic(
+    matrix: np.ndarray, a: np.ndarray, b: np.ndarray, strength: float = _EPS, steps: int = _STEPS
+) -> np.ndarray:
+    """A potential of the targets from a few Sinkhorn steps on a stored kernel in float32.
+
+    Products are torch's, in one thread; numpy divides in a third of torch's time.
+    """
+    reduced = room("reduced costs", matrix.shape)
+    np.subtract(matrix, np.minimum.reduce(matrix, 1)[:, None], out=reduced)
+    g = np.minimum.reduce(reduced)
     reduced -= g
-    eps = _EPS * float(matrix.mean())
+    eps = strength * float(np.add.reduce(matrix, None)) / matrix.size
     if not eps > 0:
         return g
-    u, v = (torch.from_numpy(w.astype(np.float32)) for w in (a, b))
     reduced *= -1 / eps
-    exponents = np.maximum(reduced, FAINT, out=reduced).astype(np.float32)
-    with threads_for(matrix.size):
-        kernel = torch.from_numpy(exponents).exp_()
-        mass_a, mass_b, transposed = u, v, kernel.T
-        for _ in range(_STEPS):
-            u = mass_a / torch.mv(kernel, v)
-            v = mass_b / torch.mv(transposed, u)
-        logarithms = (v / mass_b).log_()
-    found = g + eps * logarithms.double().numpy()
+    kernel = np.maximum(reduced, FAINT, out=reduced).astype(np.float32)
+    mass_a, mass_b = a.astype(np.float32), b.astype(np.float32)
+    u, v = mass_a.copy(), mass_b.copy()
+    with threads_for(matrix.size), np.errstate(all="ignore"):  # masses may vanish in float32
+        rows, to_u, to_v = torch.from_numpy(kernel).exp_(), torch.from_numpy(u), torch.from_numpy(v)
+        columns = rows.T
+        for _ in range(steps):
+            torch.mv(rows, to_v, out=to_u)
+            np.divide(mass_a, u, out=u)
+            torch.mv(columns, to_u, out=to_v)
+            np.divide(mass_b, v, out=v)
+        logarithms = np.log(v / mass_b)
+    found = g + eps * logarithms.astype(np.float64)
     return found if np.isfinite(found).all() else g

@@ -17,6 +17,7 @@ import numpy as np
 import scipy.sparse
 
 from otdist.core.quiet import as_before
+from otdist.exact.cost_matrix import room
 
 UNLIMITED = 2**62
 """Pivots allowed: the simplex ends by itself."""
@@ -80,7 +81,7 @@ def solve_dense(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> Flow:
     if not 1 / _MODERATE < unit < _MODERATE:
         unit = 1.0
     if unit != 1:
-        cost = cost * (1 / unit)
+        cost = np.multiply(cost, 1 / unit, out=room("scaled costs", cost.shape))
     try:
         plan, _, f, g, status = load().lp.emd_wrap.emd_c(a, b, cost, UNLIMITED, 1)
     except (AttributeError, TypeError, ValueError):
@@ -89,7 +90,8 @@ def solve_dense(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> Flow:
         if status != _OPTIMAL:
             _fail(status)
     plan = plan.reshape(-1)
-    used = plan.nonzero()[0]  # a third of the time of two indices
+    # 14 microseconds for 200 by 200 points; the places of floats take 177, in two indices more.
+    used = (plan != 0).nonzero()[0]
     rows, cols = np.divmod(used, len(b))
     return Flow(rows, cols, plan[used], f * unit, g * unit)
 
