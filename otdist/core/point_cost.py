@@ -15,6 +15,7 @@ Points are expected centred (`measure.Measure` does so): the slack is relative t
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ class PointCost(Cost):
     def largest(self) -> float:
         """The diagonal of the box around all points, to the power p (inf where it overflows)."""
         try:
-            return self._diagonal() ** self.p * (1 + 1e-12)
+            return self._diagonal**self.p * (1 + 1e-12)
         except OverflowError:
             return math.inf
 
@@ -81,6 +82,7 @@ class PointCost(Cost):
         low = torch.minimum(self.x.amin(0), self.y.amin(0))
         return low, torch.maximum(self.x.amax(0), self.y.amax(0))
 
+    @cached_property
     def _diagonal(self) -> float:
         low, high = self._box()
         return float((high.double() - low.double()).norm())
@@ -99,11 +101,12 @@ class PointCost(Cost):
     def rounding(self) -> float:
         """Unit rounding of (max ‖x‖ + max ‖y‖)^p, with powers above the second of the distance."""
         reach = sum(float(z.norm(dim=1).max()) for z in (self.x, self.y))
-        size = reach ** min(self.p, 2) * min(reach, self._diagonal()) ** max(self.p - 2, 0)
+        size = reach ** min(self.p, 2) * min(reach, self._diagonal) ** max(self.p - 2, 0)
         return torch.finfo(self.dtype).eps * size
 
     @property
-    def _by_differences(self) -> bool:
+    def by_differences(self) -> bool:
+        """Whether `rows` are by direct differences."""
         return self.dtype == torch.float64 and self.dimension <= _DIRECT_DIMENSION
 
     @property
@@ -132,7 +135,7 @@ class PointCost(Cost):
 
     def rows(self, lo: int, hi: int) -> Tensor:
         """Costs of sources lo … hi − 1, shape (hi − lo, m)."""
-        if self._by_differences:
+        if self.by_differences:
             mode = "donot_use_mm_for_euclid_dist"
             distance = torch.cdist(self.x[lo:hi], self.y, compute_mode=mode)
             return distance if self.p == 1 else distance.pow_(self.p)
@@ -160,12 +163,12 @@ class PointCost(Cost):
     @property
     def slack(self) -> float:
         """Error of an expanded cost: (d + 8)·u·(max ‖x‖² + max ‖y‖²), carried through the power."""
-        if self._by_differences:
+        if self.by_differences:
             return 0.0
         reach, half = self._reach(), self.p / 2
         unit = torch.finfo(self._product_dtype).eps
         error = (self.dimension + 8) * unit * reach
-        span = min(2 * reach, self._diagonal() ** 2 * (1 + 1e-12) + error)
+        span = min(2 * reach, self._diagonal**2 * (1 + 1e-12) + error)
         if self.p >= 2:  # |s^(p/2) − t^(p/2)| ≤ (p/2)·max^(p/2 − 1)·|s − t|, with s, t ≤ span
             bound = half * span ** (half - 1) * error if reach > 0 else 0.0
         elif self._product_dtype == self.dtype:  # nearer pairs were repaired

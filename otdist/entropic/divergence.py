@@ -31,7 +31,7 @@ from otdist.core.metric import MetricCost
 from otdist.core.point_cost import PointCost
 from otdist.core.task import ground
 from otdist.core.threads import run
-from otdist.entropic import entropic
+from otdist.entropic import entropic, few
 from otdist.entropic.entropic import Dual
 from otdist.entropic.scaling import KernelStore
 
@@ -96,9 +96,11 @@ def objective(
     x, y = pair.x, pair.y
     a, b = x.weights.detach(), y.weights.detach()
     between, _ = ground(pair, p)
-    scale = float(between.mean(a, b))
+    few_points = few.are_few(between)
+    across = few.FewCosts.of(between) if few_points else between
+    scale = float(across.mean(a, b))
     if not debias:
-        dual = entropic.solve(between, a, b, eps, tol=tol, max_iter=max_iter, scale=scale)
+        dual = entropic.solve(across, a, b, eps, tol=tol, max_iter=max_iter, scale=scale)
         cost = a @ dual.f + b @ dual.g
         gradients = between_gradients(between, a, b, dual, eps, pair)
         f = everywhere(x, dual.f, between, eps, (y, dual.g))
@@ -118,19 +120,19 @@ def objective(
         return valued(a.new_zeros(()), pair, f, g, [self_x], lambda: zeros(pair))
     near, self_x, self_y = all_of(
         [
-            partial(entropic.approach, between, a, b, eps, tol),
+            partial(entropic.approach, across, a, b, eps, tol),
             partial(entropic.solve_symmetric, within[0], a, eps, **rule),
             partial(entropic.solve_symmetric, within[1], b, eps, **rule),
         ],
-        side_by_side=is_small(a, b),
+        side_by_side=is_small(a, b) and not few_points,  # their steps are too short
     )
     if close and entropic.misses(between, a, b, eps, self_y.f) < _USEFUL:
         rule["start"] = self_y.f
     steps = rule["max_iter"] = min(max_iter, _CLOSE_STEPS) if close else max_iter
-    dual = entropic.solve(between, a, b, eps, near=near, **rule)
+    dual = entropic.solve(across, a, b, eps, near=near, **rule)
     if dual.error > asked and steps < max_iter:
         rule.update(tol=asked, max_iter=max_iter - steps, start=dual.g)
-        dual = entropic.solve(between, a, b, eps, **rule)
+        dual = entropic.solve(across, a, b, eps, **rule)
         dual = replace(dual, iterations=steps + dual.iterations)
     f, g = dual.f - self_x.f, dual.g - self_y.f
     cost = (a @ f + b @ g).clamp(min=0)  # below zero it is rounding or the residual: S ≥ 0

@@ -28,7 +28,8 @@ import torch
 from torch import Tensor
 
 from otdist.core.point_cost import Cost, MatrixCost
-from otdist.entropic import anderson, newton, rule
+from otdist.entropic import anderson, few, newton, rule
+from otdist.entropic.few import FewCosts
 from otdist.entropic.penalty import Damped, DampedSymmetric, penalty_size
 from otdist.entropic.precision import FLAT, STORED_BYTES, precise, stored_type
 from otdist.entropic.scaling import (
@@ -123,6 +124,23 @@ class _Problem:
         finest = tol if self.reach is None else min(tol, rule.FINEST)
         first = min(max_iter, PLAIN_STEPS)
         dual = replace(self, cost=cost).solve(g, tol=tol, max_iter=first, digits=finest)
+        return self._finished(dual, cost, finest, tol, max_iter)
+
+    def few(self, g: Tensor | None, *, tol: float, max_iter: int) -> Dual:
+        """Potentials of few points; without g, from the mean cost."""
+        assert isinstance(self.cost, FewCosts)
+        finest = tol if self.reach is None else min(tol, rule.FINEST)
+        f, stop = few.solve(
+            self.cost, self.a, self.b, self.eps, g,
+            reach=self.reach, tol=tol, finest=finest, max_iter=min(max_iter, PLAIN_STEPS),
+        )  # fmt: skip
+        dual = Dual(f, stop.point, stop.error, stop.iterations, stop.converged)
+        return self._finished(dual, self.cost, finest, tol, max_iter)
+
+    def _finished(
+        self, dual: Dual, cost: MatrixCost, finest: float, tol: float, max_iter: int
+    ) -> Dual:
+        """The solution by Newton's method where `dual` is not one to `finest`."""
         for method, enough in ((newton.polish, finest), (newton.follow, max(finest, rule.FINE))):
             left = max_iter - dual.iterations
             if left > 0 and not dual.error <= enough:
@@ -188,6 +206,11 @@ def solve(
         g = extend(cost.sub(rows, everything[: len(b)]).T, dual.f, a[rows], eps, rho)
         g[columns] = dual.g
         return replace(dual, f=f, g=g)
+    if rho is None and few.are_few(cost):
+        cost = FewCosts.of(cost)
+        reach = None if scale is None else cost.reach(a, b, scale)
+        problem = _Problem(cost, a, b, eps, KernelStore(), reach)
+        return problem.few(start, tol=tol, max_iter=max_iter)
     cost = precise(cost, eps, tol)
     g = start if start is not None else near
     g = coarse(cost, a, b, eps, rho) if g is None else g.double()
@@ -232,6 +255,12 @@ def solve_symmetric(
         g = f.clone()
         f[rows], g[rows] = dual.f, dual.g
         return replace(dual, f=f, g=g)
+    if rho is None and few.are_few(cost):
+        cost = FewCosts.of(cost)
+        reach = None if scale is None else cost.reach(a, a, scale)
+        goal = tol if scale is None else min(tol, rule.FINEST)
+        f, stop = few.solve_symmetric(cost, a, eps, reach=reach, tol=goal, max_iter=max_iter)
+        return Dual(f, f, stop.error, stop.iterations, stop.error <= tol)
     valued, goal = scale is not None, tol
     reach = rule.reach(cost, a, a, scale) if scale is not None and rho is None else None
     if valued and len(a) <= newton.LARGEST:
@@ -258,7 +287,9 @@ def solve_symmetric(
 def approach(
     cost: Cost, a: Tensor, b: Tensor, eps: float, tol: float, rho: float | None = None
 ) -> Tensor | None:
-    """What `solve` would begin with; None where some points carry no mass."""
+    """What `solve` would begin with; None for few points, or where some carry no mass."""
+    if rho is None and few.are_few(cost):
+        return None
     if float(torch.minimum(a.min(), b.min())) <= NO_MASS:
         return None
     return coarse(precise(cost, eps, tol), a, b, eps, rho)

@@ -54,12 +54,15 @@ def reach(cost: Cost, a: Tensor, b: Tensor, scale: float) -> Tensor:
     """
     means = cost.apply(b).double()
     below = -cost.T.ctransform(means.to(cost.dtype))[0].double()
-    return of_bounds(torch.maximum(cost.T.apply(a).double(), below), b.new_tensor(scale))
+    return of_bounds(torch.maximum(cost.T.apply(a).double(), below), scale)
 
 
-def of_bounds(bounds: Tensor, scale: Tensor) -> Tensor:
+def of_bounds(bounds: Tensor, scale: Tensor | float) -> Tensor:
     """The reach of bounds of |g*| (…, m) in units of a positive scale; one where it is zero."""
-    units = torch.where(scale > 0, scale, math.inf)
+    if isinstance(scale, Tensor):
+        units = torch.where(scale > 0, scale, math.inf)
+    else:
+        units = scale if scale > 0 else math.inf
     return (2 * bounds / units).clamp(min=1)
 
 

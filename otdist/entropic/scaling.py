@@ -116,9 +116,14 @@ def extend(cost: Softened, g: Tensor, b: Tensor, eps: Any, rho: Any = None) -> T
     return damping(rho, eps) * cost.softmin(g + eps * b.log(), eps).double()
 
 
+def missing(move: Tensor, weights: Tensor) -> Tensor:
+    """Masses that are missing where a transform moves a potential by `move`, φ − T(φ)."""
+    return torch.expm1(move.clamp(max=_MOST)) * weights
+
+
 def _error(move: Tensor, weights: Tensor, reach: Tensor | None) -> float:
     """The error of a potential that its transform moves by `move`, φ − T(φ)."""
-    return rule.error(torch.expm1(move.clamp(max=_MOST)) * weights, move, reach)
+    return rule.error(missing(move, weights), move, reach)
 
 
 def _times(kernel: Tensor, v: Tensor) -> Tensor:
