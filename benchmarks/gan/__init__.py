@@ -52,8 +52,9 @@ def _digits(settings: Settings) -> Cases:
 
 
 def _digits28(settings: Settings) -> Cases:
-    steps, every = (20, 10) if settings.short else (settings.steps or 1000, 250)
     for critic in settings.critics:
+        steps = settings.steps or digits.LARGE_STEPS.get(critic, 2000)
+        steps, every = (20, 10) if settings.short else (steps, 250)
         for seed in settings.seeds:
             known = {"experiment": "digits28", "critic": critic, "seed": seed}
             yield known, partial(digits.run, critic, seed, steps, every, digits.LARGE)

@@ -21,6 +21,8 @@ from otdist import wasserstein, wgan
 from otdist.critics.layers import lipschitz_bound
 
 LATENT = 32
+HIDDEN, SLOPE = 256, 0.2
+"""Width of the dense layers of the convolutional networks, and the slope of their LeakyReLU."""
 CATCH_UP = 500
 """Steps after which the critic's estimates are compared: before, it has not caught up."""
 
@@ -40,10 +42,12 @@ RECIPES: dict[str, tuple[str, int, dict[str, Any]]] = {
         256,
         {"loss": "relativistic", "mode": "r1-r2", "lambda_gp": 1.0, "lr": 2e-4, "n_critic": 1},
     ),
-    "conv": ("conv", 32, {**_penalised("gp"), "lambda_gp": 10.0, "lr": 2e-4}),
+    "conv": ("conv", 16, {**_penalised("gp"), "lr": 1e-3}),
 }
 """Layers of the critic, their width, and what the trainer is told."""
 SMALL, LARGE = 8, 28
+LARGE_STEPS = {"orthogonal": 1000, "clipping": 1000, "conv": 500}
+"""Generator steps on enlarged digits where they are not 2,000."""
 EVALUATED = 500
 """Rows of enlarged digits in exact transport, as in `wgan.Evaluation`."""
 
@@ -86,9 +90,17 @@ def build(critic: str, seed: int, side: int = SMALL) -> wgan.WGANTrainer:
 
 
 def _convolutional(maps: int, side: int) -> tuple[nn.Module, nn.Module]:
-    """Two convolutions on either side, for images of four times `side`."""
+    """Convolutions between images of four times `side` and a dense hidden layer on either side.
+
+    Dense layers right after wide kernels see how strokes fit together: W_1 after 200 steps (28×28,
+    seed 0) was 9.8, but 10.5 with two strided convolutions of 4×4 in the critic. The critic's
+    weights have He's scale: with torch's default, W_1 was 10.1.
+    `python -m benchmarks gan digits28 --critics conv` measures the recipe.
+    """
     generator = nn.Sequential(
-        nn.Linear(LATENT, 2 * maps * side**2),
+        nn.Linear(LATENT, HIDDEN),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, 2 * maps * side**2),
         nn.Unflatten(1, (2 * maps, side, side)),
         nn.BatchNorm2d(2 * maps),
         nn.ReLU(),
@@ -99,13 +111,17 @@ def _convolutional(maps: int, side: int) -> tuple[nn.Module, nn.Module]:
         nn.Tanh(),
     )
     critic = nn.Sequential(
-        nn.Conv2d(1, maps, 4, 2, 1),
-        nn.LeakyReLU(0.2),
-        nn.Conv2d(maps, 2 * maps, 4, 2, 1),
-        nn.LeakyReLU(0.2),
+        nn.Conv2d(1, maps, 8, 4, 2),
+        nn.LeakyReLU(SLOPE),
         nn.Flatten(),
-        nn.Linear(2 * maps * side**2, 1),
+        nn.Linear(maps * side**2, HIDDEN),
+        nn.LeakyReLU(SLOPE),
+        nn.Linear(HIDDEN, 1),
     )
+    for layer in critic:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, SLOPE)
+            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
     return generator, critic
 
 
@@ -116,7 +132,7 @@ def run(critic: str, seed: int, steps: int, every: int = 250, side: int = SMALL)
     noise = torch.randn(len(held_out), LATENT, generator=torch.Generator().manual_seed(seed))
     checkpoints: list[dict[str, float]] = []
     training = 0.0
-    for step in range(every, steps + 1, every):
+    for step in (*range(every, steps, every), steps):
         start = time.process_time()
         trainer.train(train, steps=step)
         training += time.process_time() - start

@@ -63,6 +63,18 @@ def test_enlarged_digits_are_trained_and_measured(critic):
     assert len(row["checkpoints"]) == 2
 
 
+def test_the_last_step_is_trained_and_measured_whatever_the_spacing():
+    row = digits.run("clipping", seed=0, steps=3, every=2)
+    assert [c["step"] for c in row["checkpoints"]] == [2, 3]
+    assert [c["step"] for c in digits.run("clipping", 0, 1, 250)["checkpoints"]] == [1]
+
+
+def test_each_recipe_of_enlarged_digits_has_the_steps_that_its_row_shows():
+    for row in EXPERIMENT.rows():
+        if row["experiment"] == "digits28":
+            assert row["steps"] == digits.LARGE_STEPS.get(row["critic"], 2000)
+
+
 @pytest.mark.parametrize("name", critics.CRITICS)
 def test_critics_prove_a_share_of_the_distance(name):
     row = critics.run(name, 0, steps=3, maps=2)
