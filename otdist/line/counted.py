@@ -26,11 +26,11 @@ class CountedWalk:
     """The walk of weights that are counted in units.
 
     Attributes:
-        keys: Breakpoints of both samples, ascending, (n + m − 2,): twice their units, and one more
-            for those of y.
+        keys: Breakpoints of both samples, ascending, (n + m,): twice their units, and one more for
+            those of y; the first is 0, the last twice the total.
         total: Units of all the mass.
         doubt: How far a breakpoint can be from its true place, in units of the total.
-        before: Breakpoints of y before each part.
+        before: Breakpoints of y among the keys before each part.
     """
 
     keys: Array
@@ -40,22 +40,18 @@ class CountedWalk:
 
     def parts(self) -> list[slice]:
         """Ranges of cells."""
-        size = len(self.keys) + 1
+        size = len(self.keys) - 1
         return [slice(0, size)] if size <= PART else slices(size, PART)
 
     def cells(self, part: slice) -> Cells:
         """Some cells; a mass may be off by the doubt of both its ends."""
-        start, size = part.start, part.stop - part.start
-        first = int(start == 0)
-        within = self.keys[start - 1 + first : part.stop]  # from where the first cell begins
-        cols = np.empty(size, dtype=np.int64)
-        cols[0] = self.before[start // PART]
-        np.bitwise_and(within[1 - first : size - first], 1, out=cols[1:])
+        start = part.start
+        within = self.keys[start : part.stop + 1]
+        cols = within[:-1] & 1
+        if start > 0:
+            cols[0] += self.before[start // PART]
         np.add.accumulate(cols, out=cols)
-        places = np.empty(size + 1, dtype=np.int64)
-        places[0], places[-1] = 0, self.total
-        np.right_shift(within, 1, out=places[first : first + len(within)])
-        mass = (places[1:] - places[:-1]) / self.total
+        mass = (within[1:] - within[:-1]) / (2 * self.total)  # the bits are in the doubt
         return Cells(np.arange(start, part.stop) - cols, cols, mass)
 
 
@@ -78,7 +74,9 @@ def counted(
 def counted_few(a: Array, b: Array, orders: tuple[Array, Array]) -> CountedWalk:
     """The same for few weights of sums near one, in half the time: both sides share operations."""
     n = len(a)
-    rest = np.concatenate([a.take(orders[0]), b.take(orders[1])])
+    rest = np.empty(n + len(b))
+    a.take(orders[0], out=rest[:n], mode="clip")  # other modes make a copy
+    b.take(orders[1], out=rest[n:], mode="clip")
     rest *= _UNIT
     ends = rest.astype(np.int64)
     rest -= ends
@@ -92,19 +90,21 @@ def counted_few(a: Array, b: Array, orders: tuple[Array, Array]) -> CountedWalk:
 def _merged(of_x: Array, of_y: Array, lost_x: float, lost_y: float) -> CountedWalk:
     """The walk through breakpoints of both sides, (n,) and (m,), which may lack so many units."""
     total, other, n = int(of_x[-1]), int(of_y[-1]), len(of_x)
+    keys = np.empty(n + len(of_y), dtype=np.int64)
+    keys[0], keys[-1], within = 0, 2 * total, keys[n:-1]
+    np.left_shift(of_x[:-1], 1, out=keys[1:n])
+    np.left_shift(of_y[:-1], 1, out=within)
     change = (total - other) / other
     if change:
-        of_y = of_y + np.rint(of_y * change).astype(np.int64)
+        within += (within * change).astype(np.int64)
         lost_y = lost_y * (1 + abs(change)) + 1 + abs(change) * 2.0**10
-    keys = np.concatenate([of_x[:-1], of_y[:-1]])
-    keys <<= 1
-    keys[n - 1 :] |= 1
-    keys.sort(kind="stable")  # two ascending runs, which a merge sort finds
+    within |= 1
+    keys[1:-1].sort(kind="stable")  # two ascending runs, which a merge sort finds
     before = [0]
-    if len(keys) >= PART:
-        for part in slices(len(keys) + 1, PART)[:-1]:
+    if len(keys) > PART:
+        for part in slices(len(keys) - 1, PART)[:-1]:
             before.append(before[-1] + int(np.count_nonzero(keys[part] & 1)))
-    return CountedWalk(keys, total, (lost_x + lost_y + 1) / total, before)
+    return CountedWalk(keys, total, (lost_x + lost_y + 2) / total, before)
 
 
 def _sums(weights: Array, order: Array) -> tuple[Array, float]:
