@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from otdist.core.gradient import attach
+from otdist.core.metric import Metric
 from otdist.core.task import out_of_range
 from otdist.entropic import anderson
-from otdist.entropic.dense_costs import DenseCosts
+from otdist.entropic.dense_costs import DenseCosts, Ground
 from otdist.entropic.divergence import Values, finer
 from otdist.entropic.entropic import FLAT
 from otdist.entropic.penalty import (
@@ -134,6 +135,7 @@ class Objective:
         max_iter: Steps allowed.
         debias: Subtract the symmetric terms.
         reach: Let mass stay, as in `penalised`; weights are masses.
+        metric: Of points that it has mapped; None is Euclidean.
     """
 
     p: float
@@ -142,6 +144,7 @@ class Objective:
     max_iter: int
     debias: bool
     reach: float | None = None
+    metric: Metric | None = None
 
     def values(self, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Values:
         """Solve.
@@ -154,25 +157,30 @@ class Objective:
         """
         with torch.no_grad():
             solved = _Solved(self, (x.detach(), y.detach()), (a.detach(), b.detach()))
+        solved.moved = x.requires_grad, y.requires_grad
         cost = attach(solved.value, [x, y, a, b], solved.gradients)
         return Values.of(cost, solved.stops)
 
 
 class _Solved:
-    """Values and gradients of an objective, in the caller's units."""
+    """Values and gradients of an objective, in the caller's units.
+
+    Attributes:
+        moved: Whether gradients in x and in y are asked for; those that are not are left at zero.
+    """
+
+    moved: tuple[bool, bool]
 
     def __init__(
         self, objective: Objective, points: tuple[Tensor, Tensor], weights: tuple[Tensor, Tensor]
     ) -> None:
-        self.weights, self.p, p = weights, objective.p, objective.p
-        reach = torch.maximum(*(z.norm(dim=-1).amax(-1) for z in points)).double()
-        self.scale = torch.exp2(torch.where(reach > 0, reach, 1.0).log2().floor())
-        units = self.scale.pow(p)
-        x, y = (z / self.scale.to(z.dtype)[:, None, None] for z in points)
-        costs = DenseCosts.between(x, y, p)
+        self.weights, self.given, p = weights, points, objective.p
+        ground = Ground.of(*points, p, objective.metric)
+        units = ground.scale.pow(p)
+        costs = ground.costs(0, 1)
         self.rho: Tensor | None = None
         if objective.reach is not None:
-            self.rho = (objective.reach / self.scale[:, None]) ** p
+            self.rho = (objective.reach / ground.scale[:, None]) ** p
             if not bool(((self.rho > 0) & self.rho.isfinite()).all()):
                 raise out_of_range(objective.reach)
         sums = [w.sum(-1, keepdim=True) for w in weights]
@@ -183,13 +191,13 @@ class _Solved:
         )
         scale = costs.mean(*shares)
         eps = self._strength(objective.eps, costs, units, scale)
-        if x.dtype == torch.float32 and _needs_double(costs, eps, objective.tol):
-            x, y = x.double(), y.double()
-            costs = DenseCosts.between(x, y, p)
+        if ground.dtype == torch.float32 and _needs_double(costs, eps, objective.tol):
+            ground = ground.double()
+            costs = ground.costs(0, 1)
         share = float((costs.costs.amax((1, 2)) / eps[:, 0]).min())
         tol = finer(objective.tol, share, 1.0) if self.rho is None else objective.tol
         limits: dict[str, Any] = {"tol": tol, "max_iter": objective.max_iter, "scale": scale}
-        self.points, self.eps = (x, y), eps
+        self.ground, self.eps = ground, eps
         if self.rho is not None:
             self._solve_penalised(costs, units, sums, limits, objective.debias)
             return
@@ -198,8 +206,8 @@ class _Solved:
         self.own: list[tuple[DenseCosts, Potentials]] = []
         self.f, self.g, keep = crossed.f, crossed.g, units
         if objective.debias:
-            for z, w in zip(self.points, weights, strict=True):
-                within = DenseCosts.between(z, z, p)
+            for side, w in enumerate(weights):
+                within = ground.costs(side, side)
                 self.own.append((within, potentials_symmetric(within, w, eps, **limits)))
                 self.stops.append(self.own[-1][1].stop)
             self.f, self.g = self.f - self.own[0][1].f, self.g - self.own[1][1].f
@@ -232,15 +240,15 @@ class _Solved:
         self.crossed, self.stops, self.keep, self.own = (costs, crossed), [crossed.stop], units, []
         self.f, self.g = (slopes(h, eps, whole) for h in (crossed.f, crossed.g))
         if debias:
-            for z, w in zip(self.points, weights, strict=True):
-                within = DenseCosts.between(z, z, self.p)
+            for side, w in enumerate(weights):
+                within = self.ground.costs(side, side)
                 alone = potentials_symmetric(within, w, eps, **limits)
                 total = total - value(alone.f, alone.g, w, w, eps, rho).sum(-1) / 2
                 self.own.append((within, alone))
                 self.stops.append(alone.stop)
             own_f, own_g = (slopes((o.f + o.g) / 2, eps, whole) for _, o in self.own)
             self.f, self.g = self.f - own_f, self.g - own_g
-            self.keep = torch.where(_same(self.points, weights), 0.0, units)
+            self.keep = torch.where(_same(self.given, weights), 0.0, units)
             total = total.clamp(min=0)
         else:
             total = total + (eps * sums[0] * sums[1])[:, 0]
@@ -263,32 +271,30 @@ class _Solved:
 
     def gradients(self) -> list[Tensor]:
         """Gradients in x, y, a and b."""
-        (costs, crossed), (x, y), (a, b) = self.crossed, self.points, self.weights
-        pull_x = self._pull(costs, (x, y), (a, b), (crossed.f, crossed.g))
-        pull_y = self._pull(costs.T, (y, x), (b, a), (crossed.g, crossed.f))
+        (costs, crossed), (a, b) = self.crossed, self.weights
+        pull_x = self._pull(costs, (0, 1), (a, b), (crossed.f, crossed.g))
+        pull_y = self._pull(costs.T, (1, 0), (b, a), (crossed.g, crossed.f))
         if self.own:
             (of_x, own_x), (of_y, own_y) = self.own
-            pull_x -= self._pull(of_x, (x, x), (a, a), (own_x.f, own_x.g))
-            pull_y -= self._pull(of_y, (y, y), (b, b), (own_y.f, own_y.g))
-        lever = (self.keep / self.scale)[:, None, None]
-        potential = self.f * self.keep[:, None], self.g * self.keep[:, None]
-        return [pull_x * lever, pull_y * lever, *potential]
+            pull_x -= self._pull(of_x, (0, 0), (a, a), (own_x.f, own_x.g))
+            pull_y -= self._pull(of_y, (1, 1), (b, b), (own_y.f, own_y.g))
+        keep = self.keep[:, None]
+        return [pull_x * keep[..., None], pull_y * keep[..., None], self.f * keep, self.g * keep]
 
     def _pull(
         self,
         cost: DenseCosts,
-        points: tuple[Tensor, Tensor],
+        sides: tuple[int, int],
         weights: tuple[Tensor, Tensor],
         potentials: tuple[Tensor, ...],
     ) -> Tensor:
-        """Σ_j P_ij ∇_x c(x_i, y_j), shape (B, n, d); 0 where points coincide."""
+        """Σ_j P_ij ∇_x c(x_i, y_j), shape (B, n, d), in scaled costs."""
+        if not self.moved[sides[0]]:
+            return torch.zeros_like(self.given[sides[0]])
         plan = torch.empty_like(cost.costs)
         f, g = (h + self.eps * w.log() for h, w in zip(potentials, weights, strict=True))
         cost.kernel(f, g, self.eps, plan)
-        if self.p != 2:
-            slope = cost.costs.pow((self.p - 2) / self.p)
-            plan.mul_(torch.where(cost.costs > 0, slope, 0.0))
-        return self.p * (plan.sum(-1, keepdim=True) * points[0] - torch.bmm(plan, points[1]))
+        return self.ground.pull(cost.costs, plan, *sides)
 
 
 def _needs_double(costs: DenseCosts, eps: Tensor, tol: float) -> bool:

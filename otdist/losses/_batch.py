@@ -12,7 +12,7 @@ the backward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -91,10 +91,12 @@ def prepare(
     return Batch(x - middle, y - middle, a, b)
 
 
-def one_by_one(solve: Callable[..., Tensor], batch: Batch) -> list[Tensor]:
+def one_by_one(
+    solve: Callable[..., Tensor], batch: Batch, places: Sequence[int] | None = None
+) -> list[Tensor]:
     """What `solve` returns for each entry: its samples (n, d), (m, d) and weights.
 
-    Small problems are solved side by side on threads.
+    Small problems are solved side by side on threads. With `places`, those entries only.
     """
     leading = batch.x.shape[:-2]
     x, y = batch.x.reshape(-1, *batch.x.shape[-2:]), batch.y.reshape(-1, *batch.y.shape[-2:])
@@ -106,7 +108,7 @@ def one_by_one(solve: Callable[..., Tensor], batch: Batch) -> list[Tensor]:
 
     pairs = list(zip(x, y, spread(batch.a), spread(batch.b), strict=True))
     numbers = x.shape[1] * y.shape[1]
-    return side_by_side(lambda k: solve(*pairs[k]), tuple(leading), numbers, x.device)
+    return side_by_side(lambda k: solve(*pairs[k]), tuple(leading), numbers, x.device, places)
 
 
 def flat_weights(batch: Batch) -> tuple[Tensor, Tensor]:

@@ -128,7 +128,7 @@ class SinkhornLoss(nn.Module):
         a, b = flat_weights(Batch(x, y, a, b))
         x, y = (z.reshape(-1, *z.shape[-2:]) for z in (x, y))
         n, m = x.shape[1], y.shape[1]
-        fits = self.metric is None and len(x) > 1 and n * m <= entropic_batch.LARGEST
+        fits = len(x) > 1 and n * m <= entropic_batch.LARGEST
         with torch.no_grad():
             # Points that are not finite are what one problem at a time is for, and weights of zero
             # whose gradients are asked for.
@@ -136,24 +136,46 @@ class SinkhornLoss(nn.Module):
             fits = fits and all(bool(((w > NO_MASS) & w.isfinite()).all()) for w in (a, b))
         if not fits:
             return []
+        points = self._mapped(x, y)
+        if points is None:
+            return []
         # Few points that do not converge soon are finished alone, where Newton's method can.
         few = max(n, m) <= newton.LARGEST
         limit = min(self.max_iter, PLAIN_STEPS) if few else self.max_iter
-        rule = self.eps, self.tol, limit, self.debias, self.reach
+        rule = self.eps, self.tol, limit, self.debias, self.reach, self.metric
         objective = entropic_batch.Objective(self.p, *rule)
         step = max(1, entropic_batch.ENTRIES // max(n, m) ** 2)
-        values = []
+        values, left = [], []
         for lo in range(0, len(x), step):
             part = slice(lo, lo + step)
             with threads_for(len(x[part]) * max(n, m) ** 2):
-                value = objective.values(x[part], y[part], a[part], b[part])
-            if few and not value.converged:
-                pieces = zip(x[part], y[part], a[part], b[part], strict=True)
-                values.extend(self._one(*piece) for piece in pieces)
-                continue
-            self._check(value)
+                value = objective.values(*(z[part] for z in (*points, a, b)))
             values.append(value.cost)
+            if few and not value.converged:
+                left.extend(range(lo, lo + len(value.cost)))
+            else:
+                self._check(value)
+        if not left:
+            return values
+        values = [entry for piece in values for entry in piece]
+        for place, found in zip(left, one_by_one(self._one, batch, left), strict=True):
+            values[place] = found
         return values
+
+    def _mapped(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Points (B, n, d) and (B, m, d) as the metric maps them; None where it refuses some.
+
+        One problem at a time says which of them.
+        """
+        if self.metric is None:
+            return x, y
+        try:
+            u, v, _ = self.metric.enter_both(x.flatten(0, 1), y.flatten(0, 1))
+            if self.debias:
+                check_negative_type(self.metric, u.shape[1], self.p, "a debiased loss")
+        except ValueError:
+            return None
+        return u.unflatten(0, x.shape[:2]), v.unflatten(0, y.shape[:2])
 
     def _one(self, x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
         masses = self.reach is not None

@@ -12,6 +12,7 @@ import torch.multiprocessing as mp
 
 from otdist.core.result import ConvergenceWarning
 from otdist.distances import entropic_cost, sinkhorn_divergence
+from otdist.entropic import entropic_batch
 from otdist.losses.sinkhorn import SinkhornLoss
 
 
@@ -83,7 +84,10 @@ def test_half_precision_is_raised(dtype: torch.dtype) -> None:
     assert float(loss.detach()) == pytest.approx(float(exact), rel=1e-3)
 
 
-def test_problems_solved_alone_keep_their_graph_and_warn_once() -> None:
+def test_problems_solved_alone_keep_their_graph_and_warn_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(entropic_batch, "LARGEST", 0)  # as if there were more points
     pairs = torch.stack([sample(12, 3, seed=s) for s in range(8)]).view(2, 4, 12, 3)
     x, y = pairs[0].clone().requires_grad_(), pairs[1]
     loss = SinkhornLoss(p=1, eps=0.3, metric="cityblock", reduction="none")
@@ -96,9 +100,11 @@ def test_problems_solved_alone_keep_their_graph_and_warn_once() -> None:
         torch.testing.assert_close(values[k], single)
         torch.testing.assert_close(x.grad[k], part.grad)
     short = SinkhornLoss(p=1, eps=1e-4, metric="cityblock", max_iter=1)
-    with pytest.warns(ConvergenceWarning, match=r"4 of 4 entries, the first is \[0\]") as told:
-        short(x, y)
-    assert len(told) == 1
+    for largest in (0, 2**18):  # alone from the start, or finished alone
+        monkeypatch.setattr(entropic_batch, "LARGEST", largest)
+        with pytest.warns(ConvergenceWarning, match=r"4 of 4 entries, the first is \[0\]") as told:
+            short(x, y)
+        assert len(told) == 1
 
 
 def test_errors_and_warnings() -> None:
