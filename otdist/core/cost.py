@@ -115,6 +115,13 @@ class Cost(ABC):
         """
         return None
 
+    def signs(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Factors (n, k) and (k, m) of a product that is negative wherever c_ij < f_i + g_j.
+
+        None where there are none of few columns.
+        """
+        return None
+
     def landmarks(self, weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """About `count` sources that stand for all, and the mass of each; all where they are few.
 

@@ -97,6 +97,10 @@ class Metric(ABC):
         """Bound on the error of `block` where it exceeds the rounding of the result itself."""
         return 0.0
 
+    def signs(self, x: Tensor, y: Tensor, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Factors of a product that is negative wherever a distance is below f_i + g_j, if any."""
+        return None
+
     def cost(
         self, x: Tensor, y: Tensor, p: float, error: float
     ) -> tuple[PointCost | MetricCost, float]:
@@ -185,6 +189,12 @@ class MetricCost(Cost):
     def _carried(self, error: float) -> float:
         error = error / self.unit
         return self.p * (self._bound + error) ** (self.p - 1) * error
+
+    def signs(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Those of the metric, at p = 1."""
+        if self.p != 1:
+            return None
+        return self.metric.signs(self.x, self.y, f * self.unit, g * self.unit)
 
     def rows(self, lo: int, hi: int) -> Tensor:
         """Costs of sources lo … hi − 1, shape (hi − lo, m)."""

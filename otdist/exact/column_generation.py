@@ -39,7 +39,7 @@ from otdist.exact.boxed import BoxedFlow, Supplies
 from otdist.exact.limits import INTERRUPTED, LATE, Limits, Outcome, beyond
 from otdist.exact.network_simplex import SimplexError
 from otdist.exact.pricing import Pricer
-from otdist.exact.start import entropic_start, exact_start
+from otdist.exact.start import METRIC, NODE, entropic_start, exact_start
 
 ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 
@@ -81,8 +81,8 @@ def solve(
     run = _Run(cost, a, b, limits)
     try:
         with until(limits.deadline):
-            first = entropic_start if always is None else exact_start
-            run.begin(first(cost, a, b) if start is None else start.double(), always)
+            g = _potential(cost, a, b, always is not None) if start is None else start.double()
+            run.begin(g, always)
             while not run.optimal and run.may_continue():
                 run.round()
     except KeyboardInterrupt:
@@ -97,6 +97,13 @@ def solve(
 def untried(cost: Cost, a: Tensor, b: Tensor, message: str) -> Outcome:
     """What is known before anything is solved: a plan in the order of one coordinate."""
     return replace(_Run(cost, a, b, Limits()).outcome(), message=message)
+
+
+def _potential(cost: Cost, a: Tensor, b: Tensor, node: bool) -> Tensor:
+    """Where nothing is known, a potential to begin with."""
+    if node or isinstance(cost, MetricCost):
+        return exact_start(cost, a, b, NODE if node else METRIC)
+    return entropic_start(cost, a, b)
 
 
 class _Run:

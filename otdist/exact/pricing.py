@@ -187,15 +187,26 @@ class Pricer:
     def below(
         self, f: Tensor, g: Tensor, margin: float, limit: int
     ) -> tuple[Tensor, Tensor] | None:
-        """Pairs with c_ij − f_i − g_j < margin; None as soon as there are more than `limit`."""
+        """Pairs with c_ij − f_i − g_j < margin; None as soon as there are more than `limit`.
+
+        Where a product has the signs of reduced costs, and is no coarser than float32, at least
+        those below 0.
+        """
+        signs = self._given.signs(f, g) if self.dtype == torch.float32 else None
         f, g = (f + margin).to(self.dtype), g.to(self.dtype)
         found: list[int] = []
 
+        def marks(rows: slice) -> Iterator[tuple[int, Tensor]]:
+            if signs is not None:
+                yield 0, torch.mm(signs[0][rows], signs[1]) < 0
+                return
+            for columns, block in self._tiles(rows):
+                yield columns.start, block.sub_(g[columns]) < f[rows, None]
+
         def work(rows: slice) -> tuple[Tensor, Tensor]:
             hits = [_where(g[:0, None] > 0, 0, 0)]
-            for columns, block in self._tiles(rows) if sum(found) <= limit else ():
-                hit = block.sub_(g[columns]) < f[rows, None]
-                hits.append(_where(hit, rows.start, columns.start))
+            for at, hit in marks(rows) if sum(found) <= limit else ():
+                hits.append(_where(hit, rows.start, at))
             i, j = (torch.cat(part) for part in zip(*hits, strict=True))
             found.append(len(i))
             return i, j

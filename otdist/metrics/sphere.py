@@ -115,6 +115,22 @@ class Angular(Metric):
         by_differences = (x.shape[1] + 10) * _UNIT
         return _STEEP * (PointCost(x, y, 1).slack or by_differences)
 
+    def signs(self, x: Tensor, y: Tensor, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Those of cos(f + g) − ⟨x, y⟩, less its rounding, where no f + g exceeds half a turn.
+
+        An angle is below f + g where its cosine is above cos(f + g) = cos f cos g − sin f sin g:
+        4,000 by 4,000 pairs take 50 ms, their angles 230. In float64, since cosines of small angles
+        are all near one.
+        """
+        if not float(f.max() + g.max()) < math.pi:
+            return None
+        one = torch.ones_like(f[:, None]), torch.ones_like(g[:, None])
+        rounding = 2 * (x.shape[1] + 8) * torch.finfo(torch.float64).eps
+        x, y = x.double(), y.double()
+        left = torch.cat([-x, f.cos()[:, None], -f.sin()[:, None], -rounding * one[0]], 1)
+        right = torch.cat([y, g.cos()[:, None], g.sin()[:, None], one[1]], 1)
+        return left, right.T.contiguous()
+
     def freedom(self, d: int) -> int:
         """Unit vectors have a length that is given."""
         return d - 1

@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import otdist
+from otdist.core.metric import MetricCost
 from otdist.core.point_cost import MatrixCost, PointCost
 from otdist.core.result import ConvergenceWarning
 from otdist.exact import column_generation
 from otdist.exact.limits import Sizes
 from otdist.exact.pricing import Pricer
+from otdist.metrics import Angular
 
 COST_RTOL = 1e-9  # of the cost, or of 1e-12 of the largest pair where the cost all but vanishes
 MARGINAL_ATOL = 1e-12
@@ -218,6 +220,31 @@ def test_pricing_misses_no_violation(p, dtype):
     violating = cost.dense() - f[:, None] - g < 0
     assert violating.any()
     assert not (violating & ~listed).any()
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-3])
+@pytest.mark.parametrize("level", [0.0, 0.7, 30.0])
+def test_pricing_of_angles_misses_no_violation(spread, level):
+    """Where f + g exceeds half a turn no product has the signs, at 30; levels cancel else."""
+    rng = np.random.default_rng(11)
+    x, y = rng.normal(size=3) + spread * rng.normal(size=(2, 250, 3))
+    x, y = (torch.from_numpy(z) for z in (x, -y if spread == 1 else y))
+    cost, _ = (metric := Angular()).cost(*metric.enter_both(x, y)[:2], 1.0, 0.0)
+    assert isinstance(cost, MetricCost)
+    g, _ = cost.T.ctransform(spread * torch.from_numpy(rng.normal(size=250)) / 8)
+    f, _ = cost.ctransform(g)
+    excess = 1e-4 * spread * torch.from_numpy(rng.random(250))
+    f, g = f + excess + level, g - (level if level < 1 else 0)
+    assert (cost.signs(f, g) is None) == (level == 30)
+    found = Pricer(cost).below(f, g, Pricer(cost).error, 10**6)
+    assert found is not None
+    listed = torch.zeros(cost.shape, dtype=torch.bool)
+    listed[found] = True
+    i, j = torch.arange(250).repeat_interleave(250), torch.arange(250).repeat(250)
+    violating = cost.pairs(i, j).view(250, 250) - f[:, None] - g < 0
+    assert violating.any()
+    assert not (violating & ~listed).any()
+    assert level == 30 or listed.sum() < 0.1 * listed.numel()
 
 
 def test_pricing_gives_up_on_too_many():

@@ -69,7 +69,7 @@ def test_few_landmarks_know_the_price_at_which_mass_stays(mass, share):
     a, b = (torch.full((k,), 1 / k, dtype=torch.float64) for k in cost.shape)
     rest = a.new_tensor([1 - mass])
     with_node = [torch.cat([w, rest]) / (2 - mass) for w in (a, b)]
-    g = start.exact_start(NodeCost.around(cost, (0.0, 0.0, 100.0)), *with_node)
+    g = start.exact_start(NodeCost.around(cost, (0.0, 0.0, 100.0)), *with_node, start.NODE)
     found = partial_dual(cost, a, b, mass, g[:-1] - g[-1]).lower / mass
     truth = otdist.partial_wasserstein(x, y, mass=mass, p=2).distance ** 2
     assert share * truth < found <= truth * (1 + 1e-9)
