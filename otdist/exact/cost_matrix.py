@@ -86,12 +86,12 @@ def _by_product(x: np.ndarray, y: np.ndarray, p: float, out: np.ndarray) -> floa
     centre = np.add.reduce(x) / len(x)
     x, y = x - centre, y - centre
     norm_x, norm_y = np.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", y, y)
+    x *= -2  # without rounding
     if out.size * x.shape[1] <= _SERIAL:
         np.dot(x, y.T, out=out)
     else:
         with threads_for(0):
             torch.mm(torch.from_numpy(x), torch.from_numpy(y).T, out=torch.from_numpy(out))
-    out *= -2
     out += norm_x[:, None]
     out += norm_y
     largest = float(np.maximum.reduce(norm_x) + np.maximum.reduce(norm_y))

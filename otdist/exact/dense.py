@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from otdist.core.certificate import UNIT, between, bracket
 from otdist.core.cost import Cost
 from otdist.core.metric import MetricCost
-from otdist.core.point_cost import MatrixCost, PointCost
+from otdist.core.point_cost import PointCost
 from otdist.core.result import Bracket
 from otdist.exact import cost_matrix, matrix
 from otdist.exact.cost_matrix import room
@@ -179,6 +179,8 @@ class _Problem:
             least: Differences of coordinates below this may be missing from distances.
         """
         a, b, cost = self.a, self.b, self.cost
+        points = isinstance(cost, PointCost)
+        metric = not points and isinstance(cost, MetricCost)
         f, g = flow.f, _lowest(values, flow.f)
         units = (math.log2(len(a) + len(b)) + 12) * UNIT
         value, dual = float(paid.dot(flow.mass)), float(a.dot(f) + b.dot(g))
@@ -188,9 +190,9 @@ class _Problem:
             dual = float(a.dot(f) + b.dot(g))
         size_f, size_g = np.abs(f), np.abs(g)
         lost = 0.0
-        if isinstance(cost, PointCost):
+        if points:
             lost = max(_NORMAL, (math.sqrt(cost.dimension) * least / unit) ** cost.p)
-        elif isinstance(cost, MetricCost):
+        elif metric:
             lost = cost.underflow
         mass_error = 4 * UNIT
         if a is not b:
@@ -206,13 +208,13 @@ class _Problem:
             if along > _TIGHT * value:
                 along = min(along, self._rerouted(flow, paid, missed + 4 * units))
             charge += along
-        if isinstance(cost, MetricCost):
+        if metric:
             slack, charge = slack + cost.error, charge + cost.error
         if value * UNIT < lost and self._hidden(flow, paid < lost):
             charge += 2 * lost
         off = 0.0
-        if not isinstance(cost, MatrixCost):  # distances, and their unit, are rounded
-            off = (cost.dimension / 2 + (5 if isinstance(cost, PointCost) else 12)) * UNIT
+        if points or metric:  # distances, and their unit, are rounded
+            off = (cost.dimension / 2 + (5 if points else 12)) * UNIT
         ends = bracket(dual - slack, value + charge, cost.p, unit * self.scale, off)
         return Evidence(flow.rows, flow.cols, flow.mass, f, g, value, unit, ends)
 

@@ -53,8 +53,9 @@ ALL_PAIRS, FLAT_PAIRS = 160 * 160, 320 * 320
 """Up to so many pairs the simplex on all of them is no slower than column generation. In the plane
 a start from near-optimal duals does not pay: of 200 points at p = 1 it takes 0.7 ms, saves 0.5."""
 
-_RAW_PAIRS = 112 * 112
-"""Up to so many pairs a start costs the simplex as much as it saves."""
+_RAW_PAIRS, _FLAT_RAW_PAIRS = 128 * 128, 220 * 220
+"""Up to so many pairs a start costs the simplex as much as it saves: a tenth at 160 points,
+a thirtieth at 300 in the plane at p = 1."""
 
 _NEAREST = 16  # arcs per point at the start: 12 need half a round more, 20 take longer to solve
 _MORE = 8  # arcs per point and later round
@@ -109,7 +110,7 @@ def solve(
     if found is not None:
         return found
     if n * m <= (FLAT_PAIRS if flat else ALL_PAIRS):
-        if n * m <= _RAW_PAIRS:
+        if n * m <= (_FLAT_RAW_PAIRS if flat else _RAW_PAIRS):
             flow = network_simplex.solve_dense(a, b, matrix)
         else:
             g = _entropic(matrix, a, b, _QUICK_EPS, _QUICK_STEPS) if start is None else start
