@@ -98,13 +98,15 @@ class ConvexPotential(nn.Module):
             at = x.detach().requires_grad_()
             return torch.autograd.grad(self(at).sum(), at)[0]
 
-    def conjugates(self, y: Tensor, tolerance: float, iterations: int) -> Conjugate:
-        """Conjugates ψ*(y) at y (n, d), begun at the optimum of the quadratic part."""
+    def conjugates(
+        self, y: Tensor, tolerance: float, iterations: int, start: Tensor | None = None
+    ) -> Conjugate:
+        """Conjugates ψ*(y) at y (n, d), begun at the optimum of the quadratic part, or `start`."""
         hessian = self.hessian()
         inverse, singular = torch.linalg.inv_ex(hessian)
         if singular:  # to rounding: parameters that blew up
             inverse = hessian.diagonal().reciprocal().diag()
-        start = (y - self.shift.detach()) @ inverse
+        start = (y - self.shift.detach()) @ inverse if start is None else start
         return conjugate(self, y, start, inverse, tolerance=tolerance, iterations=iterations)
 
     @torch.no_grad()
