@@ -92,6 +92,8 @@ def exact_start(cost: Cost, a: Tensor, b: Tensor, few: tuple[int, float]) -> Ten
     if not eps > 0:
         return torch.zeros_like(b)
     dual = entropic.solve(single, u, v, eps, tol=_TOL, max_iter=_FEW_STEPS, start=g)
+    if part.shape[1] == len(b) and bool(torch.isfinite(dual.g).all()):  # of all, and in order
+        return dual.g
     return _spread(reach, dual.f, u, eps)
 
 
