@@ -1,13 +1,14 @@
 """Critics on pairs whose W_1, W_2 and optimal slopes are known.
 
-ray           ray-monotone pairs: estimate / W_1, limit / W_1, cosine, for every method
-others        pairs outside the funnels' class, and some more inside
-rates         learning rates of funnels, on seeds of their own
-numbers       256 funnels, and the number that "auto" chooses, from few points
-squared       W_2 and its map by convex potentials
-maps          the maps of discrete plans at new points, on the same pairs
-certificates  how often brackets and limits hold
-folds         limits from all points beside one split, and how often they hold
+ray             ray-monotone pairs: estimate / W_1, limit / W_1, cosine, for every method
+others          pairs outside the funnels' class, and some more inside
+rates           learning rates of funnels, on seeds of their own
+numbers         256 funnels, and the number that "auto" chooses, from few points
+squared         W_2 and its map by convex potentials
+maps            the maps of discrete plans at new points, on the same pairs
+certificates    how often brackets and limits hold
+regularisation  what might keep critics from overfitting, on pairs of its own
+folds           limits from all points beside one split, and how often they hold
 
 A row that the file holds already, with the same budget, is not run again.
 """
@@ -23,7 +24,7 @@ import torch
 from typer import Option
 
 from benchmarks.experiment import ROOT, Cases, Experiment
-from benchmarks.neural import certificates, folds, squared, table
+from benchmarks.neural import certificates, folds, regularisation, squared, table
 from benchmarks.neural.methods import BUDGET, METHODS, Method, critic
 from benchmarks.neural.pairs import OTHERS, Pair, ray_monotone, translated
 from benchmarks.records import Row
@@ -144,6 +145,7 @@ EXPERIMENT = Experiment(
         "squared": lambda settings: squared.cases(settings.seeds, settings.budget or BUDGET),
         "maps": lambda settings: squared.maps(settings.seeds),
         "certificates": lambda settings: certificates.cases(),
+        "regularisation": lambda settings: regularisation.cases(settings.seeds),
         "folds": lambda settings: [*folds.gains(settings.seeds), *folds.coverage()],
     },
     ("experiment", "pair", "d", "funnels", "seed", "method", "rate", "budget", "n", "folds"),

@@ -15,6 +15,7 @@ LABELS = {
     "mcshane": "McShane", "gp": "GP", "lp": "LP", "spectral": "spectral", "clip": "clipping",
     "exact": "exact, discrete",
 }  # fmt: skip
+PARTS = ("validation", "test")
 COMPARED = ("auto", "sorting", "gp", "lp", "spectral", "clip", "exact")
 
 
@@ -187,6 +188,20 @@ def numbers(rows: Sequence[Row]) -> str:
     return "\n".join(page.table(titles, lines))
 
 
+def regularisation(rows: Sequence[Row]) -> str:
+    """Gaps over W_1 on validation points, and on test points, by treatment."""
+    rows = [r for r in rows if r["experiment"] == "regularisation"]
+    pairs = list(dict.fromkeys((r["pair"], r["d"], r["funnels"]) for r in rows))
+    methods = list(dict.fromkeys(r["method"] for r in rows))
+    lines = []
+    for name, d, funnels in pairs:
+        at = [r for r in rows if (r["pair"], r["funnels"]) == (name, funnels)]
+        by = [[r for r in at if r["method"] == method] for method in methods]
+        cells = [" / ".join(f"{mean(r[k] for r in g):.3f}" for k in PARTS) for g in by]
+        lines.append([name, str(d), str(funnels), *cells])
+    return "\n".join(page.table(["pair", "D", "funnels", *methods], lines))
+
+
 TABLES = {
     "ray-monotone pairs": ray,
     "ray-monotone portfolio": portfolio,
@@ -194,6 +209,7 @@ TABLES = {
     "rates": rates,
     "numbers of funnels": numbers,
     "folds": folds,
+    "regularisation": regularisation,
     "squared": squared,
     "maps": maps,
     "certificates": certificates,
