@@ -36,7 +36,9 @@ GUIDES, STRENGTH = 2000, 0.02
 those of `python -m benchmarks neural maps`."""
 
 SHARE = 0.5
-"""Of the normal map's Hessian that the quadratic part keeps."""
+"""Of the normal map's Hessian that the quadratic part keeps. After eight seconds on one pair
+in 32 dimensions the map leaves 11% of the variance, 16% if all is kept, and 13% if the
+quadratic part is free; `python -m benchmarks neural squared` has that pair."""
 
 
 def guided(
