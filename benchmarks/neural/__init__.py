@@ -26,7 +26,7 @@ from typer import Option
 from benchmarks.experiment import ROOT, Cases, Experiment
 from benchmarks.neural import certificates, folds, regularisation, squared, table
 from benchmarks.neural.methods import BUDGET, METHODS, Method, critic
-from benchmarks.neural.pairs import OTHERS, Pair, ray_monotone, translated
+from benchmarks.neural.pairs import OTHERS, KnownPair, ray_monotone, translated
 from benchmarks.records import Row
 
 FEW = 12_000
@@ -90,7 +90,7 @@ def rates(settings: Settings) -> Cases:
                 yield known, partial(_funnels, pair, rate)
 
 
-def _funnels(pair: Callable[[], Pair], rate: float) -> Row:
+def _funnels(pair: Callable[[], KnownPair], rate: float) -> Row:
     made = pair()
     return _row(made, critic(made, None, 0, critic="peaks", steps=1000, learning_rate=rate))
 
@@ -105,17 +105,19 @@ def numbers(settings: Settings) -> Cases:
                 yield {**known, "method": method}, partial(_in_steps, pair, method, seed)
 
 
-def _few(law: Callable[[int], Pair], seed: int) -> Pair:
+def _few(law: Callable[[int], KnownPair], seed: int) -> KnownPair:
     made = law(seed)
     return replace(made, x=made.x[:FEW], y=made.y[:FEW])
 
 
-def _in_steps(pair: Callable[[], Pair], method: str, seed: int) -> Row:
+def _in_steps(pair: Callable[[], KnownPair], method: str, seed: int) -> Row:
     made = pair()
     return _row(made, critic(made, None, seed, critic=method, steps=1500))
 
 
-def _methods(known: Row, make: Callable[[], Pair], methods: Sequence[str], budget: float) -> Cases:
+def _methods(
+    known: Row, make: Callable[[], KnownPair], methods: Sequence[str], budget: float
+) -> Cases:
     """One row a method; the pair is made when the first of them is run."""
     pair = cache(make)
     for method in methods:
@@ -123,12 +125,12 @@ def _methods(known: Row, make: Callable[[], Pair], methods: Sequence[str], budge
         yield {**known, "method": method, "budget": budget}, run
 
 
-def _figures(pair: Callable[[], Pair], method: Method, budget: float, seed: int) -> Row:
+def _figures(pair: Callable[[], KnownPair], method: Method, budget: float, seed: int) -> Row:
     made = pair()
     return _row(made, method(made, budget, seed))
 
 
-def _row(pair: Pair, figures: Any) -> Row:
+def _row(pair: KnownPair, figures: Any) -> Row:
     rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(figures).items()}
     return {"truth": round(pair.truth, 6), **rounded}
 

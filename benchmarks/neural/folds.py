@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.experiment import Cases
 from benchmarks.neural.methods import critic
-from benchmarks.neural.pairs import Array, Pair, ray_monotone, translated
+from benchmarks.neural.pairs import Array, KnownPair, ray_monotone, translated
 from benchmarks.records import Row
 from otdist.problems import RayMonotone
 
@@ -40,12 +40,12 @@ def gains(seeds: Sequence[int]) -> Cases:
                     yield {**known, "folds": folds or 1}, partial(_gain, pair, folds, seed)
 
 
-def _first(law: Callable[[int], Pair], seed: int, n: int) -> Pair:
+def _first(law: Callable[[int], KnownPair], seed: int, n: int) -> KnownPair:
     made = law(seed)
     return replace(made, x=made.x[:n], y=made.y[:n])
 
 
-def _gain(pair: Callable[[], Pair], folds: int | None, seed: int) -> Row:
+def _gain(pair: Callable[[], KnownPair], folds: int | None, seed: int) -> Row:
     made = pair()
     found = critic(made, None, seed, critic="peaks", steps=300, folds=folds)
     return {

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.neural.pairs import Array, Pair
+from benchmarks.neural.pairs import Array, KnownPair
 from otdist.core.result import ConvergenceWarning
 
 BUDGET = 8.0
@@ -44,7 +44,7 @@ class Figures:
     seconds: float
 
 
-def critic(pair: Pair, budget: float | None, seed: int, **options: Any) -> Figures:
+def critic(pair: KnownPair, budget: float | None, seed: int, **options: Any) -> Figures:
     """`otdist.NeuralDual` with a limit of CPU seconds, or of steps among the options."""
     from otdist.critics import NeuralDual
 
@@ -57,7 +57,7 @@ def critic(pair: Pair, budget: float | None, seed: int, **options: Any) -> Figur
     return Figures(result.estimate, result.lower, cosine, result.name, seconds)
 
 
-def discrete(pair: Pair, budget: float, seed: int) -> Figures:
+def discrete(pair: KnownPair, budget: float, seed: int) -> Figures:
     """Exact transport of as many points as the seconds allow; slopes against its plan."""
     from otdist.distances import wasserstein
     from otdist.exact.exact import Exact
@@ -81,8 +81,8 @@ def discrete(pair: Pair, budget: float, seed: int) -> Figures:
     return Figures(float(result.distance), None, cosine, f"{size} points", now - begin)
 
 
-Method = Callable[[Pair, float, int], Figures]
-"""Pair, CPU seconds, seed → figures."""
+Method = Callable[[KnownPair, float, int], Figures]
+"""KnownPair, CPU seconds, seed → figures."""
 
 METHODS: dict[str, Method] = {
     "auto": critic,
@@ -97,7 +97,7 @@ METHODS: dict[str, Method] = {
 PORTFOLIO = ("peaks", "valleys", "sorting", "mcshane")
 
 
-def mean_cosine(slopes: Array, pair: Pair, at: Array) -> float | None:
+def mean_cosine(slopes: Array, pair: KnownPair, at: Array) -> float | None:
     """Mean cosine to the optimal slopes, where there are any; where a critic is flat it is 0."""
     if pair.slope is None:
         return None

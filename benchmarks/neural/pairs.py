@@ -36,7 +36,7 @@ FRESH = 4096
 
 
 @dataclass(frozen=True)
-class Pair:
+class KnownPair:
     """Samples of two laws, and the truth.
 
     Attributes:
@@ -54,7 +54,7 @@ class Pair:
     slope: Callable[[Array], Array] | None
 
 
-def ray_monotone(d: int, funnels: int, seed: int, reverse: bool = False) -> Pair:
+def ray_monotone(d: int, funnels: int, seed: int, reverse: bool = False) -> KnownPair:
     """Mass moves along rays of a minimum of funnels."""
     from otdist.problems import RayMonotone
 
@@ -68,7 +68,7 @@ def ray_monotone(d: int, funnels: int, seed: int, reverse: bool = False) -> Pair
             return sign * law.critic_gradient(points)
 
     x, y = (y, x) if reverse else (x, y)
-    return Pair(x, y, law.w1()[0], at, slope)
+    return KnownPair(x, y, law.w1()[0], at, slope)
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,13 @@ class Moved:
     draw: Draw
     move: Callable[[Array], Array]
 
-    def pair(self, seed: int) -> Pair:
+    def pair(self, seed: int) -> KnownPair:
         """Samples; the truth is the mean length of 2^18 moves."""
         rng = np.random.default_rng([seed, 1])
         x, source, at = (self.draw(n, rng) for n in (POINTS, POINTS, FRESH))
         many = self.draw(2**18, rng)
         truth = float(np.linalg.norm(self.move(many) - many, axis=1).mean())
-        return Pair(x, self.move(source), truth, at, self.slope)
+        return KnownPair(x, self.move(source), truth, at, self.slope)
 
     def slope(self, points: Array) -> Array:
         """Unit vectors against the moves."""
@@ -146,7 +146,7 @@ class Laws:
         return x + (x @ block) @ block.T
 
 
-def digits(seed: int) -> Pair:
+def digits(seed: int) -> KnownPair:
     """Digits 0 to 4 against 5 to 9, pixels in [0, 1]; the truth of the samples for that of laws."""
     from sklearn.datasets import load_digits
 
@@ -155,46 +155,46 @@ def digits(seed: int) -> Pair:
     points, label = load_digits(return_X_y=True)
     points, rng = points / 16, np.random.default_rng(seed)
     x, y = (rng.permutation(points[low]) for low in (label < 5, label >= 5))
-    return Pair(x, y, float(wasserstein(x, y).distance), x, None)
+    return KnownPair(x, y, float(wasserstein(x, y).distance), x, None)
 
 
-def translated(d: int, seed: int) -> Pair:
+def translated(d: int, seed: int) -> KnownPair:
     """An anisotropic normal law against itself, moved by a vector of length one half."""
     laws = Laws(d, seed)
     return Moved(laws.anisotropic, lambda x: x + 0.5 * laws.direction).pair(seed)
 
 
-def mixture(d: int, seed: int) -> Pair:
+def mixture(d: int, seed: int) -> KnownPair:
     """A mixture of normal laws against itself, moved by a vector of length one half."""
     laws = Laws(d, seed)
     return Moved(laws.mixture, lambda x: x + 0.5 * laws.direction).pair(seed)
 
 
-def dilated(d: int, seed: int) -> Pair:
+def dilated(d: int, seed: int) -> KnownPair:
     """An anisotropic normal law, doubled and moved."""
     laws = Laws(d, seed)
     return Moved(laws.anisotropic, lambda x: 1.5 * x + 0.5 * laws.direction).pair(seed)
 
 
-def bent(d: int, seed: int) -> Pair:
+def bent(d: int, seed: int) -> KnownPair:
     """A mixture against its transport by the gradient of a convex function of one coordinate."""
     laws = Laws(d, seed)
     return Moved(laws.mixture, laws.bend).pair(seed)
 
 
-def cylinder(d: int, seed: int) -> Pair:
+def cylinder(d: int, seed: int) -> KnownPair:
     """A product: three coordinates are dilated, the others stay."""
     laws = Laws(d, seed)
     return Moved(laws.mixture, laws.widen).pair(seed)
 
 
-def spheres(d: int, seed: int) -> Pair:
+def spheres(d: int, seed: int) -> KnownPair:
     """The unit sphere against the sphere of radius two."""
     laws = Laws(d, seed)
     return Moved(laws.sphere, lambda x: 2 * x).pair(seed)
 
 
-OTHERS: dict[str, tuple[int, Callable[[int, int], Pair]]] = {
+OTHERS: dict[str, tuple[int, Callable[[int, int], KnownPair]]] = {
     "translated": (16, translated),
     "translated mixture": (16, mixture),
     "bent mixture": (8, bent),

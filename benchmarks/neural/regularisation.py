@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.experiment import Cases
-from benchmarks.neural.pairs import Pair, bent, dilated, ray_monotone, translated
+from benchmarks.neural.pairs import KnownPair, bent, dilated, ray_monotone, translated
 from benchmarks.records import Row
 from otdist.critics.critics import Funnels
 from otdist.critics.parts import Parts
@@ -39,7 +39,7 @@ FAR = -1e6
 """Height of a peak that no point is under."""
 State = dict[str, Tensor]
 Options = dict[str, Any]
-PAIRS: dict[str, tuple[int, Callable[[int, int], Pair]]] = {
+PAIRS: dict[str, tuple[int, Callable[[int, int], KnownPair]]] = {
     "ray-monotone, N = 32": (24, lambda d, seed: ray_monotone(d, 32, seed)),
     "ray-monotone, N = 8": (96, lambda d, seed: ray_monotone(d, 8, seed)),
     "translated": (32, translated),
@@ -77,7 +77,7 @@ def cases(seeds: Sequence[int]) -> Cases:
                         yield known, partial(_treated, pair, funnels, seed, options)
 
 
-def _few(law: Callable[[int, int], Pair], d: int, seed: int) -> Pair:
+def _few(law: Callable[[int, int], KnownPair], d: int, seed: int) -> KnownPair:
     made = law(d, seed)
     return replace(made, x=made.x[:POINTS], y=made.y[:POINTS])
 
@@ -140,7 +140,7 @@ class Trained:
         return {name: round(gap / self.truth, 5) for name, gap in gaps.items()}
 
 
-def _trained(pair: Callable[[], Pair], funnels: int, seed: int, options: Options) -> Trained:
+def _trained(pair: Callable[[], KnownPair], funnels: int, seed: int, options: Options) -> Trained:
     made = pair()
     (supply,) = supplies_of((made.x, made.y), (None, None), Parts((0.6, 0.2, 0.2)), seed)
     start = starts("peaks", supply, seed, all_sizes=True)[STARTS[funnels]]
@@ -161,5 +161,5 @@ def _as_usual(usual: Callable[[], Trained], method: str) -> Row:
     return found.row({name: torch.stack([s[name] for s in late]).mean(0) for name in late[0]})
 
 
-def _treated(pair: Callable[[], Pair], funnels: int, seed: int, options: Options) -> Row:
+def _treated(pair: Callable[[], KnownPair], funnels: int, seed: int, options: Options) -> Row:
     return _trained(pair, funnels, seed, options).row()

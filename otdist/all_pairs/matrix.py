@@ -304,7 +304,7 @@ def _method(distance: Any, options: dict[str, Any], items: list[tuple[Any, Any]]
     return SharedSlices(p, rows, frame.centre.cpu(), frame.scale, columns, calls)
 
 
-def _frame(items: list[tuple[Any, Any]]) -> measure.Pair | None:
+def _frame(items: list[tuple[Any, Any]]) -> measure.SamplePair | None:
     """Centre and scale of the first sample that is one; None where none is."""
     for sample, _ in items:
         try:

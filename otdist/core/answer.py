@@ -23,7 +23,7 @@ Slopes = Callable[[Tensor, Tensor], list[Tensor]]
 
 
 @dataclass(frozen=True)
-class Proof:
+class ProvedPlan:
     """A feasible plan, feasible potentials, and what they prove.
 
     Attributes:
@@ -38,7 +38,7 @@ class Proof:
     evidence: Callable[[], tuple[Arcs, Tensor, Tensor]]
 
 
-def prove(task: Task, arcs: Arcs, g: Tensor, quick: bool = False) -> Proof:
+def prove(task: Task, arcs: Arcs, g: Tensor, quick: bool = False) -> ProvedPlan:
     """The bracket that a plan and a potential of the targets give, recomputed from the points.
 
     For `quick` see `lower_from_potentials`.
@@ -46,16 +46,16 @@ def prove(task: Task, arcs: Arcs, g: Tensor, quick: bool = False) -> Proof:
     return proved(task, arcs, lower_from_potentials(task.cost, task.a, task.b, g=g, quick=quick))
 
 
-def proved(task: Task, arcs: Arcs, dual: DualBound) -> Proof:
+def proved(task: Task, arcs: Arcs, dual: DualBound) -> ProvedPlan:
     """The bracket of a plan and a lower bound, the former recomputed from the points."""
     cost, upper = upper_from_plan(task.cost, task.a, task.b, arcs)
     ends = bracket(dual.cost, upper, task.p, task.scale)
-    return Proof(cost, ends, partial(tuple, (arcs, dual.f, dual.g)))
+    return ProvedPlan(cost, ends, partial(tuple, (arcs, dual.f, dual.g)))
 
 
 def answer(
     task: Task | Units,
-    proof: Proof,
+    proof: ProvedPlan,
     *,
     solver: str,
     message: str,
@@ -101,7 +101,7 @@ def _inputs(task: Task) -> list[Tensor]:
     return [task.matrix, task.a, task.b]
 
 
-def _gradients(task: Task, proof: Proof, slopes: Slopes | None) -> Sequence[Tensor]:
+def _gradients(task: Task, proof: ProvedPlan, slopes: Slopes | None) -> Sequence[Tensor]:
     """The envelope theorem: the plan for the cost, centred potentials for the weights."""
     arcs, f, g = proof.evidence()
     weights = slopes(f, g) if slopes else [f - task.a @ f, g - task.b @ g]
@@ -115,11 +115,11 @@ def _gradients(task: Task, proof: Proof, slopes: Slopes | None) -> Sequence[Tens
     return [plan, *weights]
 
 
-def potentials_of(task: Units, proof: Proof) -> tuple[Any, Any]:
+def potentials_of(task: Units, proof: ProvedPlan) -> tuple[Any, Any]:
     """The potentials of a proof, in the caller's units."""
     return task.potentials(*proof.evidence()[1:])
 
 
-def plan_of(kind: Kind, proof: Proof) -> Any:
+def plan_of(kind: Kind, proof: ProvedPlan) -> Any:
     """The plan of a proof, as the caller's kind of array."""
     return proof.evidence()[0].sparse(kind)

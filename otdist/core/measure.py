@@ -62,7 +62,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Pair:
+class SamplePair:
     """Two measures in one frame: points = (raw − centre) / scale.
 
     Attributes:
@@ -107,7 +107,7 @@ def pair(
     extends: bool = False,
     metric: Metric | None = None,
     masses: bool = False,
-) -> Pair:
+) -> SamplePair:
     """Validate two samples and their weights, and put them in one frame.
 
     Points of weight zero leave, and the frame is that of the others. Where a gradient in the
@@ -133,7 +133,7 @@ def pair(
     quick = framed_arrays(x, y, a, b, p, WEIGHT_TOLERANCE) if plain else None
     if quick is not None:
         sides = _measure(quick.x, quick.a), _measure(quick.y, quick.b)
-        return Pair(*sides, NUMPY, quick.scale, torch.from_numpy(quick.centre))
+        return SamplePair(*sides, NUMPY, quick.scale, torch.from_numpy(quick.centre))
     kind, raw = enter(x=x, y=y)
     px, py = _points(raw["x"], "x"), _points(raw["y"], "y")
     if px.shape[1] != py.shape[1]:
@@ -155,7 +155,7 @@ def pair(
             px, py, centre, scale = first.points, second.points, torch.zeros_like(low), 1.0
         frame = centre, scale, masses
         sides = first.measure(px, *frame), second.measure(py, *frame)
-        return Pair(*sides, kind, scale, centre, metric, error)
+        return SamplePair(*sides, kind, scale, centre, metric, error)
 
 
 def _measure(points: np.ndarray, mass: np.ndarray | None) -> Measure:

@@ -2,7 +2,7 @@ r"""Task: what every solver is given, and the way back to the caller's units.
 
 A solver sees a ground cost in scaled units and two weight vectors; whether the cost comes from
 points or from a matrix is not its business. Costs scale by s^p and distances by s, where s is the
-scale of `measure.Pair` (or, for a matrix, a power of two that bounds it, with p = 1).
+scale of `measure.SamplePair` (or, for a matrix, a power of two that bounds it, with p = 1).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from otdist.core.absent import Absent, Whole, split_zeros
 from otdist.core.arrays import enter
 from otdist.core.frame import scaled
-from otdist.core.measure import Pair, weights
+from otdist.core.measure import SamplePair, weights
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import OTResult
@@ -41,7 +41,7 @@ class Task(Units):
     cost: Cost
     a: Tensor
     b: Tensor
-    pair: Pair | None = None
+    pair: SamplePair | None = None
     matrix: Tensor | None = None
     whole: Whole | None = None
 
@@ -136,7 +136,7 @@ def check_sizes(start: OTResult, sizes: tuple[int, int]) -> None:
         )
 
 
-def of_pair(pair: Pair, p: float) -> Task:
+def of_pair(pair: SamplePair, p: float) -> Task:
     """The task of moving `pair.x` to `pair.y` at the p-th power of their distance."""
     cost, unit = ground(pair, p)
     whole = None
@@ -147,7 +147,7 @@ def of_pair(pair: Pair, p: float) -> Task:
     return Task(p, pair.scale * unit, pair.kind, cost, *weights, pair=pair, whole=whole)
 
 
-def ground(pair: Pair, p: float) -> tuple[PointCost | MetricCost, float]:
+def ground(pair: SamplePair, p: float) -> tuple[PointCost | MetricCost, float]:
     """The cost between the points of a pair, and the unit of its distances in those of the pair."""
     metric, x, y = pair.metric, pair.x.points, pair.y.points
     if metric is None:

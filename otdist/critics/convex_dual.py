@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from otdist.core import checks
 from otdist.core.certificate import UNIT
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.critics.conjugate import Conjugate
 from otdist.critics.convex import ALPHA, ConvexPotential, normal_map
 from otdist.critics.convex_result import ConvexDualResult
@@ -140,7 +140,7 @@ class ConvexDual(Fit[ConvexDualResult]):
         return ConvexDualResult(critic=learned.critic, **fields)
 
 
-def _scores(potential: ConvexPotential, frame: Frame, pair: Pair, most: int | None) -> Scores:
+def _scores(potential: ConvexPotential, frame: Frame, pair: SamplePair, most: int | None) -> Scores:
     """Scores f and −g in squared units of the frame, what conjugates and rounding leave charged."""
     f, g, charge = dual_potentials(potential, *frame.sides(pair, most), *FINAL)
     return Scores(f, -g, 0.0, charge <= SOUND)

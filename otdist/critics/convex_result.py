@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from otdist.core import checks
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.critics.convex import ConvexPotential
 from otdist.critics.fitted import Fitted
 
@@ -76,7 +76,7 @@ class ConvexDualResult(Fitted):
         moved = self.frame.leave(move(z)).detach()
         return kind.array(moved[:, 0] if flat else moved)
 
-    def _dual(self, pair: Pair) -> Tensor:
+    def _dual(self, pair: SamplePair) -> Tensor:
         x, _ = self.frame.sides(pair)
         with torch.no_grad():
             return x.square().sum(1) - 2 * self.critic(x)

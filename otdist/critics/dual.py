@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from otdist.core import checks
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.critics import spectral
 from otdist.critics.critics import OWN, Unframed
 from otdist.critics.fitting import Fit
@@ -150,7 +150,9 @@ class NeuralDual(Fit[DualResult]):
         return starts(name, supply, seed, all_sizes=self.critic == "auto")
 
 
-def _scores(critic: nn.Module, frame: Frame, unit: float, pair: Pair, most: int | None) -> Scores:
+def _scores(
+    critic: nn.Module, frame: Frame, unit: float, pair: SamplePair, most: int | None
+) -> Scores:
     """Scores in units of the frame, over `unit`, a bound of the slope."""
     x, y = (score / frame.scale / unit for score in scores(critic, pair, frame, most))
     charge = rounding(critic, frame, pair, most) / frame.scale / unit

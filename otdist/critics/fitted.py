@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from otdist.core import task
 from otdist.core.certificate import between, bracket, lower_from_potentials
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.result import Bracket
 from otdist.core.shown import Shown
 from otdist.critics import stored
@@ -51,12 +51,12 @@ class Fitted(Shown):
     converged: bool = True
     seconds: float
     frame: Frame
-    samples: Pair | None
-    held_out: Pair
+    samples: SamplePair | None
+    held_out: SamplePair
 
     _P: ClassVar[float]
 
-    def _dual(self, pair: Pair) -> Tensor:
+    def _dual(self, pair: SamplePair) -> Tensor:
         """A dual potential at the points of the first sample, in W_p^p of the frame."""
         raise NotImplementedError
 

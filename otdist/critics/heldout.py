@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.critics.limits import CONFIDENCE, limit_of_folds
 from otdist.critics.samples import Supply
 
@@ -60,7 +60,7 @@ class Learned:
     supply: Supply
     history: list[dict[str, Any]]
     chosen: list[dict[str, Any]]
-    score: Callable[[Pair, int | None], Scores]
+    score: Callable[[SamplePair, int | None], Scores]
     fields: dict[str, Any] = field(default_factory=dict)
     unproved: str = ""
 
@@ -143,7 +143,7 @@ def _factor(one: Learned, unit: float, p: float) -> float:
     return (one.supply.frame.scale / unit) ** p
 
 
-def _gap(told: Scores, test: Pair) -> float:
+def _gap(told: Scores, test: SamplePair) -> float:
     return float(test.x.weights @ told.x - test.y.weights @ told.y)
 
 

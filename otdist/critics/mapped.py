@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from otdist.core import measure
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.critics.samples import Frame, Supply
 
 HELD = 2**17
@@ -69,11 +69,11 @@ class Mapped(Supply):
         x, y = (self.frame.enter(points).float() for points in self._rows(drawn))
         return x, y
 
-    def corner(self, most: int) -> Pair:
+    def corner(self, most: int) -> SamplePair:
         """The first training points, which are in random order."""
         return self._pair(self._train, most)
 
-    def _pair(self, part: Sequence[Tensor], most: int) -> Pair:
+    def _pair(self, part: Sequence[Tensor], most: int) -> SamplePair:
         return measure.pair(*self._rows([index[:most] for index in part]))
 
     def _rows(self, part: Sequence[Tensor]) -> list[Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from otdist.core import checks, measure, task
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.critics.critics import OWN, Unframed, rebuilt
 from otdist.critics.fitted import Fitted
 from otdist.critics.samples import original
@@ -122,7 +122,7 @@ class DualResult(Fitted):
         slope = slope / self._unit
         return kind.array(slope[:, 0] if flat else slope)
 
-    def _dual(self, pair: Pair) -> Tensor:
+    def _dual(self, pair: SamplePair) -> Tensor:
         return scores(self.critic, pair, self.frame)[0] / self.frame.scale
 
     def _name(self) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from otdist.core import measure
 from otdist.core.arrays import Kind, enter
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 
 
 class Exhausted(ValueError):
@@ -47,7 +47,7 @@ class Frame:
     scale: float
 
     @classmethod
-    def of(cls, pair: Pair) -> Frame:
+    def of(cls, pair: SamplePair) -> Frame:
         """Centre and root-mean-square spread per coordinate of both samples together."""
         points = torch.cat([pair.x.points, pair.y.points]).detach().double()
         centre = points.mean(0)
@@ -59,7 +59,7 @@ class Frame:
         """Points in the frame, float64."""
         return (points.double() - self.centre) / self.scale
 
-    def sides(self, pair: Pair, most: int | None = None) -> tuple[Tensor, Tensor]:
+    def sides(self, pair: SamplePair, most: int | None = None) -> tuple[Tensor, Tensor]:
         """Both samples of a pair, or their first points, in the frame, float64."""
         x, y = (self.enter(original(side, pair, most)) for side in (pair.x, pair.y))
         return x, y
@@ -106,9 +106,9 @@ class Supply:
     """
 
     frame: Frame
-    validation: Pair
-    test: Pair
-    whole: Pair | None = None
+    validation: SamplePair
+    test: SamplePair
+    whole: SamplePair | None = None
     plenty: bool = False
 
     @property
@@ -120,7 +120,7 @@ class Supply:
         """Training points (x, y) in the frame, float32, drawn with their weights."""
         raise NotImplementedError
 
-    def corner(self, most: int) -> Pair:
+    def corner(self, most: int) -> SamplePair:
         """At most so many training points of either side."""
         raise NotImplementedError
 
@@ -145,7 +145,7 @@ class Given(Supply):
     plenty = True
 
     def __init__(
-        self, whole: Pair, parts: Sequence[tuple[Tensor, Tensor]], generator: torch.Generator
+        self, whole: SamplePair, parts: Sequence[tuple[Tensor, Tensor]], generator: torch.Generator
     ) -> None:
         self.whole, self._generator = whole, generator
         self._train, self.validation, self.test = (_part(whole, i, j) for i, j in parts)
@@ -158,7 +158,7 @@ class Given(Supply):
         x, y = (self._draw(points, side, size) for points, side in sides)
         return x, y
 
-    def corner(self, most: int) -> Pair:
+    def corner(self, most: int) -> SamplePair:
         """The first training points, which are in random order."""
         i, j = (torch.arange(min(len(s), most)) for s in (self._train.x, self._train.y))
         return _part(self._train, i, j)
@@ -171,12 +171,12 @@ class Given(Supply):
         return points[index.to(points.device)]
 
 
-def original(side: measure.Measure, pair: Pair, most: int | None = None) -> Tensor:
+def original(side: measure.Measure, pair: SamplePair, most: int | None = None) -> Tensor:
     """The first points of one side, or all, in the caller's units, float64, exactly."""
     return side.points[:most].detach().double() * pair.scale + pair.centre.double()
 
 
-def _part(pair: Pair, i: Tensor, j: Tensor) -> Pair:
+def _part(pair: SamplePair, i: Tensor, j: Tensor) -> SamplePair:
     """The pair of x_i and y_j, weights renormalised."""
     points, weights = [], []
     for side, index in ((pair.x, i), (pair.y, j)):

@@ -26,7 +26,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.critics.critics import (
     Funnels,
     around_means,
@@ -97,7 +97,7 @@ def starts(name: str, supply: Supply, seed: int, *, all_sizes: bool = False) -> 
     return [Start(lambda: relu_network(d, seed=seed))]
 
 
-def _many(supply: Supply) -> Pair:
+def _many(supply: Supply) -> SamplePair:
     """As many training points as a start may take."""
     return supply.corner(CLUSTER_POINTS if supply.plenty else START_POINTS)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import measure
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.critics.samples import original
 
 
@@ -38,7 +38,7 @@ def tensors_in(
     return content
 
 
-def points_of(pair: Pair | None) -> list[Tensor | None] | None:
+def points_of(pair: SamplePair | None) -> list[Tensor | None] | None:
     """x, y, a, b in the caller's units, as `pair_of` takes them."""
     if pair is None:
         return None
@@ -47,6 +47,6 @@ def points_of(pair: Pair | None) -> list[Tensor | None] | None:
     return [*(original(s, pair) for s in sides), *weights]
 
 
-def pair_of(points: list[Tensor | None] | None) -> Pair | None:
+def pair_of(points: list[Tensor | None] | None) -> SamplePair | None:
     """The pair that `points_of` took apart."""
     return None if points is None else measure.pair(*points)

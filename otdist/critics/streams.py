@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from otdist.core import measure
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.critics.mapped import Mapped, is_large_map
 from otdist.critics.parts import Parts, both
 from otdist.critics.samples import Exhausted, Frame, Given, Supply
@@ -157,7 +157,7 @@ class Streamed(Supply):
         self._at += 1
         return self._batches[self._at - 1]
 
-    def corner(self, most: int) -> Pair:
+    def corner(self, most: int) -> SamplePair:
         """Points that all critics begin from; fewer where a stream ends."""
         known = self._draws.first
         while known is None or (len(known.x) < most and not self.ended):
@@ -181,7 +181,7 @@ class Streamed(Supply):
         other._at = 0
         return other
 
-    def _entered(self, pair: Pair) -> tuple[Tensor, Tensor]:
+    def _entered(self, pair: SamplePair) -> tuple[Tensor, Tensor]:
         x, y = self.frame.sides(pair)
         return x.float(), y.float()
 
@@ -200,10 +200,10 @@ class _Draws:
             for source, name in zip(samples, "xy", strict=True)
         ]
         self._seed, self._count, self._width = seed, 0, 0
-        self.first: Pair | None = None
+        self.first: SamplePair | None = None
         self.ended = False
 
-    def pair(self, size: int) -> Pair:
+    def pair(self, size: int) -> SamplePair:
         """So many fresh points of either distribution."""
         self._count += 1
         state = np.random.SeedSequence([self._seed, self._count]).generate_state(2)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from otdist.core.certificate import UNIT
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.critics.penalties import clamp, compute_gradient_penalty, trainable
 from otdist.critics.samples import Exhausted, Frame, Supply
 
@@ -183,7 +183,7 @@ def validate(critic: nn.Module, supply: Supply, most: int | None = None) -> floa
 
 @torch.no_grad()
 def scores(
-    critic: nn.Module, pair: Pair, frame: Frame, most: int | None = None
+    critic: nn.Module, pair: SamplePair, frame: Frame, most: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Scores of both samples in the caller's units, float64, shapes (n,) and (m,).
 
@@ -202,7 +202,7 @@ def scores(
     return x.double() * frame.scale, y.double() * frame.scale
 
 
-def rounding(critic: nn.Module, frame: Frame, pair: Pair, most: int | None = None) -> float:
+def rounding(critic: nn.Module, frame: Frame, pair: SamplePair, most: int | None = None) -> float:
     """How far float64 arithmetic may move a score, in the caller's units.
 
     Every operation on a parameter errs by at most a unit of rounding of what flows through the

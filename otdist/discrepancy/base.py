@@ -18,7 +18,7 @@ from torch import Tensor
 
 from otdist.core import measure
 from otdist.core.large import is_large, refuse
-from otdist.core.measure import Measure, Pair
+from otdist.core.measure import Measure, SamplePair
 from otdist.core.metric import Metric, check_negative_type
 from otdist.core.progress import followed
 from otdist.core.threads import each
@@ -122,7 +122,7 @@ class Discrepancy(ABC):
         known = fields(cls)  # pyright: ignore[reportArgumentType]
         return [f.name for f in known if door in f.metadata.get("doors", (door,))]
 
-    def numbers(self, pair: Pair) -> int:
+    def numbers(self, pair: SamplePair) -> int:
         """How many numbers a value takes, for the threads that it deserves."""
         return pair.size**2
 
@@ -130,14 +130,14 @@ class Discrepancy(ABC):
         """The answer for few plain arrays of numpy, where there is a short way to it; else None."""
         return None
 
-    def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
+    def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> SamplePair:
         """Both samples in a frame in which no power of a distance overflows."""
         metric, p, masses = getattr(self, "metric", None), getattr(self, "p", 2.0), self.has_masses
         pair = measure.pair(x, y, a, b, p=p, metric=metric, masses=masses)
         check_negative_type(metric, pair.x.points.shape[1], self.negative_type, self.quantity)
         return pair
 
-    def fitted(self, pair: Pair) -> Self:
+    def fitted(self, pair: SamplePair) -> Self:
         """A copy whose options that depend on the data are fixed, from the pooled sample.
 
         The result must not change when rows move from one sample to the other: a test is valid, and
@@ -164,19 +164,21 @@ class Discrepancy(ABC):
         """
         return self, samples
 
-    def exchangeable(self, pair: Pair) -> tuple[Discrepancy, Pair]:
+    def exchangeable(self, pair: SamplePair) -> tuple[Discrepancy, SamplePair]:
         """The samples whose rows a test exchanges, and the value of theirs that it looks at."""
         return self, pair
 
     @abstractmethod
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The value, in the caller's units; `seed` is that of random directions or draws."""
 
-    def figures(self, names: Sequence[str], pair: Pair, seed: int | None) -> dict[str, Figure]:
+    def figures(
+        self, names: Sequence[str], pair: SamplePair, seed: int | None
+    ) -> dict[str, Figure]:
         """The value under each name that the table has for this object."""
         return dict.fromkeys(names, self.value(pair, seed))
 
-    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+    def answer(self, pair: SamplePair, seed: int | None = 0) -> Any:
         """What the public function returns, with its graph."""
         return pair.kind.number(torch.tensor(self.value(pair, seed).value, dtype=torch.float64))
 
@@ -189,7 +191,7 @@ class Discrepancy(ABC):
         name = next(n for n, value in zip("xyab", (x, y, a, b), strict=True) if is_large(value))
         raise refuse(name, self.quantity)
 
-    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+    def relabelled(self, pair: SamplePair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """The value for every labelling of the pooled sample; here one after another.
 
         Args:
@@ -221,7 +223,7 @@ class Discrepancy(ABC):
         each(parts, work, z.device)
         return values
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Any:
+    def limit(self, pair: SamplePair, seed: int | None, figure: Figure | None = None) -> Any:
         """The `Linear` or `LineLimit` that an interval follows from.
 
         Args:
@@ -245,7 +247,7 @@ class Discrepancy(ABC):
 class Labelled(Discrepancy):
     """A distance whose value is that of `relabelled` under the observed labelling."""
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The value of the rows as they come."""
         labels = np.arange(len(pair.x) + len(pair.y))[None] < len(pair.x)
         return Figure(float(self.fitted(pair).relabelled(pair, labels, seed)[0]))
@@ -260,12 +262,12 @@ def refuse_blocks(metric: Metric | None) -> None:
         raise ValueError(f"metric must be 'euclidean' for dask arrays: got {metric.name!r}")
 
 
-def pooled(pair: Pair) -> Tensor:
+def pooled(pair: SamplePair) -> Tensor:
     """Both samples in scaled units, (N, d), float64."""
     return torch.cat([pair.x.points, pair.y.points]).detach().double()
 
 
-def masses(pair: Pair) -> Tensor | None:
+def masses(pair: SamplePair) -> Tensor | None:
     """Weights of the rows of both samples on one scale, (N,), float64; None where uniform."""
     if pair.x.masses is None or pair.y.masses is None:
         return None
@@ -277,7 +279,7 @@ def weighted(points: Tensor, mass: Tensor) -> Measure:
     return Measure(points, mass / mass.sum(), False, mass)
 
 
-def in_units(sample: Measure, pair: Pair) -> Tensor:
+def in_units(sample: Measure, pair: SamplePair) -> Tensor:
     """Its points in the caller's units, (n, d), float64."""
     return sample.points.detach().double() * pair.scale + pair.centre.double()
 

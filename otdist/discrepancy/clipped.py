@@ -17,7 +17,7 @@ import torch
 from scipy.special import betaln, gammaln
 from torch import Tensor
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.point_cost import PointCost
 from otdist.discrepancy.base import Figure, only
 from otdist.discrepancy.neighbours import PrecisionRecall, inside, radii
@@ -29,7 +29,7 @@ _TITLES = {
 }
 
 
-def shares(pair: Pair, k: int = 5) -> dict[str, float]:
+def shares(pair: SamplePair, k: int = 5) -> dict[str, float]:
     """Clipped density and coverage with k neighbours.
 
     Args:
@@ -86,7 +86,9 @@ class Clipped(PrecisionRecall):
 
     titles: ClassVar[dict[str, str]] = _TITLES
 
-    def figures(self, names: Sequence[str], pair: Pair, seed: int | None) -> dict[str, Figure]:
+    def figures(
+        self, names: Sequence[str], pair: SamplePair, seed: int | None
+    ) -> dict[str, Figure]:
         """Both outputs of one search."""
         found = shares(pair)
         return {name: Figure(found[name]) for name in names}

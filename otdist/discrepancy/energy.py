@@ -15,7 +15,7 @@ from otdist import metrics
 from otdist.core import checks
 from otdist.core.cost import Cost
 from otdist.core.gradient import root
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.task import ground
 from otdist.discrepancy.base import (
     Discrepancy,
@@ -59,7 +59,7 @@ class Energy(Discrepancy):
         both = few.plain(x, y, a, b) if self.metric is None else None
         return None if both is None else math.sqrt(max(few.energy(both) * both.scale, 0.0))
 
-    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+    def answer(self, pair: SamplePair, seed: int | None = 0) -> Any:
         """The distance."""
         return pair.kind.number(root(kernels.energy(pair) * pair.scale, 2))
 
@@ -70,12 +70,12 @@ class Energy(Discrepancy):
         refuse_blocks(self.metric)
         return energy_distance(x, y, a=a, b=b)
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The distance."""
         means = energy_means(pair)
         return Figure(means.v**0.5, details=means)
 
-    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+    def relabelled(self, pair: SamplePair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """N² distances once, then a product per pair and labelling."""
         cost, unit = ground(pair, 1)
         z = pooled(pair)
@@ -83,7 +83,7 @@ class Energy(Discrepancy):
         squared = of_labellings(blocks, labels, mass=masses(pair))
         return np.sqrt(squared.clip(min=0) * (pair.scale * unit))
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+    def limit(self, pair: SamplePair, seed: int | None, figure: Figure | None = None) -> Limit:
         """Normal, around the unbiased square."""
         means = (figure or self.value(pair, seed)).details
         target = "the population's squared energy distance"

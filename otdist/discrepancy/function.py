@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.discrepancy.base import Discrepancy, Figure, in_units
 
 
@@ -23,7 +23,7 @@ class OfFunction(Discrepancy):
         """The name of the function."""
         return getattr(self.function, "__name__", type(self.function).__name__)
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """What the function says of samples of the caller's kind."""
         x, y = (pair.kind.array(in_units(z, pair)) for z in (pair.x, pair.y))
         return Figure(float(self.function(x, y)))

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.progress import portions
 from otdist.discrepancy.base import Labelled, only, pooled
 from otdist.discrepancy.kernel_means import of_labellings
@@ -66,7 +66,7 @@ class MmdFuse(Labelled):
         """As it is known."""
         return "MMD-FUSE"
 
-    def fitted(self, pair: Pair) -> Self:
+    def fitted(self, pair: SamplePair) -> Self:
         """With bandwidths from the distances between pooled rows."""
         if self.bandwidths is not None:
             return self
@@ -76,7 +76,7 @@ class MmdFuse(Labelled):
         widths = np.linspace(low / 2, 2 * high, self.n_bandwidths) * kernels.unit(pair)
         return replace(self, bandwidths=tuple(widths.tolist()))
 
-    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+    def relabelled(self, pair: SamplePair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """N² kernel values once for each kernel, then a product per pair and labelling."""
         z, first = pooled(pair), labels.sum(1)
         least = np.minimum(first, len(z) - first)

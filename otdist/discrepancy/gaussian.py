@@ -16,7 +16,7 @@ from torch import Tensor
 
 from otdist.core.frame import framed_arrays
 from otdist.core.gradient import root
-from otdist.core.measure import WEIGHT_TOLERANCE, Pair
+from otdist.core.measure import WEIGHT_TOLERANCE, SamplePair
 from otdist.discrepancy.base import Discrepancy, Figure, Labelled, Limit, even, pooled
 from otdist.discrepancy.kernel_means import of_labellings
 from otdist.discrepancy.limit import NoIntervalError, cost_units, of_influence
@@ -39,7 +39,7 @@ class Gaussian(Discrepancy):
         """The name of the distance."""
         return "W_2 of Gaussians"
 
-    def numbers(self, pair: Pair) -> int:
+    def numbers(self, pair: SamplePair) -> int:
         """Coordinates."""
         return pair.size * pair.x.points.shape[1]
 
@@ -50,7 +50,7 @@ class Gaussian(Discrepancy):
             return None
         return math.sqrt(gaussian.cost_of_few(both)) * both.scale
 
-    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+    def answer(self, pair: SamplePair, seed: int | None = 0) -> Any:
         """The distance."""
         return pair.kind.number(root(gaussian.cost(pair, self.corrected), 2) * pair.scale)
 
@@ -60,7 +60,7 @@ class Gaussian(Discrepancy):
 
         return gaussian_wasserstein(x, y, a=a, b=b)
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The distance."""
         return Figure(float(self.answer(pair)))
 
@@ -78,11 +78,11 @@ class FrechetDistance(Gaussian):
         """As it is known."""
         return "Fréchet"
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The square of the distance."""
         return Figure(float(self.answer(pair)) ** 2)
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+    def limit(self, pair: SamplePair, seed: int | None, figure: Figure | None = None) -> Limit:
         """Normal around the expectation, with four rows per column: second-order terms outweigh."""
         n, m, d = len(pair.x), len(pair.y), pair.x.points.shape[1]
         if min(n, m) < _COLUMNS * d:
@@ -134,7 +134,7 @@ class FrechetInfinity(FrechetDistance):
     title: ClassVar[str] = "the same extrapolated to infinite n, linear in 1/n"
     no_limit: ClassVar[str] = "no central limit theorem is known for the extrapolation"
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The intercept over eight shares of the rows."""
         rng = np.random.default_rng(seed)
         x, y = (z.points.detach().double() for z in (pair.x, pair.y))
@@ -147,7 +147,7 @@ class FrechetInfinity(FrechetDistance):
         ]
         return Figure(float(np.polyfit(1 / shares, values, 1)[1]))
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+    def limit(self, pair: SamplePair, seed: int | None, figure: Figure | None = None) -> Limit:
         """None is known."""
         raise NoIntervalError(self.no_limit)
 
@@ -158,7 +158,7 @@ class TwoMoments(Labelled):
 
     title: ClassVar[str] = "MMD² of the polynomial kernel of degree 2"
 
-    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+    def relabelled(self, pair: SamplePair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """N² kernel values once."""
         z = pooled(pair)
         z = z - z.mean(0)

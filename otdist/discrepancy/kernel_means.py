@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.progress import share_done
 from otdist.core.task import ground
 from otdist.discrepancy.limit import Linear, of_influence
@@ -70,7 +70,7 @@ class Means:
         return f, g
 
 
-def energy_means(pair: Pair) -> Means:
+def energy_means(pair: SamplePair) -> Means:
     """Means of the kernel −d(x, y), in the units of x: MMD² is the squared energy distance."""
     x, y = (z.points.detach().double() for z in (pair.x, pair.y))
     one_x, one_y = torch.ones_like(x[:, 0]), torch.ones_like(y[:, 0])
@@ -86,7 +86,7 @@ def energy_means(pair: Pair) -> Means:
     return Means(*(_array(part) * -(pair.scale * unit) for part in sums), own=zero)
 
 
-def kernel_means(pair: Pair, kernel: str, bandwidth: float | None = None) -> Means:
+def kernel_means(pair: SamplePair, kernel: str, bandwidth: float | None = None) -> Means:
     """Means of a kernel of `mmd`, in memory O(n + m)."""
     x, y = (z.points.detach().double() for z in (pair.x, pair.y))
     xx, xy = kernels.row_sums(pair, kernel, bandwidth, x, (x, y))

@@ -18,7 +18,7 @@ from statistics import NormalDist
 import numpy as np
 import torch
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.shown import Shown
 from otdist.discrepancy.rows import halves
 
@@ -198,7 +198,7 @@ def cost_units(scale: float, p: float) -> float:
         raise NoIntervalError(f"the power {p:g} of these distances is beyond float64") from None
 
 
-def refuse_repeats(pair: Pair, what: str) -> None:
+def refuse_repeats(pair: SamplePair, what: str) -> None:
     """Raise where rows of a sample repeat."""
     for sample in (pair.x, pair.y):
         points = sample.points.detach()
@@ -223,7 +223,7 @@ def refuse_heavy_tails(x: np.ndarray, y: np.ndarray, most: float) -> None:
 def without_bias(
     whole: float,
     half: Callable[[np.ndarray, np.ndarray], float],
-    pair: Pair,
+    pair: SamplePair,
     seed: int | None,
     *,
     sorted_: bool = False,

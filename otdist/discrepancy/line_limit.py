@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from scipy.special import stdtrit
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.discrepancy.limit import (
     ConfidenceInterval,
     NoIntervalError,
@@ -69,7 +69,7 @@ class LineLimit:
         resamples: Number of draws.
     """
 
-    pair: Pair
+    pair: SamplePair
     p: float
     seed: int | None = 0
     resamples: int = RESAMPLES

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from otdist.core import checks
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, even, only
 from otdist.discrepancy.limit import Linear, cost_units, of_influence, without_bias
 from otdist.discrepancy.rows import halves
@@ -44,19 +44,19 @@ class MaxSliced(Discrepancy):
         """The name, with the exponent."""
         return f"max-SW_{self.p:g}"
 
-    def numbers(self, pair: Pair) -> int:
+    def numbers(self, pair: SamplePair) -> int:
         """Projections."""
         return pair.size * self.n_starts
 
-    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+    def answer(self, pair: SamplePair, seed: int | None = 0) -> Any:
         """The result with its direction."""
         return largest(pair, self.p, self.n_starts, self.max_iter, seed)
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """W_p along the direction found."""
         return Figure(float(self.answer(pair, seed).distance))
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+    def limit(self, pair: SamplePair, seed: int | None, figure: Figure | None = None) -> Limit:
         """A lower bound along a direction that one half of the rows chooses, the other measures."""
         above_one(self.p)
         rng = np.random.default_rng(seed)
@@ -75,7 +75,7 @@ class MaxSliced(Discrepancy):
         return replace(part, x=terms[0], y=terms[1], one_sided=True)
 
 
-def _on_the_line(pair: Pair, p: float, seed: int | None) -> Linear:
+def _on_the_line(pair: SamplePair, p: float, seed: int | None) -> Linear:
     """The limit of W_p^p along a direction that was found on other rows."""
     x, y = (z.points[:, 0] for z in (pair.x, pair.y))
 

@@ -12,7 +12,7 @@ import torch
 from otdist import metrics
 from otdist.core import checks
 from otdist.core.gradient import root
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.discrepancy.base import (
     Discrepancy,
     Figure,
@@ -75,7 +75,7 @@ class Mmd(Discrepancy):
         """Whether the value is the unbiased square."""
         return self.statistic == "U"
 
-    def fitted(self, pair: Pair) -> Self:
+    def fitted(self, pair: SamplePair) -> Self:
         """With the median of positive distances between pooled rows as bandwidth."""
         if self.bandwidth is not None or self.kernel == "polynomial":
             return self
@@ -90,7 +90,7 @@ class Mmd(Discrepancy):
         squared = None if both is None else few.mmd_squared(both, self.kernel, self.bandwidth)
         return None if squared is None else math.sqrt(max(squared, 0.0))
 
-    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+    def answer(self, pair: SamplePair, seed: int | None = 0) -> Any:
         """MMD, or its unbiased square."""
         squared = kernels.mmd_squared(pair, self.kernel, self.bandwidth, unbiased=self.unbiased)
         return pair.kind.number(squared if self.unbiased else root(squared.clamp(min=0), 2))
@@ -103,19 +103,19 @@ class Mmd(Discrepancy):
         options: Any = {"kernel": self.kernel, "bandwidth": self.bandwidth}
         return mmd(x, y, a=a, b=b, statistic=self.statistic, **options)
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """MMD, or its unbiased square."""
         means = kernel_means(pair, self.kernel, self.bandwidth)
         return Figure(means.u if self.unbiased else means.v**0.5, details=means)
 
-    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+    def relabelled(self, pair: SamplePair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """N² kernel values once, then a product per pair and labelling."""
         own = torch.cat(kernels.own_values(pair, self.kernel, self.bandwidth))
         blocks = kernels.kernel_rows(pair, self.kernel, self.bandwidth, pooled(pair))
         squared = of_labellings(blocks, labels, own if self.unbiased else None, masses(pair))
         return squared if self.unbiased else np.sqrt(squared.clip(min=0))
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+    def limit(self, pair: SamplePair, seed: int | None, figure: Figure | None = None) -> Limit:
         """Normal, around the unbiased square."""
         if self.kernel != "polynomial" and self.bandwidth is None:
             raise ValueError("bandwidth must be given: it is part of what the interval is for")

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.point_cost import PointCost
 from otdist.discrepancy.base import Discrepancy, Figure, Labelled, only, pooled
 
@@ -36,7 +36,7 @@ TITLES = {
 }
 
 
-def shares(pair: Pair, k: int = 5) -> dict[str, float]:
+def shares(pair: SamplePair, k: int = 5) -> dict[str, float]:
     """Precision, recall, density and coverage with k neighbours; "points", balls of radius 0.
 
     Args:
@@ -101,11 +101,13 @@ class PrecisionRecall(Discrepancy):
         """What each output counts."""
         return self.titles.get(name, self.title)
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The output."""
         return self.figures([self.output], pair, seed)[self.output]
 
-    def figures(self, names: Sequence[str], pair: Pair, seed: int | None) -> dict[str, Figure]:
+    def figures(
+        self, names: Sequence[str], pair: SamplePair, seed: int | None
+    ) -> dict[str, Figure]:
         """Several outputs of one search."""
         found = shares(pair)
         points = found["points"]
@@ -133,7 +135,7 @@ class Classifier(Labelled):
         """The name of the accuracy."""
         return "accuracy of the nearest neighbour"
 
-    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+    def relabelled(self, pair: SamplePair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """The neighbours do not depend on the labels."""
         z = pooled(pair)
         _, at = PointCost(z, z, 2).nearest(z.new_zeros(len(z)), 2)

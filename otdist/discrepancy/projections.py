@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from otdist.core.measure import Pair, pair
+from otdist.core.measure import SamplePair, pair
 from otdist.discrepancy.base import Discrepancy, Figure
 from otdist.discrepancy.limit import Linear
 from otdist.line.staircase import HIGH
@@ -33,27 +33,27 @@ class Projections(Discrepancy):
         p: Exponent.
         unit: Of the projections, in that of the points.
         figure: SW_p in units of the points → the value.
-        linear: Pair of projections, and a seed → their `Linear`.
+        linear: SamplePair of projections, and a seed → their `Linear`.
     """
 
     p: float
     unit: float
     figure: Callable[[float], float] = field(compare=False)
-    linear: Callable[[Pair, int | None], Linear] = field(compare=False)
+    linear: Callable[[SamplePair, int | None], Linear] = field(compare=False)
 
     title: ClassVar[str] = "a sliced distance of projections"
     no_limit: ClassVar[str] = ""
 
-    def numbers(self, pair: Pair) -> int:
+    def numbers(self, pair: SamplePair) -> int:
         """Projections."""
         return pair.size * pair.x.points.shape[1]
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The value in the caller's units."""
         mean, _ = mean_slice_cost(pair.x.points, pair.y.points, None, self.p)
         return Figure(self.figure(float(mean) ** (1 / self.p) * pair.scale * self.unit))
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Linear:
+    def limit(self, pair: SamplePair, seed: int | None, figure: Figure | None = None) -> Linear:
         """That of the distance which was projected."""
         return self.linear(pair, seed)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from otdist import metrics
 from otdist.core import checks
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.result import ConvergenceWarning
 from otdist.core.task import ground
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, even, only, pooled
@@ -70,7 +70,7 @@ class SinkhornDivergence(Discrepancy):
         """S_eps, or its root."""
         return "S_eps" if self.power else "root of S_eps"
 
-    def fitted(self, pair: Pair) -> Self:
+    def fitted(self, pair: SamplePair) -> Self:
         """With eps a share of the mean cost between pooled rows."""
         if self.eps is not None:
             return self
@@ -81,11 +81,11 @@ class SinkhornDivergence(Discrepancy):
         # Where all points coincide, every eps gives 0.
         return replace(self, eps=(self.share * mean or 1.0) * (pair.scale * unit) ** self.p)
 
-    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+    def answer(self, pair: SamplePair, seed: int | None = 0) -> Any:
         """The result with its potentials."""
         return answer(pair, self.p, self._rule, debias=self.debias)
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The cost or the distance."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the figure says it
@@ -93,7 +93,7 @@ class SinkhornDivergence(Discrepancy):
         number = found.cost if self.power else found.distance
         return Figure(float(number), converged=found.converged, details=found)
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+    def limit(self, pair: SamplePair, seed: int | None, figure: Figure | None = None) -> Limit:
         """Normal, around the value without its bias."""
         if self.eps is None:
             raise ValueError("eps must be given: it is part of what the interval is for")

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.progress import portions
 from otdist.core.threads import each
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, masses, only, pooled
@@ -71,11 +71,11 @@ class SlicedDistance(Discrepancy):
         """SW_p."""
         return f"SW_{self.p:g}"
 
-    def numbers(self, pair: Pair) -> int:
+    def numbers(self, pair: SamplePair) -> int:
         """Projections."""
         return pair.size * (self.n_projections or sliced.DEFAULT_PROJECTIONS)
 
-    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+    def answer(self, pair: SamplePair, seed: int | None = 0) -> Any:
         """The result with slices and directions."""
         return sliced.average(pair, self.p, self._choice(seed))
 
@@ -85,12 +85,12 @@ class SlicedDistance(Discrepancy):
 
         return sliced_wasserstein(x, y, a=a, b=b, p=self.p, choice=self._choice(seed))
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The figure that belongs to SW_p."""
         distance = float(sliced.average(pair, self.p, self._choice(seed)).distance)
         return Figure(self._of_distance(distance, pair.x.points.shape[1]))
 
-    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+    def relabelled(self, pair: SamplePair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """O(L N) for a labelling after L sorts, over the directions of `value`."""
         z, mass = pooled(pair).cpu().numpy(), masses(pair)
         if self.p > 1 and mass is not None:
@@ -110,7 +110,7 @@ class SlicedDistance(Discrepancy):
             each(_blocks(labels), work, totals.device)
         return (totals / len(rows)).clamp(min=0).numpy() ** (1 / self.p) * pair.scale
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+    def limit(self, pair: SamplePair, seed: int | None, figure: Figure | None = None) -> Limit:
         """Normal, around the value without its bias."""
         above_one(self.p)
         found = of_slices(pair, self.p, self._drawn(pair, seed), seed)
@@ -128,7 +128,7 @@ class SlicedDistance(Discrepancy):
             return self, samples
         projected, unit = found
 
-        def linear(pair: Pair, seed: int | None) -> Linear:
+        def linear(pair: SamplePair, seed: int | None) -> Linear:
             above_one(self.p)
             pair = replace(pair, scale=pair.scale * unit)
             found = of_slices(pair, self.p, chosen, seed, projected=True)
@@ -147,7 +147,7 @@ class SlicedDistance(Discrepancy):
     def _choice(self, seed: int | None) -> sliced.Choice:
         return sliced.Choice(self.n_projections, self.directions, seed, self.stderr_rtol)
 
-    def _drawn(self, pair: Pair, seed: int | None) -> Directions:
+    def _drawn(self, pair: SamplePair, seed: int | None) -> Directions:
         return self._choice(seed).of(pair.x.points.shape[1], np.random.default_rng(seed))
 
 
@@ -176,11 +176,11 @@ class Mind(SlicedDistance):
         """As it is known."""
         return "MIND"
 
-    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+    def answer(self, pair: SamplePair, seed: int | None = 0) -> Any:
         """The number."""
         return pair.kind.number(torch.tensor(self.value(pair, seed).value, dtype=torch.float64))
 
-    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+    def relabelled(self, pair: SamplePair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """As SW_2, on the scale of MIND."""
         return 3 * pair.x.points.shape[1] * super().relabelled(pair, labels, seed) ** 2
 
@@ -195,7 +195,7 @@ class Mind(SlicedDistance):
 
 
 def of_slices(
-    pair: Pair, p: float, chosen: Directions, seed: int | None, *, projected: bool = False
+    pair: SamplePair, p: float, chosen: Directions, seed: int | None, *, projected: bool = False
 ) -> Linear:
     """SW_p^p over the chosen directions, p > 1; `seed` chooses the halves.
 

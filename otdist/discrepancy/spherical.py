@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks, measure
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.progress import portions
 from otdist.core.threads import each
 from otdist.discrepancy.base import Discrepancy, Figure, Options, pooled
@@ -70,23 +70,23 @@ class Spherical(Discrepancy):
         """SSW_p."""
         return f"SSW_{self.p:g}"
 
-    def numbers(self, pair: Pair) -> int:
+    def numbers(self, pair: SamplePair) -> int:
         """Angles."""
         return pair.size * self.n_projections
 
-    def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
+    def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> SamplePair:
         """Unit vectors as they are."""
         return measure.pair(x, y, a, b, p=self.p, metric=OnSphere())
 
-    def answer(self, pair: Pair, seed: int | None = 0) -> Any:
+    def answer(self, pair: SamplePair, seed: int | None = 0) -> Any:
         """The result with slices and circles."""
         return circles.average(pair, self.p, self.n_projections, seed)
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """SSW_p."""
         return Figure(float(self.answer(pair, seed).distance))
 
-    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+    def relabelled(self, pair: SamplePair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """O(N log N) a labelling and circle at p = 1, after one sort."""
         if self.p != 1:
             return super().relabelled(pair, labels, seed)

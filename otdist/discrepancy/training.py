@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import measure
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.point_cost import PointCost
 from otdist.discrepancy.base import Discrepancy, Figure, Labelled, in_units, only, pooled
 from otdist.discrepancy.neighbours import radii
@@ -32,7 +32,7 @@ class OfTraining(Discrepancy):
         """The same with the training rows."""
         return type(self)(train=train)
 
-    def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
+    def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> SamplePair:
         """As for every other, once there are training rows.
 
         Raises:
@@ -42,7 +42,7 @@ class OfTraining(Discrepancy):
             raise ValueError(f"{self.quantity} needs training rows: use evaluate(..., train=rows)")
         return super().frame(x, y, a, b)
 
-    def within(self, pair: Pair) -> Tensor:
+    def within(self, pair: SamplePair) -> Tensor:
         """The training rows in the frame of a pair, (k, d), float64."""
         train = torch.as_tensor(self.train).to(pair.centre.device, torch.float64)
         return (train - pair.centre.double()) / pair.scale
@@ -70,7 +70,7 @@ class Authenticity(OfTraining):
         """Its name."""
         return "authenticity"
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The share of such fakes."""
         train = self.within(pair)
         if len(train) < 2:
@@ -106,7 +106,7 @@ class Copying(OfTraining):
         """Its name."""
         return "copying"
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The share, ties counted half."""
         fakes, train = pair.y.points.detach().double(), self.within(pair)
         to_train, to_real = (
@@ -115,7 +115,7 @@ class Copying(OfTraining):
         nearer = (to_train < to_real).double() + (to_train == to_real).double() / 2
         return Figure(_per_row(float(nearer.mean()), len(train), len(pair.x)))
 
-    def exchangeable(self, pair: Pair) -> tuple[Discrepancy, Pair]:
+    def exchangeable(self, pair: SamplePair) -> tuple[Discrepancy, SamplePair]:
         """Training and real rows."""
         real, fakes = (in_units(z, pair) for z in (pair.x, pair.y))
         return NearestOf(fakes), measure.pair(torch.as_tensor(self.train).to(real), real)
@@ -138,7 +138,7 @@ class NearestOf(Labelled):
         """What it stands for."""
         return "copying"
 
-    def relabelled(self, pair: Pair, labels: np.ndarray, seed: int | None) -> np.ndarray:
+    def relabelled(self, pair: SamplePair, labels: np.ndarray, seed: int | None) -> np.ndarray:
         """The nearest rows of the fakes do not depend on the labels."""
         z = pooled(pair)
         fakes = (self.fakes.to(z) - pair.centre.double()) / pair.scale

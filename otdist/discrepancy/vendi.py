@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.discrepancy.base import Discrepancy, Figure, in_units
 
 
@@ -29,7 +29,7 @@ class Vendi(Discrepancy):
         "no central limit theorem is known: ± is the spread of 5 draws of half of the rows"
     )
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """The score of the fakes, from the smaller Gram matrix: both have one spectrum."""
         rows = in_units(pair.y, pair)
         length = rows.norm(dim=1, keepdim=True)

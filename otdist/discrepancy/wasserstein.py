@@ -18,7 +18,7 @@ import torch
 from otdist import metrics
 from otdist.core import checks
 from otdist.core.frame import framed_arrays
-from otdist.core.measure import WEIGHT_TOLERANCE, Pair, pair
+from otdist.core.measure import WEIGHT_TOLERANCE, SamplePair, pair
 from otdist.core.result import DivergenceResult, OTResult
 from otdist.core.task import of_pair
 from otdist.discrepancy.base import Discrepancy, Figure, Limit, Options, only, refuse_blocks
@@ -70,7 +70,7 @@ class Wasserstein(Discrepancy):
         """All on the line, where they are sorted."""
         return None if dimension == 1 else self.most_rows
 
-    def numbers(self, pair: Pair) -> int:
+    def numbers(self, pair: SamplePair) -> int:
         """Pairs, or points on the line."""
         n, m = len(pair.x), len(pair.y)
         return n + m if pair.x.points.shape[1] == 1 else n * m
@@ -88,7 +88,7 @@ class Wasserstein(Discrepancy):
             return solver.solve_few(both, self.p)
         return few.solve_few(both, self.p)
 
-    def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> Pair:
+    def frame(self, x: Any, y: Any, a: Any = None, b: Any = None) -> SamplePair:
         """Without points of weight zero, to which the answer is extended."""
         return pair(x, y, a, b, p=self._power, extends=True, metric=self.metric)
 
@@ -97,7 +97,9 @@ class Wasserstein(Discrepancy):
         """The exponent of distances in the costs."""
         return 1.0 if self.p == math.inf else self.p
 
-    def answer(self, pair: Pair, seed: int | None = 0, *, start: OTResult | None = None) -> Any:
+    def answer(
+        self, pair: SamplePair, seed: int | None = 0, *, start: OTResult | None = None
+    ) -> Any:
         """The result of the solver."""
         task = of_pair(pair, self._power)
         if self.p == math.inf:
@@ -112,12 +114,12 @@ class Wasserstein(Discrepancy):
         checks.exponent(self.p)
         return wasserstein(x, y, a=a, b=b, p=self.p, solver=self.solver, rtol=self.rtol, **call)
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         """W_p with its certified bracket."""
         found = self.answer(pair)
         return Figure(float(found.distance), found.lower, found.upper, found.converged, found)
 
-    def limit(self, pair: Pair, seed: int | None, figure: Figure | None = None) -> Limit:
+    def limit(self, pair: SamplePair, seed: int | None, figure: Figure | None = None) -> Limit:
         """Normal, from the potentials; on the line a bootstrap."""
         if self.p == math.inf:
             raise NoIntervalError(

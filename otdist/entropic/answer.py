@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otdist.core import checks
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.result import DivergenceResult, warn_caller
 from otdist.core.task import Task, of_pair
 from otdist.entropic import divergence, penalised
@@ -36,7 +36,7 @@ class Rule:
         reach = checks.optional(checks.positive, "reach", self.reach)
         checks.settle(self, eps=check_eps(self.eps), tol=tol, max_iter=max_iter, reach=reach)
 
-    def solve(self, pair: Pair, task: Task, *, debias: bool) -> tuple[Value, float]:
+    def solve(self, pair: SamplePair, task: Task, *, debias: bool) -> tuple[Value, float]:
         """The objective of a pair and of its task, and the eps of it, in scaled units."""
         limits: dict[str, Any] = {"tol": self.tol, "max_iter": self.max_iter, "debias": debias}
         if self.reach is None:
@@ -47,7 +47,7 @@ class Rule:
         return penalised.objective(pair, task.p, eps, rho, **limits), eps
 
 
-def answer(pair: Pair, p: float, rule: Rule, *, debias: bool) -> DivergenceResult:
+def answer(pair: SamplePair, p: float, rule: Rule, *, debias: bool) -> DivergenceResult:
     """OT_eps, or S_eps when `debias`, with a first-order graph."""
     begin = time.perf_counter()
     task = of_pair(pair, p)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.gradient import attach
-from otdist.core.measure import Measure, Pair
+from otdist.core.measure import Measure, SamplePair
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import PointCost
 from otdist.core.task import ground
@@ -81,7 +81,7 @@ class Values:
 
 
 def objective(
-    pair: Pair, p: float, eps: float, *, tol: float, max_iter: int, debias: bool
+    pair: SamplePair, p: float, eps: float, *, tol: float, max_iter: int, debias: bool
 ) -> Value:
     """OT_eps, or S_eps when `debias`.
 
@@ -207,7 +207,7 @@ def finer(tol: float, largest: float, eps: float) -> float:
 
 def valued(
     cost: Tensor,
-    pair: Pair,
+    pair: SamplePair,
     f: Tensor,
     g: Tensor,
     duals: list[Dual],
@@ -255,7 +255,7 @@ def same(x: Measure, y: Measure) -> bool:
     return torch.equal(x.points, y.points) and torch.equal(x.weights, y.weights)
 
 
-def zeros(pair: Pair) -> list[Tensor]:
+def zeros(pair: SamplePair) -> list[Tensor]:
     tensors = (pair.x.points, pair.y.points, pair.x.weights, pair.y.weights)
     return [torch.zeros_like(t) for t in tensors]
 
@@ -266,7 +266,7 @@ def between_gradients(
     b: Tensor,
     dual: Dual,
     eps: float,
-    pair: Pair,
+    pair: SamplePair,
     slopes: list[Tensor] | None = None,
 ) -> Callable[[], list[Tensor]]:
     """Gradients of OT_eps in x, y, a and b; passes over the pairs only where they are needed.

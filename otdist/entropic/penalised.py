@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.task import ground
 from otdist.entropic import divergence, entropic
 from otdist.entropic.divergence import Value
@@ -38,7 +38,7 @@ _UNIT = torch.finfo(torch.float64).eps
 
 
 def objective(
-    pair: Pair, p: float, eps: float, rho: float, *, tol: float, max_iter: int, debias: bool
+    pair: SamplePair, p: float, eps: float, rho: float, *, tol: float, max_iter: int, debias: bool
 ) -> Value:
     """OT_{eps,ρ}, or S_{eps,ρ} when `debias`.
 

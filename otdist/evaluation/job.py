@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.threads import threads_for
 from otdist.discrepancy.base import Discrepancy, Figure, Limit
 from otdist.discrepancy.limit import ConfidenceInterval, NoIntervalError, Rows, average
@@ -40,7 +40,7 @@ class Draw(NamedTuple):
     """Figures of some rows of both samples."""
 
     rows: Rows
-    pair: Pair
+    pair: SamplePair
     figures: dict[str, Figure]
 
 
@@ -129,7 +129,9 @@ class Job:
     def _stream(self, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, purpose])
 
-    def _figures(self, chosen: Discrepancy, names: list[str], pair: Pair) -> dict[str, Figure]:
+    def _figures(
+        self, chosen: Discrepancy, names: list[str], pair: SamplePair
+    ) -> dict[str, Figure]:
         with threads_for(chosen.numbers(pair)):
             return chosen.figures(names, pair, self.seed)
 
@@ -256,7 +258,7 @@ class Job:
         note = f"interval {found.note}" if found.note else ""
         return _on_the_scale_of(estimate, found, limit, chosen)._replace(note=note)
 
-    def _check_visible(self, pair: Pair, chosen: Discrepancy, name: str) -> None:
+    def _check_visible(self, pair: SamplePair, chosen: Discrepancy, name: str) -> None:
         """As `check_visible`, once for each fake."""
         place = name, (chosen.seen_by() or (None, ""))[1]
         if place not in self._unseen:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.answer import Proof, answer, proved
+from otdist.core.answer import ProvedPlan, answer, proved
 from otdist.core.certificate import DualBound, lower_from_means, lower_from_potentials
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
@@ -250,7 +250,7 @@ def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | Non
     begin = time.perf_counter()
     start = None if g is None else g.cpu().numpy()
     found = dense.solve(cost, mass_a, mass_b, uniform, task.scale, start)
-    proof = Proof(found.cost, found.bracket, partial(original, found, (a, b), merged))
+    proof = ProvedPlan(found.cost, found.bracket, partial(original, found, (a, b), merged))
     message = MESSAGE
     # Equal weights are not rounded, and nothing of their plan is lost; points of a metric may be.
     inexact = not uniform or cost.error > 0

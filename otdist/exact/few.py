@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core.answer import Proof, plan_of, potentials_of
+from otdist.core.answer import ProvedPlan, plan_of, potentials_of
 from otdist.core.arrays import NUMPY
 from otdist.core.frame import Framed
 from otdist.core.point_cost import PointCost
@@ -70,7 +70,7 @@ def solve_few(both: Framed, p: float) -> OTResult | None:
     found = dense.solve(cost, mass_a, mass_b, uniform, both.scale)
     if not found.closed:
         return None
-    proof = Proof(found.cost, found.bracket, partial(original, found))
+    proof = ProvedPlan(found.cost, found.bracket, partial(original, found))
     units = Units(p, both.scale * found.unit, NUMPY)
     return finish(
         units, found.cost, found.bracket, solver="exact", message=MESSAGE, begin=begin,

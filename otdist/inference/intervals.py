@@ -13,7 +13,7 @@ import torch
 
 from otdist import discrepancy
 from otdist.core import checks
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.discrepancy.limit import ConfidenceInterval, NoIntervalError
 from otdist.inference.visible import check_visible
 
@@ -84,7 +84,7 @@ def confidence_interval(
         return limit.interval(level)
 
 
-def check_rows(samples: Pair) -> None:
+def check_rows(samples: SamplePair) -> None:
     """Raise where a sample is too small for any limit."""
     n, m = len(samples.x), len(samples.y)
     if min(n, m) < LEAST_ROWS:

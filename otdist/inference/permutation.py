@@ -23,7 +23,7 @@ import torch
 
 from otdist import discrepancy
 from otdist.core import checks, measure, painters
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.progress import following
 from otdist.core.progress import progress as shown
 from otdist.core.shown import Shown
@@ -172,7 +172,7 @@ def _scheme(x: Any, y: Any, groups_x: Any, groups_y: Any, paired: bool) -> Schem
     return of_pairs(of_x.cpu().double().numpy(), of_y.cpu().double().numpy(), groups_x)
 
 
-def _weighted(chosen: Discrepancy, x: Any, y: Any, a: Any, b: Any, paired: bool) -> Pair:
+def _weighted(chosen: Discrepancy, x: Any, y: Any, a: Any, b: Any, paired: bool) -> SamplePair:
     """The pair with the weights of both samples on one scale.
 
     Where each sample's weights have the sum one, that scale is lost. To take them relative to their
@@ -206,7 +206,11 @@ def _weighted(chosen: Discrepancy, x: Any, y: Any, a: Any, b: Any, paired: bool)
 
 
 def permutation_test(
-    chosen: Discrepancy, pair: Pair, count: int, seed: int | None, scheme: Scheme | None = None
+    chosen: Discrepancy,
+    pair: SamplePair,
+    count: int,
+    seed: int | None,
+    scheme: Scheme | None = None,
 ) -> TestResult:
     """The test of one discrepancy, at the options that the pooled sample gives it.
 
@@ -237,7 +241,11 @@ def permutation_test(
 
 
 def permuted(
-    chosen: Discrepancy, pair: Pair, count: int, seed: int | None, scheme: Scheme | None = None
+    chosen: Discrepancy,
+    pair: SamplePair,
+    count: int,
+    seed: int | None,
+    scheme: Scheme | None = None,
 ) -> np.ndarray:
     """Values (count + 1,) at the observed labelling, which is the first, and at random ones.
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from otdist.core.measure import Measure, Pair
+from otdist.core.measure import Measure, SamplePair
 from otdist.discrepancy import Energy
 from otdist.discrepancy.base import Discrepancy, even
 from otdist.discrepancy.limit import NoIntervalError
@@ -23,7 +23,7 @@ _LABELLINGS = 199
 _ROWS = 2000
 
 
-def check_visible(pair: Pair, chosen: Discrepancy, seed: int | None) -> None:
+def check_visible(pair: SamplePair, chosen: Discrepancy, seed: int | None) -> None:
     """Raise unless the samples differ visibly in what `chosen` can see.
 
     Raises:

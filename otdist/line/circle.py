@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core.answer import Proof, answer
+from otdist.core.answer import ProvedPlan, answer
 from otdist.core.certificate import UNIT, between, bracket
-from otdist.core.measure import Measure, Pair
+from otdist.core.measure import Measure, SamplePair
 from otdist.core.result import Arcs, Bracket, OTResult, warn_caller
 from otdist.core.task import Task, of_pair
 from otdist.line import cut, solver
@@ -78,12 +78,12 @@ def solve(task: Task, length: float, begin: float) -> OTResult:
     units = of_pair(around, task.p)
     units = units if top.unit == 1 else units.in_units_of(top.unit)
     return answer(
-        units, Proof(top.cost, proved, partial(_evidence, found, dual)),
+        units, ProvedPlan(top.cost, proved, partial(_evidence, found, dual)),
         solver="closed form", message=message, begin=begin, converged=agrees,
     )  # fmt: skip
 
 
-def _opened(pair: Pair, p: float, length: float) -> Pair:
+def _opened(pair: SamplePair, p: float, length: float) -> SamplePair:
     """The samples from the best cut on, as samples on the line."""
     sides = (pair.x, pair.y)
     (order_x, xs), (order_y, ys) = ordered(*(s.points.detach()[:, 0] for s in sides))

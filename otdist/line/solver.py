@@ -30,7 +30,7 @@ from torch import Tensor
 from otdist.core.arrays import NUMPY
 from otdist.core.certificate import UNIT, between, bracket
 from otdist.core.frame import Framed
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.result import Bracket, OTResult, warn_caller
 from otdist.core.task import Task
 from otdist.core.units import Units, finish
@@ -167,7 +167,7 @@ def _of_clusters(found: Matching, doubt: float, p: float, unit: float) -> float:
         return 4 * doubt * float((size * reach**p).sum())
 
 
-def solve(task: Task, pair: Pair, begin: float) -> OTResult:
+def solve(task: Task, pair: SamplePair, begin: float) -> OTResult:
     """W_p between samples on the line, with the bracket that its plan and potentials prove.
 
     Args:
@@ -242,7 +242,7 @@ def _agrees(found: Matching, proof: Proved, p: float) -> bool:
     return abs(closed - value) <= _AGREED * value
 
 
-def _with_graph(proof: Proved, pair: Pair, p: float) -> Tensor:
+def _with_graph(proof: Proved, pair: SamplePair, p: float) -> Tensor:
     """The cost in units of unit**p, with the gradients of the closed form."""
     x, y = (side.points[:, 0].double() / proof.unit for side in (pair.x, pair.y))
     a, b = (None if side.uniform else side.weights for side in (pair.x, pair.y))

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from otdist.core.frame import Framed
 from otdist.core.gradient import attach
-from otdist.core.measure import Measure, Pair
+from otdist.core.measure import Measure, SamplePair
 
 Gaussian = tuple[Tensor, Tensor]
 """A mean (d,) and a covariance (d, d), float64."""
@@ -48,7 +48,7 @@ _SOUND = 1e-6
 rounding is u over the least standard deviation, relative to the largest."""
 
 
-def cost(pair: Pair, corrected: bool = False) -> Tensor:
+def cost(pair: SamplePair, corrected: bool = False) -> Tensor:
     """W_2² between the fitted Gaussians in scaled units; 0-d, float64, first-order graph.
 
     Args:

@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from otdist.core import checks
 from otdist.core.cost import LOG2E, Cost, block_entries, exp2_
 from otdist.core.gradient import attach
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.metric import Metric, MetricCost
 from otdist.core.point_cost import PointCost
 from otdist.core.task import ground
@@ -42,7 +42,7 @@ _DOUBLE = 2**22  # pairs up to which float32 samples are raised to float64
 _LEAST_WIDTH = 1e-290
 
 
-def energy(pair: Pair) -> Tensor:
+def energy(pair: SamplePair) -> Tensor:
     """2 E d(x, y) − E d(x, x') − E d(y, y') in scaled units; 0-d, float64, first-order graph."""
     x, y = pair.x, pair.y
     a, b = x.weights.detach(), y.weights.detach()
@@ -93,7 +93,7 @@ def _both_means(cost: Cost, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return rows, torch.stack([sums for _, sums in sorted(parts, key=itemgetter(0))]).sum(0)
 
 
-def mean_distance(pair: Pair) -> Tensor:
+def mean_distance(pair: SamplePair) -> Tensor:
     """E‖x − y‖ in scaled units; 0-d, float64, no graph."""
     cost = PointCost(pair.x.points, pair.y.points, 1)
     return cost.mean(pair.x.weights.detach(), pair.y.weights.detach())
@@ -108,7 +108,9 @@ def _pull(cost: PointCost | MetricCost, a: Tensor, b: Tensor) -> Tensor:
     return out * a.to(cost.dtype)[:, None]
 
 
-def mmd_squared(pair: Pair, kernel: str, bandwidth: float | None, *, unbiased: bool) -> Tensor:
+def mmd_squared(
+    pair: SamplePair, kernel: str, bandwidth: float | None, *, unbiased: bool
+) -> Tensor:
     """MMD² of the named kernel; 0-d, float64, with a graph.
 
     Raises:
@@ -127,21 +129,21 @@ def mmd_squared(pair: Pair, kernel: str, bandwidth: float | None, *, unbiased: b
     return within_x + within_y - 2 * between
 
 
-def mean_kernel(pair: Pair, kernel: str, bandwidth: float | None) -> Tensor:
+def mean_kernel(pair: SamplePair, kernel: str, bandwidth: float | None) -> Tensor:
     """E k(x, y) of the named kernel; 0-d, float64, with a graph."""
     function, _ = _kernel(pair, kernel, bandwidth)
     x, y = pair.x.points.double(), pair.y.points.double()
     return _mean(function, x, y, pair.x.weights, pair.y.weights)
 
 
-def diagonal(pair: Pair, kernel: str, bandwidth: float | None) -> Tensor:
+def diagonal(pair: SamplePair, kernel: str, bandwidth: float | None) -> Tensor:
     """Σ a_i² k(x_i, x_i); 0-d, float64."""
     _, own = _kernel(pair, kernel, bandwidth)
     return (pair.x.weights.square() * own(pair.x.points.double())).sum()
 
 
 def row_sums(
-    pair: Pair, kernel: str, bandwidth: float | None, rows: Tensor, others: tuple[Tensor, ...]
+    pair: SamplePair, kernel: str, bandwidth: float | None, rows: Tensor, others: tuple[Tensor, ...]
 ) -> list[Tensor]:
     """Σ_j k(z_i, y_j) of scaled points z, for each of several samples y: (n,) each, no graph.
 
@@ -164,7 +166,7 @@ def _apply(kernel: Kernel, x: Tensor, y: Tensor, b: Tensor) -> Tensor:
 
 
 def kernel_rows(
-    pair: Pair, kernel: str, bandwidth: float | None, points: Tensor
+    pair: SamplePair, kernel: str, bandwidth: float | None, points: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
     """Blocks of rows of k(z_i, z_j) of scaled points z (n, d), no graph."""
     function, _ = _kernel(pair, kernel, bandwidth)
@@ -174,7 +176,7 @@ def kernel_rows(
         yield part, function(points[part], points)
 
 
-def own_values(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Tensor, Tensor]:
+def own_values(pair: SamplePair, kernel: str, bandwidth: float | None) -> tuple[Tensor, Tensor]:
     """k(z, z) of every point of x, (n,), and of y, (m,)."""
     _, own = _kernel(pair, kernel, bandwidth)
     return own(pair.x.points.detach().double()), own(pair.y.points.detach().double())
@@ -188,7 +190,7 @@ def check_kernel(kernel: str, bandwidth: float | None) -> None:
         raise ValueError("bandwidth must be None for the polynomial kernel, which has none")
 
 
-def _kernel(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Kernel, Diagonal]:
+def _kernel(pair: SamplePair, kernel: str, bandwidth: float | None) -> tuple[Kernel, Diagonal]:
     """k(x, y) of two blocks of scaled points, (k, m), and k(x_i, x_i) of one, (k,)."""
     check_kernel(kernel, bandwidth)
     if kernel == "polynomial":
@@ -210,7 +212,7 @@ def _kernel(pair: Pair, kernel: str, bandwidth: float | None) -> tuple[Kernel, D
     return lambda x, y: exp2_(_length(_squared(x, y)).mul_(-LOG2E / width)), _ones
 
 
-def unit(pair: Pair) -> float:
+def unit(pair: SamplePair) -> float:
     """The unit of distances between the points of a pair, in the caller's."""
     return pair.scale * (1.0 if pair.metric is None else pair.metric.factor)
 
@@ -251,7 +253,7 @@ def median_step(n: int) -> int:
     return max(1, -(-n // _MEDIAN_POINTS))
 
 
-def median_distance(pair: Pair) -> float:
+def median_distance(pair: SamplePair) -> float:
     """Median of the positive distances between points of the pooled sample, scaled; 1 when none."""
     parts = [z.points.detach()[:: median_step(len(z))] for z in (pair.x, pair.y)]
     return median_apart(torch.cat(parts).double(), pair.metric)

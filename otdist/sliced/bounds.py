@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.certificate import UNIT, between, bracket, upper_from_plan
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.point_cost import PointCost
 from otdist.core.result import Arcs, Bracket
 from otdist.line import univariate
@@ -47,14 +47,14 @@ _CHUNK = 1 << 18
 """Arcs whose lengths are computed at a time."""
 
 
-def detached(pair: Pair) -> Pair:
+def detached(pair: SamplePair) -> SamplePair:
     """The pair without its graph, as a result can hold and pickle it."""
     x = replace(pair.x, points=pair.x.points.detach(), weights=pair.x.weights.detach())
     y = replace(pair.y, points=pair.y.points.detach(), weights=pair.y.weights.detach())
     return replace(pair, x=x, y=y)
 
 
-def scaled(pair: Pair, unit: float) -> Pair:
+def scaled(pair: SamplePair, unit: float) -> SamplePair:
     """The pair in units of about `unit`, a power of two: no point is rounded."""
     if unit in (0, 1):
         return pair
@@ -63,7 +63,7 @@ def scaled(pair: Pair, unit: float) -> Pair:
     return replace(pair, x=x, y=y, scale=pair.scale * unit)
 
 
-def of_plan(pair: Pair, p: float, rows: np.ndarray) -> Pair:
+def of_plan(pair: SamplePair, p: float, rows: np.ndarray) -> SamplePair:
     """The pair in units of the longest arc of the plan along the first of `rows` where p is high.
 
     No slice costs more than one unit then, and the plan less than overflows.
@@ -94,7 +94,7 @@ class SliceBounds:
     arcs: Arcs
     best: Tensor
 
-    def bracket(self, pair: Pair, p: float) -> Bracket:
+    def bracket(self, pair: SamplePair, p: float) -> Bracket:
         """The bracket on W_p in the caller's units; no mass leaves the box around all points."""
         points = torch.cat([pair.x.points, pair.y.points]).double()
         diagonal = float((points.amax(0) - points.amin(0)).norm()) * (1 + 1e-12)
@@ -102,7 +102,7 @@ class SliceBounds:
         return between(proved.lower, min(proved.upper, diagonal * pair.scale))
 
 
-def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> SliceBounds:
+def prove(pair: SamplePair, p: float, rows: np.ndarray, replicate: np.ndarray) -> SliceBounds:
     """The bounds from directions `rows` (L, d) and from bases adapted to the moments.
 
     Args:
@@ -135,13 +135,13 @@ def prove(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Slic
     return SliceBounds(lower, upper, value, arcs, directions[int(slices.argmax())])
 
 
-def slice_bracket(pair: Pair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Bracket:
+def slice_bracket(pair: SamplePair, p: float, rows: np.ndarray, replicate: np.ndarray) -> Bracket:
     """`prove` as a bracket on W_p in the caller's units."""
     pair = of_plan(pair, p, rows)
     return prove(pair, p, rows, replicate).bracket(pair, p)
 
 
-def _weights(pair: Pair) -> tuple[Tensor | None, Tensor | None]:
+def _weights(pair: SamplePair) -> tuple[Tensor | None, Tensor | None]:
     """Weights with a batch axis; None where uniform."""
     a = None if pair.x.uniform else pair.x.weights.detach()[None]
     b = None if pair.y.uniform else pair.y.weights.detach()[None]
@@ -219,14 +219,14 @@ def _set_bound(sums: np.ndarray, rows: Tensor, p: float) -> float:
     return float((ranked * number ** (p / 2 - 1)).max()) / largest ** (p / 2)
 
 
-def _mean_bound(pair: Pair, x: Tensor, y: Tensor, p: float) -> float:
+def _mean_bound(pair: SamplePair, x: Tensor, y: Tensor, p: float) -> float:
     shift = float((pair.x.weights @ x - pair.y.weights @ y).norm())
     size = float(pair.x.weights @ x.norm(dim=1) + pair.y.weights @ y.norm(dim=1))
     slack = 4 * (math.log2(len(x) + len(y)) + 16) * UNIT * size
     return max(shift - slack, 0.0) ** p * (1 - (64 + 8 * p) * UNIT)
 
 
-def _moment_bound(pair: Pair, x: Tensor, y: Tensor) -> float:
+def _moment_bound(pair: SamplePair, x: Tensor, y: Tensor) -> float:
     """Gelbrich: W_2² ≥ |Δ|² + tr Σ_x + tr Σ_y − 2 ‖R_x R_yᵀ‖_* with Σ = RᵀR, R from a QR.
 
     The nuclear norm of the factors avoids the square root of a nearly singular covariance, whose
@@ -251,7 +251,7 @@ def _factor(points: Tensor, weights: Tensor) -> Tensor:
     return torch.linalg.qr(centred, mode="r").R
 
 
-def principal_axes(x: Tensor, y: Tensor, pair: Pair) -> Tensor:
+def principal_axes(x: Tensor, y: Tensor, pair: SamplePair) -> Tensor:
     """An orthonormal basis (d, d) of axes along which the second moments of x and y differ."""
     a, b = pair.x.weights, pair.y.weights
     shift = a @ x - b @ y
@@ -262,7 +262,7 @@ def principal_axes(x: Tensor, y: Tensor, pair: Pair) -> Tensor:
     return torch.linalg.eigh(difference + shift[:, None] * shift).eigenvectors.T.contiguous()
 
 
-def _best_plan(pair: Pair, x: Tensor, y: Tensor, p: float, directions: Tensor) -> Arcs:
+def _best_plan(pair: SamplePair, x: Tensor, y: Tensor, p: float, directions: Tensor) -> Arcs:
     """The cheapest plan that the order along one of the directions induces."""
     a, b = pair.x.masses, pair.y.masses
     number = int(_PLAN_WORK // ((len(x) + len(y)) * (x.shape[1] + 20)))

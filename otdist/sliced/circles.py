@@ -20,7 +20,7 @@ from torch import Tensor
 
 from otdist.core.certificate import between
 from otdist.core.gradient import root
-from otdist.core.measure import Measure, Pair
+from otdist.core.measure import Measure, SamplePair
 from otdist.core.result import Bracket, SlicedResult
 from otdist.core.threads import each
 from otdist.line import cut, univariate
@@ -56,14 +56,14 @@ def angles(points: Tensor, frames: np.ndarray) -> Tensor:
     return torch.remainder(torch.atan2(second, torch.where(lost, 1.0, first)), TURN)
 
 
-def costs(pair: Pair, p: float, frames: np.ndarray) -> Tensor:
+def costs(pair: SamplePair, p: float, frames: np.ndarray) -> Tensor:
     """W_p^p along each great circle, (L,), with the graph of the points."""
     step = max(1, _BLOCK // pair.size)
     parts = [_costs(pair, p, frames[lo : lo + step]) for lo in range(0, len(frames), step)]
     return torch.cat(parts)
 
 
-def _costs(pair: Pair, p: float, frames: np.ndarray) -> Tensor:
+def _costs(pair: SamplePair, p: float, frames: np.ndarray) -> Tensor:
     x, y = (angles(side.points, frames) for side in (pair.x, pair.y))
     shift_x, shift_y = torch.zeros_like(x.detach()), torch.zeros_like(y.detach())
     (xs, order_x), (ys, order_y) = (z.detach().sort(1) for z in (x, y))
@@ -89,7 +89,7 @@ def _sorted_weights(side: Measure, order: Tensor) -> np.ndarray | None:
     return side.weights.detach()[order].cpu().numpy()
 
 
-def average(pair: Pair, p: float, count: int, seed: int | None) -> SlicedResult:
+def average(pair: SamplePair, p: float, count: int, seed: int | None) -> SlicedResult:
     """SSW_p of unit vectors, with its graph, over `count` great circles.
 
     Raises:
@@ -116,7 +116,7 @@ def average(pair: Pair, p: float, count: int, seed: int | None) -> SlicedResult:
     )
 
 
-def _bracket(pair: Pair, p: float, frames: np.ndarray) -> Bracket:
+def _bracket(pair: SamplePair, p: float, frames: np.ndarray) -> Bracket:
     """W_p for arcs, by that for chords: an arc is at least its chord, and at most π/2 of it."""
     rows = frames.reshape(-1, frames.shape[2])[:_BOUNDING]
     chords = slice_bracket(replace(pair, metric=None), p, rows, np.arange(len(rows)) // 2)

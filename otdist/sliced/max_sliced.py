@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.result import SlicedResult
 from otdist.sliced import directions as families
 from otdist.sliced.bounds import detached, principal_axes
@@ -31,7 +31,9 @@ _STOP = 1e-7
 """Step, in radians, below which a climb has ended."""
 
 
-def largest(pair: Pair, p: float, n_starts: int, max_iter: int, seed: int | None) -> SlicedResult:
+def largest(
+    pair: SamplePair, p: float, n_starts: int, max_iter: int, seed: int | None
+) -> SlicedResult:
     """W_p along the best direction found, with its graph."""
     started = time.perf_counter()
     px, py, wa, wb = samples_of(detached(pair), p)
@@ -44,7 +46,7 @@ def largest(pair: Pair, p: float, n_starts: int, max_iter: int, seed: int | None
 
 
 def _starts(
-    pair: Pair, samples: BatchPair, p: float, number: int, rng: np.random.Generator
+    pair: SamplePair, samples: BatchPair, p: float, number: int, rng: np.random.Generator
 ) -> Tensor:
     """The best `number` of the moment directions and random ones, (number, d)."""
     d = samples.x.shape[-1]

@@ -20,7 +20,7 @@ from torch import Tensor
 from otdist.core import checks
 from otdist.core.arrays import as_tensor
 from otdist.core.gradient import attach, plan_gradients, root
-from otdist.core.measure import Pair
+from otdist.core.measure import SamplePair
 from otdist.core.progress import progress
 from otdist.core.result import Arcs, Bracket, OTResult, SlicedResult, warn_caller
 from otdist.core.task import Task, of_pair
@@ -74,7 +74,7 @@ class Choice:
         return choose(self.directions, self.n_projections, d, rng)
 
 
-def average(pair: Pair, p: float, choice: Choice) -> SlicedResult:
+def average(pair: SamplePair, p: float, choice: Choice) -> SlicedResult:
     """SW_p with its graph, over directions that are added until `stderr_rtol` is met."""
     started = time.perf_counter()
     d = pair.x.points.shape[1]
@@ -106,7 +106,7 @@ def given(directions: Any, d: int | None = None) -> Directions:
 
 
 def samples_of(
-    pair: Pair, p: float, *, double: bool = False
+    pair: SamplePair, p: float, *, double: bool = False
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Points and weights with their graph; None for uniform weights, which have fast paths.
 
@@ -121,7 +121,7 @@ def samples_of(
     return x, y, a, b
 
 
-def _enough(pair: Pair, p: float, chosen: Directions, draw: Any, rtol: float) -> Directions:
+def _enough(pair: SamplePair, p: float, chosen: Directions, draw: Any, rtol: float) -> Directions:
     """`chosen`, extended by independent replicates until the relative error is below `rtol`."""
     x, y, a, b = samples_of(detached(pair), p)
     samples = of_batch(x, y, a, b)
@@ -151,7 +151,7 @@ def _enough(pair: Pair, p: float, chosen: Directions, draw: Any, rtol: float) ->
         chosen = chosen.extend(more)
 
 
-def evaluate(pair: Pair, p: float, chosen: Directions, started: float) -> SlicedResult:
+def evaluate(pair: SamplePair, p: float, chosen: Directions, started: float) -> SlicedResult:
     """SW_p over the chosen directions, with its graph."""
     # On the line all slices are the same.
     rows = chosen.rows[:1] if pair.x.points.shape[1] == 1 else chosen.rows
@@ -181,12 +181,12 @@ def evaluate(pair: Pair, p: float, chosen: Directions, started: float) -> Sliced
     )
 
 
-def _bracket(pair: Pair, p: float, chosen: Directions, distance: Any) -> Bracket:
+def _bracket(pair: SamplePair, p: float, chosen: Directions, distance: Any) -> Bracket:
     """What the directions prove about W_p, as wide as the rounding of the distance asks for."""
     return slice_bracket(pair, p, chosen.rows, chosen.replicate).around(distance)
 
 
-def _of_moderate_powers(pair: Pair, p: float, rows: np.ndarray) -> Pair:
+def _of_moderate_powers(pair: SamplePair, p: float, rows: np.ndarray) -> SamplePair:
     """The pair in units of the largest gap in the slices where p is high: no power overflows."""
     if len(rows) == 1:
         return scaled(pair, _of_one_slice(pair, p, rows[0]).unit)
@@ -197,7 +197,7 @@ def _of_moderate_powers(pair: Pair, p: float, rows: np.ndarray) -> Pair:
     return scaled(pair, float(gaps.max()))
 
 
-def _of_one_slice(pair: Pair, p: float, row: np.ndarray) -> Proved:
+def _of_one_slice(pair: SamplePair, p: float, row: np.ndarray) -> Proved:
     """The cost of one slice, with masses as exact as those of its bracket, which may be closed."""
     x, y = (z.points.detach().double() for z in (pair.x, pair.y))
     direction = torch.from_numpy(row).to(x)
@@ -259,7 +259,7 @@ class Sliced:
             plan=partial(proof.arcs.sparse, task.kind),
         )  # fmt: skip
 
-    def _check(self, task: Task, rtol: float, start: OTResult | None) -> Pair:
+    def _check(self, task: Task, rtol: float, start: OTResult | None) -> SamplePair:
         if task.pair is None:
             raise ValueError("Sliced projects points: a cost matrix has none; use Exact()")
         if task.pair.metric is not None:
@@ -280,12 +280,12 @@ class Sliced:
         return task.pair
 
 
-def _forces(pair: Pair, p: float, arcs: Arcs) -> tuple[Tensor, Tensor]:
+def _forces(pair: SamplePair, p: float, arcs: Arcs) -> tuple[Tensor, Tensor]:
     """Gradient of the cost of the plan: exact, since the order along a line is locally fixed."""
     return plan_gradients(pair.x.points, pair.y.points, p, arcs)
 
 
-def _slice_potentials(p: float, pair: Pair, direction: Tensor) -> tuple[Any, Any]:
+def _slice_potentials(p: float, pair: SamplePair, direction: Tensor) -> tuple[Any, Any]:
     """Potentials of the best slice: feasible, because a projection shortens every distance."""
     x, y, a, b = samples_of(pair, p)
     f, g = univariate.potentials(x.double() @ direction, y.double() @ direction, p, a, b)

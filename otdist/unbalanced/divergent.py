@@ -30,7 +30,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from otdist.core.answer import Proof, answer
+from otdist.core.answer import ProvedPlan, answer
 from otdist.core.certificate import bracket, transforms
 from otdist.core.point_cost import Cost
 from otdist.core.progress import progress
@@ -90,7 +90,7 @@ def divergent_transport(task: Task, rho: float, solver: Exact, rtol: float) -> O
 
     return answer(
         task,
-        Proof(value, ends, partial(tuple, (run.arcs, dual.f, dual.g))),
+        ProvedPlan(value, ends, partial(tuple, (run.arcs, dual.f, dual.g))),
         solver="scaling",
         message=message,
         begin=begin,

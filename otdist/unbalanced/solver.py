@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from otdist.core.answer import Proof, answer
+from otdist.core.answer import ProvedPlan, answer
 from otdist.core.certificate import UNIT, bracket
 from otdist.core.point_cost import Cost, PointCost, WrittenCost
 from otdist.core.progress import progress
@@ -175,7 +175,7 @@ def _result(
     level = 0.0 if mass is None else dual.price
     return answer(
         task,
-        Proof(value, ends, partial(tuple, (found.arcs, dual.f, dual.g))),
+        ProvedPlan(value, ends, partial(tuple, (found.arcs, dual.f, dual.g))),
         solver="exact",
         message=message,
         begin=begin,

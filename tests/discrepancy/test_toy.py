@@ -14,7 +14,7 @@ import otdist
 from otdist import discrepancy
 from otdist.cli import app
 from otdist.core import checks
-from otdist.core.measure import Pair, pair
+from otdist.core.measure import SamplePair, pair
 from otdist.discrepancy.base import Discrepancy, Figure
 from otdist.inference import NoIntervalError
 
@@ -33,7 +33,7 @@ class Toy(Discrepancy):
     def __post_init__(self) -> None:
         checks.settle(self, p=checks.exponent(self.p))
 
-    def value(self, pair: Pair, seed: int | None) -> Figure:
+    def value(self, pair: SamplePair, seed: int | None) -> Figure:
         x, y = (z.points.double().mean(0) for z in (pair.x, pair.y))
         return Figure(float((x - y).norm(p=self.p)) * pair.scale)
 
