@@ -210,7 +210,7 @@ class _Side:
             far = ((self.gone.double() - centre) / scale).to(points.dtype).nan_to_num()
             absent = Absent(rows, present, far, mass[rows] / mass.sum())
             mass = mass[present]
-        kept = mass if masses else mass / mass.sum()
+        kept = mass if masses else _shares(mass)
         return Measure(points, kept, False, mass.detach(), absent)
 
 
@@ -238,7 +238,15 @@ def weights(value: Any, name: str, of: str, sample: Tensor, masses: bool = False
     mass = _masses(value, name, of, sample, masses)
     if mass is None:
         return _uniform(sample)
-    return mass if masses else mass / mass.sum()
+    return mass if masses else _shares(mass)
+
+
+def _shares(mass: Tensor) -> Tensor:
+    """Weights over their sum, with a graph; the sum is numpy's, whoever gave them, to the digit."""
+    total = mass.sum()
+    if mass.device.type == "cpu":
+        total = total + (np.add.reduce(mass.detach().numpy()) - total.detach())
+    return mass / total
 
 
 def onto_present(points: Tensor, weights: Tensor | None) -> Tensor:
