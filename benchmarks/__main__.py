@@ -21,7 +21,7 @@ from benchmarks.harness import Settings
 from benchmarks.pace import Pace
 from benchmarks.process import PREPARATION
 from benchmarks.publish import EXPERIMENTS
-from benchmarks.suites import load, names
+from benchmarks.suites import LONG, load, names
 
 COMMANDS = {"device": on_device.main, "publish": publish.main}
 OUT = Path("out/bench")
@@ -110,7 +110,8 @@ def named(text: str) -> list[str]:
     Raises:
         BadParameter: one of them is none.
     """
-    found = names() if text in EVERY else [name.strip() for name in text.split(",")]
+    every = [name for name in names() if name not in LONG]
+    found = every if text in EVERY else [name.strip() for name in text.split(",")]
     for name in found:
         try:
             load(name)

@@ -29,6 +29,7 @@ TITLES = {
     "pairwise": "Many samples",
     "ladder": "What an error costs",
     "scale": "An accuracy that is asked for",
+    "large": "The same between hundreds of thousands of points",
     "sliced": "Sliced distances",
     "small": "Small calls",
     "unbalanced": "Partial and unbalanced transport",

@@ -7,6 +7,9 @@ from importlib import import_module
 
 from benchmarks.case import Case
 
+LONG = ("large",)
+"""Suites that take an hour, and are only run by name."""
+
 
 def names() -> list[str]:
     """All suites."""

@@ -13,15 +13,15 @@ from benchmarks.adapters import otdist_wasserstein
 from benchmarks.case import OURS, Case, Competitor, Inputs
 
 RTOL = 0.01
-LONG = 200.0  # seconds for what nobody else attempts
+LONG = 300.0  # seconds for the largest
 BOTH_LIMIT = 50_000  # points up to which the exact answer runs beside
 
 
 def cases() -> list[Case]:
     """All cases of the suite."""
     small = [(n, d) for n in (5000, 20_000) for d in (2, 10, 64)]
-    large = [(50_000, 2), (50_000, 10), (50_000, 64), (200_000, 3), (200_000, 10), (200_000, 32)]
-    return [_case(n, d) for n, d in [*small, *large, (1_000_000, 2), (1_000_000, 3)]]
+    middle = [(50_000, d) for d in (2, 10, 64)]
+    return [*(mixture_case(n, d) for n, d in small + middle), mixture_case(200_000, 3, LONG)]
 
 
 def mixtures(n: int, d: int, seed: int) -> Inputs:
@@ -36,7 +36,8 @@ def mixtures(n: int, d: int, seed: int) -> Inputs:
     return {"x": draw(), "y": draw(), "p": 2.0}
 
 
-def _case(n: int, d: int) -> Case:
+def mixture_case(n: int, d: int, limit: float = 0.0) -> Case:
+    """To an accuracy of 1%, beside the exact answer where that ends soon."""
     competitors: dict[str, Competitor] = {OURS: partial(otdist_wasserstein, rtol=RTOL)}
     if n <= BOTH_LIMIT:
         competitors["otdist, exact"] = otdist_wasserstein
@@ -51,5 +52,5 @@ def _case(n: int, d: int) -> Case:
         competitors=competitors,
         truth=lambda inputs: None,
         quick=n <= 5000,
-        limit=LONG if n >= 200_000 else 0.0,
+        limit=limit,
     )
