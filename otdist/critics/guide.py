@@ -36,9 +36,9 @@ GUIDES, STRENGTH = 2000, 0.02
 those of `python -m benchmarks neural maps`."""
 
 SHARE = 0.5
-"""Of the normal map's Hessian that the quadratic part keeps. After eight seconds on one pair
-in 32 dimensions the map leaves 11% of the variance, 16% if all is kept, and 13% if the
-quadratic part is free; `python -m benchmarks neural squared` has that pair."""
+"""Of the normal map's Hessian that the quadratic part keeps. Chosen with a prototype on one pair of
+`python -m benchmarks neural squared`, in 32 dimensions for eight seconds: the map left 11% of the
+variance, 16% where all was kept, and 13% where the quadratic part was free."""
 
 
 def guided(
