@@ -9,7 +9,7 @@ from benchmarks.case import Case
 from benchmarks.suites.scale import mixture_case
 
 HOUR = 3600.0
-SIZES = ((200_000, 10), (200_000, 32), (1_000_000, 2), (1_000_000, 3))
+SIZES = ((200_000, 10), (1_000_000, 2), (200_000, 32), (1_000_000, 3))
 
 
 def cases() -> list[Case]:

@@ -104,10 +104,14 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits) -> CoarsePlan | None
     if few or not isinstance(cost, PointCost) or cost.device.type != "cpu":
         return None
     last = min(_LAST, min(cost.shape).bit_length() - 2)
-    x, y = (_Side(points, weights, last, cost.p) for points, weights in ((cost.x, a), (cost.y, b)))
-    least = (x.cells(last).spread + y.cells(last).spread) / (sizes.share * limits.rtol)
-    if typical(cost, a, b) < least:  # an optimal plan costs less still
-        return None
+    most = typical(cost, a, b)  # an optimal plan costs less still
+    least, sides = 0.0, []
+    for points, weights in ((cost.x, a), (cost.y, b)):
+        sides.append(_Side(points, weights, last, cost.p))
+        least += sides[-1].cells(last).spread / (sizes.share * limits.rtol)
+        if most < least:
+            return None
+    x, y = sides
     levels = sizes.first_level
     left, right = x.cells(levels), y.cells(levels)
     found, value = _between(left, right, cost.p, limits)
