@@ -88,10 +88,11 @@ def priced_dual(cost: Cost, a: Tensor, b: Tensor, price: float, g: Tensor) -> Du
 def partial_primal(
     cost: Cost, a: Tensor, b: Tensor, mass: float, arcs: Arcs
 ) -> tuple[float, float]:
-    """Cost of a plan that moves `mass`, and an upper bound on the least.
+    """Cost of `mass` moved as by a plan, and an upper bound on the least.
 
-    Mass that the plan takes beyond a or b, or lacks of `mass`, has to move elsewhere: between two
-    points with mass to spare, or it is charged at the largest cost.
+    What the plan lacks of the mass by rounding moves at its mean cost in the former. In the latter
+    it, and what the plan takes beyond a or b, has to move elsewhere: between two points with mass
+    to spare, or it is charged at the largest cost.
     """
     value, slack, stays = _paid(cost, a, b, arcs)
     sent = float(arcs.mass.sum())
@@ -99,7 +100,7 @@ def partial_primal(
     missing = extra + max(mass - sent, 0.0)
     if missing > 0:
         slack += missing * _between_spare(cost, stays, missing)
-    return value, value + slack
+    return min(value * (mass / sent), value + slack) if sent > 0 else value, value + slack
 
 
 def _between_spare(cost: Cost, stays: tuple[Tensor, Tensor], mass: float) -> float:

@@ -47,6 +47,7 @@ def partial_transport(task: Task, mass: float, solver: Exact, rtol: float) -> OT
     dual = partial_dual(found.cost, a, b, mass, found.g)
     value, upper = partial_primal(found.cost, a, b, mass, found.arcs)
     ends = _per_mass(bracket(dual.lower / mass, upper / mass, task.p, task.scale), task.p)
+    value = max(value, dual.lower)  # where the mass of the plan is rounded more than its bound
     return _result(task, found, dual, value, ends, begin, rtol, mass=mass)
 
 

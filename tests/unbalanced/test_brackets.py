@@ -59,6 +59,18 @@ def test_partial(problem, share):
     assert found.moved_x.sum() == pytest.approx(mass)
 
 
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.3])
+def test_the_value_of_a_rounded_mass_lies_in_the_bracket(share):
+    """One source before much larger targets: the mass of the plan has lost digits."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        b = np.append(0.0, rng.uniform(1, 10, size=2))
+        found = partial_wasserstein(
+            np.array([[0.0, 1.0]]), np.zeros((3, 2)), a=[0.5], b=b, mass=share * 0.5, p=1
+        )
+        holds(found, 1.0, 1.0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(problems(), st.floats(1e-2, 1e3))
 def test_total_variation(problem, reach):
