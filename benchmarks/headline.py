@@ -104,13 +104,15 @@ def _span(values: set[int]) -> str:
 def _verdict(ratios: Sequence[float]) -> str:
     """In words, as factors above one.
 
-    >>> _verdict([2.04, 241.0]), _verdict([0.5, 0.75])
-    ('2 to 240 times as fast', '**slower**, 1.3 to 2 times as long')
+    >>> _verdict([2.04, 241.0]), _verdict([0.5, 0.75]), _verdict([1.03])
+    ('2 to 240 times as fast', '**slower**, 1.3 to 2 times as long', 'as fast')
     """
     slower = ratios[0] <= 1
     factors = sorted(1 / ratio if slower else ratio for ratio in ratios)
     low, high = (f"{float(f'{factor:.2g}'):g}" for factor in (factors[0], factors[-1]))
     span = low if low == high else f"{low} to {high}"
+    if span == "1":
+        return "as fast"
     return f"**slower**, {span} times as long" if slower else f"{span} times as fast"
 
 

@@ -13,8 +13,11 @@ from benchmarks.suites import names
 from otdist.drawing.style import BLUE, CYCLE, GREY
 
 OUR_LOOK = (BLUE, "o")
-LOOKS = (*zip(CYCLE[:4], "s^Dv", strict=True), (GREY, "P"), (CYCLE[5], "X"))
-"""Colour and marker of the others, in the order in which they appear."""
+COLOURS = (*CYCLE[:4], GREY, CYCLE[5])
+LOOKS: tuple[tuple[str, str], ...] = (
+    *zip(COLOURS, "s^DvPX", strict=True), *zip(COLOURS, "<*dp>h", strict=True)
+)  # fmt: skip
+"""Colour and marker of the others, in the order in which they appear: no two are equal."""
 
 
 def plots(rows: Sequence[Row], folder: Path) -> list[Path]:

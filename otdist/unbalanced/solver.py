@@ -46,7 +46,8 @@ def partial_transport(task: Task, mass: float, solver: Exact, rtol: float) -> OT
     found = _solve(task, (0.0, 0.0, None), (rest_b, rest_a), solver, rtol)
     dual = partial_dual(found.cost, a, b, mass, found.g)
     value, upper = partial_primal(found.cost, a, b, mass, found.arcs)
-    ends = _per_mass(bracket(dual.lower / mass, upper / mass, task.p, task.scale), task.p)
+    off = 2 * UNIT / task.p  # of the divisions by the mass
+    ends = bracket(dual.lower / mass, upper / mass, task.p, task.scale, off)
     value = max(value, dual.lower)  # where the mass of the plan is rounded more than its bound
     return _result(task, found, dual, value, ends, begin, rtol, mass=mass)
 
@@ -142,12 +143,6 @@ def _solve(
     whole[j] = g
     sent = Arcs(rows[real], cols[real], arcs.mass[real] * total, (n, m))
     return _Found(sent, whole[:m] - whole[m], found.optimal, found.message, found.rounds, points)
-
-
-def _per_mass(ends: Bracket, p: float) -> Bracket:
-    """The bracket with the rounding of the division by the mass."""
-    off = 2 * UNIT / p
-    return Bracket(ends.lower * (1 - off), ends.upper * (1 + off))
 
 
 def _result(
