@@ -18,7 +18,7 @@ from otdist.critics import penalties
 from otdist.critics.penalties import Mode, check_scores
 from otdist.keras.backend import keras
 from otdist.wgan import functional
-from otdist.wgan.batches import check_real, check_shapes
+from otdist.wgan.batch import check_real, check_shapes
 from otdist.wgan.settings import CLIP_VALUE, LAMBDA_GP, Settings
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,30 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
-from otdist.core.arrays import as_tensor
+from otdist.core.frames import column_names
+from otdist.wgan.batch import Batch, batch_of, batch_parts, check_real, first, real, tensor_of
 from otdist.wgan.ranks import Ranks
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Real samples (n, …), and where a trainer is conditional their labels (n, …)."""
-
-    samples: Tensor
-    labels: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
-        """Return the batch on a device, samples in a dtype; labels keep theirs."""
-        labels = None if self.labels is None else self.labels.to(device)
-        return Batch(self.samples.to(device, dtype), labels)
-
-    def dealt(self, count: int) -> list[Batch]:
-        """Return so many batches, each of a part of the rows; fewer where rows are few."""
-        samples = self.samples.chunk(count)
-        labels = [None] * len(samples) if self.labels is None else self.labels.chunk(count)
-        return [Batch(*parts) for parts in zip(samples, labels, strict=True)]
 
 
 class Source:
@@ -76,8 +54,8 @@ def source_of(
 
     Args:
         data: A tensor or array (n, …), a map-style dataset, or an iterable of batches such as a
-            DataLoader or a list of tensors. Where a sample or batch is a tuple, its first entry
-            is taken; and the second one, where labels are asked for.
+            DataLoader or a list of tensors. Where a sample or batch is a tuple or a dictionary,
+            its first entry is taken; and the second one, where labels are asked for.
         batch_size: For data that is sampled here; of each rank.
         epochs: Passes until the source ends; None: never.
         seed: Decides the order.
@@ -106,9 +84,16 @@ def source_of(
 
 def _in_torch(data: Any, labelled: bool) -> Any:
     """Arrays as tensors, and a pair of samples and their labels as a data set."""
-    if labelled and isinstance(data, tuple) and isinstance(data[0], Tensor | np.ndarray):
-        return TensorDataset(*map(torch.as_tensor, batch_parts(data, "data")))
-    return torch.from_numpy(data) if isinstance(data, np.ndarray) else data
+    if column_names(data) is not None and hasattr(data, "to_numpy"):
+        raise TypeError(
+            "data must be a tensor, an array, a dataset or batches: got a "
+            f'{type(data).__name__}; pass its values, data.to_numpy(dtype="float32")'
+        )
+    if labelled and isinstance(data, tuple) and data and isinstance(data[0], Tensor | np.ndarray):
+        batch = batch_of(data, labelled, "data")
+        assert batch.labels is not None
+        return TensorDataset(batch.samples, batch.labels)
+    return tensor_of(data, "data") if isinstance(data, np.ndarray) else data
 
 
 def identity_of(data: Any, labelled: bool = False) -> dict[str, str]:
@@ -185,14 +170,14 @@ class Sampled(Source):
             return Batch(self.data[index.to(self.data.device)])
         if isinstance(self.data, TensorDataset):
             rows = [part[index.to(part.device)] for part in self.data.tensors]
-            return _real(batch_of(rows, labelled))
+            return real(batch_of(rows, labelled))
         items = [self.data[i] for i in index.tolist()]
         parts = [batch_parts(item, "a sample") if labelled else [first(item)] for item in items]
         stacked = [
-            torch.stack([torch.as_tensor(part) for part in column])
+            torch.stack([tensor_of(part, "a sample") for part in column])
             for column in zip(*parts, strict=True)
         ]
-        return _real(batch_of(stacked, labelled))
+        return real(batch_of(stacked, labelled))
 
     def _permutation(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:
@@ -218,7 +203,7 @@ class Read(Source):
         if batch is None:
             batch = self._next_pass()
         self.drawn += 1
-        return _real(batch_of(batch, self.labelled))
+        return real(batch_of(batch, self.labelled))
 
     def _next_pass(self) -> Any:
         """The first batch of a new pass over the data."""
@@ -233,95 +218,3 @@ class Read(Source):
                 "only, so pass a list, a DataLoader or a tensor, or ask for one epoch"
             )
         return batch
-
-
-def first(item: Any) -> Any:
-    """Return the sample itself where a dataset returns (sample, label, …); samples of a batch."""
-    if isinstance(item, Batch):
-        return item.samples
-    if isinstance(item, tuple | list) and item and not isinstance(item[0], float | int):
-        return item[0]
-    if isinstance(item, dict):
-        raise TypeError(f"a sample must be a tensor or a tuple that starts with one: got {item!r}")
-    return item
-
-
-def batch_parts(item: Any, name: str) -> list[Any]:
-    """Samples and labels of what a labelled dataset returns: (sample, label, …).
-
-    Raises:
-        TypeError: it is not a tuple of two or more.
-    """
-    if not isinstance(item, tuple | list) or len(item) < 2:
-        raise TypeError(
-            f"with conditional=True {name} must be a tuple (samples, labels): "
-            f"got {type(item).__name__}"
-        )
-    return [item[0], item[1]]
-
-
-def batch_of(item: Any, labelled: bool = False, name: str = "a batch of data") -> Batch:
-    """Return a batch: samples alone, or samples with as many labels."""
-    parts = batch_parts(item, name) if labelled else [first(item)]
-    samples, *labels = [torch.as_tensor(part) for part in parts]
-    if labels and (labels[0].dim() == 0 or len(labels[0]) != len(samples)):
-        raise ValueError(
-            f"{name} must have one label per sample: got labels of shape "
-            f"{tuple(labels[0].shape)} for {len(samples)} samples"
-        )
-    return Batch(samples, *labels)
-
-
-def labels_of(
-    count: int, labels: Any, conditional: bool, device: torch.device | None = None
-) -> Tensor | None:
-    """Return labels for so many samples of a conditional generator; None of others.
-
-    Raises:
-        ValueError: labels are missing, not as many, or given to a generator without.
-    """
-    if labels is None and not conditional:
-        return None
-    if not conditional:
-        raise ValueError("labels have no effect unless the trainer is built with conditional=True")
-    found = None if labels is None else as_tensor(labels, "labels").to(device)
-    if found is None or found.dim() == 0 or len(found) != count:
-        shape = None if found is None else tuple(found.shape)
-        raise ValueError(f"labels must hold one for each of {count} samples: got {shape}")
-    return found
-
-
-def _real(batch: Batch) -> Batch:
-    check_real(batch.samples, "a batch of data")
-    return batch
-
-
-def check_real(x: Any, name: str) -> None:
-    """Raise unless x is a finite floating-point batch."""
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a tensor or an array: got {type(x).__name__}")
-    if x.dim() == 0 or not x.is_floating_point():
-        raise ValueError(
-            f"{name} must hold floating-point samples (scale images to [-1, 1]): "
-            f"got {x.dtype}, shape {tuple(x.shape)}"
-        )
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError(
-            f"{name} must be finite: found {int((~torch.isfinite(x)).sum())} NaN or inf"
-        )
-
-
-def check_shapes(**samples: Tensor) -> None:
-    """Raise unless samples are tensors of one shape, apart from how many they are."""
-    for name, x in samples.items():
-        if not isinstance(x, Tensor) or x.dim() == 0:
-            raise TypeError(
-                f"{name.replace('_', ' ')} must be a tensor of samples: got {type(x).__name__}"
-            )
-    shapes = {name.replace("_", " "): tuple(x.shape[1:]) for name, x in samples.items()}
-    if len(set(shapes.values())) > 1:
-        text = ", ".join(f"{name} has {shape}" for name, shape in shapes.items())
-        raise ValueError(
-            f"samples must have one shape: {text}. The first axis counts samples: stack single "
-            "ones, and pass them without their labels"
-        )

@@ -21,7 +21,8 @@ from otdist.core.arrays import as_tensor
 from otdist.critics.layers import lipschitz_bound
 from otdist.distances import wasserstein
 from otdist.sliced_distances import sliced_wasserstein
-from otdist.wgan.batches import Source, check_real, check_shapes, labels_of
+from otdist.wgan.batch import check_real, check_shapes, labels_of
+from otdist.wgan.batches import Source
 from otdist.wgan.modes import evaluating
 from otdist.wgan.objective import Given
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from otdist.core import checks
 from otdist.core.arrays import as_tensor
 
-Reduction = Literal["sum_over_batch_size", "sum", "none"] | None
-_REDUCTIONS = ("sum_over_batch_size", "sum", "none")
+Reduction = Literal["sum_over_batch_size", "mean", "sum", "none"] | None
+_REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "none")
 
 
 def check_reduction(reduction: Any) -> Reduction:
@@ -35,7 +35,8 @@ class WassersteinDivergence(nn.Module):
     Args:
         smooth_eps: The smallest total mass that is normalised; less raises. (Adding it to every
             bin, as guides do, would only multiply W_1 by 1 / (1 + bins · smooth_eps).)
-        reduction: Over the histograms of a batch: "sum_over_batch_size", "sum", "none" or None.
+        reduction: Over the histograms of a batch: "sum_over_batch_size", which torch calls "mean",
+            "sum", "none" or None.
         name: Kept as an attribute.
         support: Increasing positions of the bins, shape (k,).
         spacing: Distance between neighbouring bins, instead of a support; 1 when neither is given.

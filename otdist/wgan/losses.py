@@ -61,9 +61,9 @@ class WassersteinLoss(nn.Module):
 
     Args:
         for_critic: The critic's loss E_fake − E_real; otherwise the generator's, −E_fake.
-        reduction: "sum_over_batch_size" as above; "sum" adds up instead of averaging; "none" or
-            None keeps one term per score (for the critic + fake, − real; for the generator −
-            fake, 0 for real), in the shape of the scores.
+        reduction: "sum_over_batch_size", or "mean" as torch calls it, as above; "sum" adds up
+            instead of averaging; "none" or None keeps one term per score (for the critic + fake,
+            − real; for the generator − fake, 0 for real), in the shape of the scores.
         name: Kept as an attribute.
 
     >>> scores = torch.tensor([3.0, 1.0, 0.0, 2.0])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from otdist.core import checks
 from otdist.drawing.samples import sheet
 from otdist.drawing.style import GREY, ORANGE, blank
 
@@ -47,15 +48,21 @@ def plot_log(records: Sequence[dict[str, Any]], *, gap_means: str = "") -> Figur
     """
     if not records:
         raise ValueError("there is nothing to draw: the log has no record yet")
+    checks.instances("records", records, dict, "dictionaries, one for each step")
     known = {key for record in records for key in record}
     panels = [(title, [k for k in keys if k in known]) for title, keys in _PANELS]
     panels = [(title, keys) for title, keys in panels if keys]
+    if not panels:
+        names = ", ".join(key for _, keys in _PANELS for key in keys)
+        raise ValueError(f"records must have some of {names}: got {', '.join(sorted(known))}")
     rows = math.ceil(len(panels) / 2)
     figure = blank(10, 3.2 * rows)
     for position, (title, keys) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, 2, position)
         for key in keys:
-            points = [(r.get("step", k), r[key]) for k, r in enumerate(records, 1) if key in r]
+            points = [
+                (r.get("step", k), _number(r[key])) for k, r in enumerate(records, 1) if key in r
+            ]
             style = "--" if key.endswith("_floor") else "-"
             axes.plot(*zip(*points, strict=True), style, label=key, linewidth=1.2)
         axes.set_title(
@@ -64,6 +71,10 @@ def plot_log(records: Sequence[dict[str, Any]], *, gap_means: str = "") -> Figur
         axes.set_xlabel("generator steps")
         axes.legend(fontsize="x-small")
     return figure
+
+
+def _number(value: Any) -> float:
+    return float(value.detach() if isinstance(value, Tensor) else value)
 
 
 def plot_samples(samples: Tensor, *, real: Tensor | None = None, columns: int = 10) -> Figure:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from otdist.core.progress import Say, progress
-from otdist.wgan.batches import Source, check_shapes
+from otdist.wgan.batch import check_shapes
+from otdist.wgan.batches import Source
 from otdist.wgan.heldout import Evaluation
 from otdist.wgan.runfolder import RunFolder
 

@@ -111,7 +111,7 @@ class Settings:
             raise ValueError(
                 f"optimizers must be two, of generator and critic: got {checks.shown(given)}"
             )
-        return [
+        made = [
             checks.instance(
                 "each of optimizers",
                 one(network.parameters()) if callable(one) else one,
@@ -120,6 +120,17 @@ class Settings:
             )
             for one, network in zip(given, networks, strict=True)
         ]
+        for name, optimizer, network, other in zip(
+            ("generator", "critic"), made, networks, networks[::-1], strict=True
+        ):
+            held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            own, others = ({id(p) for p in one.parameters()} for one in (network, other))
+            if not held & own or held & (others - own):
+                raise ValueError(
+                    f"the optimizer of the {name} must hold parameters of the {name}, and none of "
+                    "the other network: optimizers are those of generator and critic, in this order"
+                )
+        return made
 
     def check_critic(self, critic: nn.Module, ranks: int) -> None:
         """Raise where nothing would hold a critic's slope, or batches of ranks cannot be joined."""

@@ -17,7 +17,7 @@ from otdist.core import checks
 from otdist.critics import penalties
 from otdist.critics.penalties import check_scores
 from otdist.wgan import functional
-from otdist.wgan.batches import Batch, batch_of, check_shapes, first, labels_of
+from otdist.wgan.batch import Batch, batch_of, check_shapes, first, labels_of
 from otdist.wgan.descent import descend, follow, forward_pass
 from otdist.wgan.modes import evaluating, frozen
 from otdist.wgan.objective import OBJECTIVES, Given, OfScores
@@ -95,6 +95,8 @@ class Steps:
             score_real, score_fake = critic(real), critic(fake)
         check_scores(score_real, len(real))
         loss = self.critic_loss_fn(score_real, score_fake)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            raise TypeError(f"critic_loss_fn must return one number: got {checks.shown(loss)}")
         values = {"gap": -functional.critic_loss(score_real.detach(), score_fake.detach())}
         if self.settings.use_gp:
             weight, mode = self.settings.lambda_gp, self.settings.mode

@@ -116,6 +116,11 @@ class WGANTrainer(Steps):
             raise ValueError("the generator has no parameters to train")
         self.device = torch.device(self.settings.device or where.device)
         self.dtype = where.dtype
+        other = next((p.dtype for p in critic.parameters()), self.dtype)
+        if other != self.dtype and not self.settings.amp:
+            raise ValueError(
+                f"generator and critic must have one dtype: got {self.dtype} and {other}"
+            )
         self.generator, self.critic = generator.to(self.device), critic.to(self.device)
         self.average = None
         if self.settings.ema is not None:

@@ -37,6 +37,15 @@ def test_dictionaries_of_the_loss_class_are_counted_as_steps():
 def test_nothing_to_draw_is_said():
     with pytest.raises(ValueError, match="nothing to draw"):
         plots.plot_log([])
+    with pytest.raises(ValueError, match=r"must have some of w1, .*: got loss"):
+        plots.plot_log([{"loss": 1.0}])
+    with pytest.raises(TypeError, match="must be a list of dictionaries, one for each step"):
+        plots.plot_log({"gap": [1.0]})  # pyright: ignore[reportArgumentType]
+
+
+def test_numbers_may_be_tensors_with_a_graph():
+    (axes,) = plots.plot_log([{"wasserstein": torch.ones((), requires_grad=True)}] * 2).axes
+    assert axes.lines[0].get_xydata().tolist() == [[1, 1], [2, 1]]
 
 
 def test_grid_places_images_in_reading_order():
