@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from otdist.core import checks
+from otdist.critics.layers import in_single
 from otdist.critics.lipschitz import convolution_norm, lipschitz_bound
 
 
@@ -93,13 +94,25 @@ class LipschitzConv2d(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The kernel that is applied, of a convolution without stride between phases."""
-        with torch.autocast(self.raw.device.type, enabled=False):
-            return torch.cat([_scaled(part) for part in self.raw.chunk(self.groups)])
+        return in_single(self._constrain, self.raw)
+
+    def _constrain(self, raw: Tensor) -> Tensor:
+        return torch.cat([_scaled(part) for part in raw.chunk(self.groups)])
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to images x (batch, in_channels, height, width)."""
+        self._expect(x, self.stride)
         phases = functional.pixel_unshuffle(x, self.stride)
         return self._convolved(phases, self.bias)
+
+    def _expect(self, x: Tensor, multiple: int = 1) -> None:
+        fits = x.dim() in (3, 4) and x.shape[-3] == self.in_channels
+        if not fits or any(side % multiple for side in x.shape[-2:]):
+            sides = f" with sides that are multiples of {multiple}" if multiple > 1 else ""
+            raise ValueError(
+                f"images must be (batch, {self.in_channels}, height, width){sides}: "
+                f"got {tuple(x.shape)}"
+            )
 
     def _convolved(self, x: Tensor, bias: Tensor | None) -> Tensor:
         padding = self.kernel_size // 2
@@ -132,6 +145,7 @@ class LipschitzConvTranspose2d(LipschitzConv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to images x (batch, in_channels, height, width)."""
+        self._expect(x)
         larger = functional.pixel_shuffle(self._convolved(x, None), self.stride)
         return larger if self.bias is None else larger + self.bias[:, None, None]
 
@@ -164,7 +178,7 @@ class Residual(nn.Module):
                 f"a residual block must keep the shape of its input: got {tuple(y.shape)} for "
                 f"{tuple(x.shape)}"
             )
-        return torch.lerp(x, y, torch.sigmoid(self.raw_share).to(x.dtype))
+        return torch.lerp(x, y.to(x.dtype), torch.sigmoid(self.raw_share).to(x.dtype))
 
     def lipschitz(self) -> float:
         """(1 − w) + w times the bound of the layers."""

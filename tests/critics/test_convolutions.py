@@ -47,6 +47,22 @@ def test_a_fresh_layer_is_orthogonal(layer):
     assert layer.lipschitz() == pytest.approx(1.0, abs=3e-5)
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_precision_kernels_are_scaled_in_single(half):
+    layer = LipschitzConv2d(32, 64)  # so large that scaling in bfloat16 would change its sign
+    single = layer.weight
+    assert layer.to(half).weight.dtype == half
+    torch.testing.assert_close(layer.weight.float(), single, rtol=0, atol=1e-2)
+    assert layer.lipschitz() == pytest.approx(1.0, abs=3e-2)
+
+
+def test_residual_block_under_autocast():
+    block, x = Residual([LipschitzConv2d(4, 4)]), torch.randn(2, 4, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = block(x)
+    torch.testing.assert_close(y, block(x), rtol=0, atol=5e-2)
+
+
 def test_zero_kernel_stays_zero_and_has_gradients():
     layer = LipschitzConv2d(2, 2)
     layer.raw.data.zero_()
@@ -96,6 +112,10 @@ def test_residual_block_mixes_input_and_layers():
         (lambda: LipschitzConv2d(2, 2, 4), "kernel_size must be odd"),
         (lambda: LipschitzConv2d(3, 4, groups=2), "groups must divide the channels"),
         (lambda: LipschitzConv2d(0, 4), "in_channels"),
+        (lambda: LipschitzConv2d(2, 4)(torch.zeros(5, 2)), r"\(batch, 2, .*: got \(5, 2\)"),
+        (lambda: LipschitzConv2d(2, 4)(torch.zeros(1, 3, 4, 4)), r"got \(1, 3, 4, 4\)"),
+        (lambda: LipschitzConv2d(2, 4, stride=2)(torch.zeros(1, 2, 4, 7)), "multiples of 2: got"),
+        (lambda: LipschitzConvTranspose2d(2, 4)(torch.zeros(1, 3, 4, 4)), "images must be"),
         (lambda: Residual([nn.ReLU()], share=1.0), "share"),
         (lambda: Residual([len]), "layers must be a list of modules"),
     ],

@@ -75,6 +75,16 @@ def test_bjorck_is_one_lipschitz_before_it_converges(iterations):
         assert singular.min() > 0.9
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("cls", LINEAR)
+def test_weights_of_half_precision_are_computed_in_single(cls, half):
+    layer = cls(6, 8).to(half)
+    out = layer(torch.randn(3, 6, dtype=half))
+    out.float().sum().backward()
+    assert (out.dtype, layer.raw.grad.dtype) == (half, half)
+    assert 0.97 < lipschitz_bound(layer) < 1.02  # rounded to bfloat16: 2^-8 of each entry
+
+
 @pytest.mark.parametrize("cls", LINEAR)
 def test_gradients_reach_the_free_parameter(cls):
     layer = cls(3, 4).double()
