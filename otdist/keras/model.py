@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -252,10 +253,12 @@ class WGAN(keras.Model):
 
 
 def _samples(data: Any) -> Tensor:
-    """The samples of a batch of `fit` or `evaluate`."""
+    """The samples of a batch of `fit` or `evaluate`, or of `train_on_batch`, which keeps arrays."""
     samples, _, weights = keras.utils.unpack_x_y_sample_weight(data)
     if weights is not None:
         raise ValueError("WGAN takes no sample_weight: draw samples as often as they shall count")
+    if isinstance(samples, np.ndarray):
+        samples = keras.ops.convert_to_tensor(samples)
     check_real(samples, "data")
     return samples
 

@@ -142,6 +142,16 @@ def test_labels_are_left_aside_and_batches_of_one_work():
     assert gan.predict(np.zeros((3, 2)), verbose=0).shape == (3, 2)
 
 
+def test_single_batches_may_be_arrays():
+    gan, same = gan_of(n_critic=1), gan_of(n_critic=1)
+    same.set_weights(gan.get_weights())
+    logs = gan.train_on_batch(DATA[:16], return_dict=True)
+    assert logs == same.train_on_batch(torch.from_numpy(DATA[:16]), return_dict=True)
+    assert gan.test_on_batch(DATA[:16]) == same.test_on_batch(torch.from_numpy(DATA[:16]))
+    with pytest.raises(ValueError, match="floating-point samples"):
+        gan.train_on_batch(np.zeros((4, 2), dtype=np.uint8))
+
+
 def test_sampling_repeats_itself_and_evaluation_is_a_gap():
     gan = gan_of()
     assert torch.equal(gan.sample(2000)[:3], gan.sample(2000)[:3])
