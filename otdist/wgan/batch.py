@@ -120,6 +120,8 @@ def check_real(x: Any, name: str) -> None:
     """Raise unless x is a finite floating-point batch."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a tensor or an array: got {type(x).__name__}")
+    if x.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor: got layout {x.layout}")
     if x.dim() == 0 or not x.is_floating_point():
         raise ValueError(
             f"{name} must hold floating-point samples (scale images to [-1, 1]): "

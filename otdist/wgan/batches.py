@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from otdist.core.frames import column_names
+from otdist.core.large import is_large, refuse
 from otdist.wgan.batch import Batch, batch_of, batch_parts, check_real, first, real, tensor_of
 from otdist.wgan.ranks import Ranks
 
@@ -84,6 +85,8 @@ def source_of(
 
 def _in_torch(data: Any, labelled: bool) -> Any:
     """Arrays as tensors, and a pair of samples and their labels as a data set."""
+    if is_large(data):
+        raise refuse("data")
     if column_names(data) is not None and hasattr(data, "to_numpy"):
         raise TypeError(
             "data must be a tensor, an array, a dataset or batches: got a "

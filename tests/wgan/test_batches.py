@@ -130,6 +130,7 @@ class Frame(dict[str, Any]):
             ValueError,
             r"a batch of data .* at least one sample: got \(0, 2\)",
         ),
+        (torch.eye(16, 2).to_sparse(), TypeError, "data must be a dense tensor: got layout"),
         ("data.csv", TypeError, "must hold tensors or numbers: got 'd'"),
         (Frame(), TypeError, r"got a Frame; pass its values, data.to_numpy\(dtype=\"float32\"\)"),
         (3, TypeError, "iterable of batches: got int"),
