@@ -126,7 +126,7 @@ class Train(FileOptions):
             evaluated_at=last.get("step"),
             **distances,
             scale=scale,
-            gap_means=trainer.settings.gap_means,
+            gap_means=trainer.gap_means,
             pictures=self._draw(trainer, records, drawn),
             seed=self.seed,
         )
@@ -168,7 +168,7 @@ class Train(FileOptions):
         from otdist.wgan.plots import save_pictures
 
         try:
-            paths = save_pictures(self.out, records, drawn[:100], trainer.settings.gap_means)
+            paths = save_pictures(self.out, records, drawn[:100], trainer.gap_means)
         except ImportError as error:
             _common.say_notes([f"no pictures: {error}"], quiet=False)
             return []

@@ -131,6 +131,8 @@ def _gram_norm(kernel: Tensor) -> float:
 
 def _bound(module: nn.Module, name: str) -> float:
     """The bound of one module; `name` is where it sits, for the error message."""
+    if type(module).__module__.startswith("torch._dynamo"):  # torch.compile computes the same
+        module = getattr(module, "_orig_mod", module)
     hooks = (module._forward_hooks, module._forward_pre_hooks)
     if any(hooks) or "forward" in vars(module):
         raise TypeError(

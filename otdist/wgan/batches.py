@@ -159,10 +159,10 @@ class Sampled(Source):
         return self._rows(index, self.labelled)
 
     def continue_from(self, drawn: int, *, extend: bool) -> None:
-        """Draw what comes after so many batches."""
+        """Draw what comes after so many batches; further epochs follow the rest of this one."""
         self.drawn = drawn
         if extend and self.epochs is not None:
-            self.epochs += drawn // self.per_epoch
+            self.epochs += -(-drawn // self.per_epoch)
 
     def rows(self, count: int) -> Tensor:
         """Return the first rows of a permutation that no epoch uses."""

@@ -33,7 +33,7 @@ def plot_log(records: Sequence[dict[str, Any]], *, gap_means: str = "") -> Figur
     Args:
         records: As `WGANTrainer.train` returns them, or the dictionaries of `WassersteinGANLoss`,
             one for each step; without an entry "step" they are counted.
-        gap_means: What the gap is worth, `settings.gap_means`; the title of its panel.
+        gap_means: What the gap is worth, `WGANTrainer.gap_means`; the title of its panel.
 
     Returns:
         A matplotlib figure; `savefig` writes it.

@@ -41,7 +41,7 @@ class WGANTrainer(Steps):
     """Trains generator against critic, with a penalty, with clipping, or with a 1-Lipschitz critic.
 
     Where guides differ: every critic step sees a fresh real batch; the critic minimises E_fake −
-    E_real; and what the critic's gap is worth is said in the log (`settings.gap_means`), next to
+    E_real; and what the critic's gap is worth is said in the log (`gap_means`), next to
     exact and sliced distances to held-out data when an `Evaluation` is given. Frozen layers stay.
 
     Networks in `DistributedDataParallel` are trained by all ranks together, as one process would
@@ -144,6 +144,14 @@ class WGANTrainer(Steps):
         """The optimizer of the generator, by its name in guides."""
         return self.generator_optimizer
 
+    @property
+    def gap_means(self) -> str:
+        """What the critic's gap is worth, in words: of the settings and of `critic_loss_fn`."""
+        usual = self.critic_loss_fn is OBJECTIVES[self.settings.loss].critic
+        if usual or not (self.settings.use_gp or self.settings.clips):
+            return self.settings.gap_means
+        return f"difference of mean scores by {named(self.critic_loss_fn)}, not W_1"
+
     def train(
         self,
         dataset: Any,
@@ -204,7 +212,7 @@ class WGANTrainer(Steps):
             how = {"batch_size": size, "epochs": limit, "seed": self.seed, "ranks": self.ranks}
             source = source_of(dataset, **how, labelled=labelled)
             source.continue_from(self.drawn, extend=not resume)
-            folder.start(self.step, {**asdict(self.settings), "gap_means": self.settings.gap_means})
+            folder.start(self.step, {**asdict(self.settings), "gap_means": self.gap_means})
             Run(
                 self, source, folder, steps, log_every, checkpoint_every, evaluation, callbacks
             ).go()

@@ -211,6 +211,11 @@ def test_parametrised_layers_are_seen_as_they_are_applied():
     assert lipschitz_bound(layer) == pytest.approx(1.0, abs=1e-3)
 
 
+def test_compiled_networks_have_the_bound_of_what_they_compile():
+    net = nn.Sequential(layers.OrthogonalLinear(4, 4), nn.ReLU())
+    assert lipschitz_bound(torch.compile(net, backend="eager")) == lipschitz_bound(net)  # pyright: ignore[reportArgumentType]
+
+
 def test_batch_norm_and_dropout_in_evaluation_mode():
     norm = nn.BatchNorm1d(2).eval()
     assert norm.running_var is not None

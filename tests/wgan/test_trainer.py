@@ -261,6 +261,9 @@ def test_a_second_call_goes_on_with_new_epochs():
     trainer.train(DATA, epochs=1)
     trainer.train(DATA, epochs=2)
     assert trainer.step == 6
+    uneven = build(n_critic=3)  # of ten batches one is left over, and used in the next call
+    steps = [(uneven.train(DATA), uneven.step)[1] for _ in range(4)]
+    assert steps == [3, 6, 10, 13]
     first, *others = torch.cat(real_batches(spy)).chunk(3)
     assert not any(torch.equal(first, other) for other in others)
 
@@ -286,3 +289,15 @@ def test_a_loss_of_ones_own_returns_one_number():
     trainer.critic_loss_fn = lambda real, fake: fake - real
     with pytest.raises(TypeError, match=r"critic_loss_fn must return one number: got Tensor of"):
         trainer.train(DATA)
+
+
+def test_what_the_gap_means_depends_on_the_loss_too():
+    trainer = build()
+    assert trainer.gap_means == trainer.settings.gap_means
+    trainer.critic_loss_fn = wgan.hinge_critic_loss
+    assert trainer.gap_means == "difference of mean scores by hinge_critic_loss, not W_1"
+    certified = build(
+        critic=wgan.MLPCritic(2, (8,), layers="orthogonal"), use_gp=False, clip_value=None
+    )
+    certified.critic_loss_fn = wgan.hinge_critic_loss  # any 1-Lipschitz function bounds W_1
+    assert "lower bound" in certified.gap_means
