@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import below, places, pruned
+from otdist.core.cost import where
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import Arcs, Bracket
@@ -30,6 +31,8 @@ from otdist.core.threads import each
 from otdist.core.widened import widened
 
 UNIT = 2.0**-53
+
+_LISTED = 16  # pairs per point that are worth listing one by one
 
 SETTLED_PAIRS = 2**30
 """Below so many pairs, costs in many dimensions are exact to their last digits. Above, where no
@@ -95,12 +98,56 @@ def lower_from_potentials(
     else:
         assert g is not None
         f, g = transform(cost, _usable(g))
+    return _bound(cost, a, b, f, g)
+
+
+def _bound(cost: Cost, a: Tensor, b: Tensor, f: Tensor, g: Tensor) -> DualBound:
+    """What feasible potentials prove; all in float64."""
     value = float(a @ f + b @ g)
     # c at the arg-min is f + g there, so that |f| and |g| bound every term of the transforms.
     size = float(a @ f.abs() + b @ g.abs())
     spread = float(f.abs().max() + g.abs().max()) * UNIT
     slack = rounding_units(cost) * UNIT * 3 * size + spread * _mass_error(a, b)
     return DualBound(value - slack - cost.underflow - cost.error, value, f, g)
+
+
+def lower_from_both(cost: Cost, a: Tensor, b: Tensor, f: Tensor, g: Tensor) -> DualBound | None:
+    """The bound of two potentials that are feasible but for a few pairs, where `Cost.signs` are.
+
+    Every pair that may violate f_i + g_j ≤ c_ij is found by the sign of a product, and f_i is
+    lowered to c_ij − g_j there: between 4,000 by 4,000 directions a tenth of the time of two
+    transforms, which take all angles.
+
+    Args:
+        cost: Ground cost; calculated in float64.
+        a: Weights of the sources, shape (n,).
+        b: Weights of the targets, shape (m,).
+        f: A potential of the sources, shape (n,), finite; and
+        g: one of the targets, shape (m,), finite.
+
+    Returns:
+        None where there is no such product, or where more pairs are found than are worth a list.
+    """
+    cost, f, g = widened(cost), f.detach().double(), g.detach().double()
+    factors = cost.signs(f, g)
+    if factors is None:
+        return None
+    most, listed = _LISTED * sum(cost.shape), [0]
+    found: list[tuple[Tensor, Tensor]] = []
+
+    def block(part: slice) -> None:
+        if listed[0] > most:
+            return
+        i, j = where(torch.mm(factors[0][part], factors[1]) < 0)
+        found.append((i + part.start, j))
+        listed[0] += len(i)
+
+    each(cost.parts(), block, cost.device)
+    if listed[0] > most:
+        return None
+    i, j = (torch.cat(ends) for ends in zip(*found, strict=True))
+    f = f.scatter_reduce(0, i, cost.pairs(i, j) - g[j], "amin")
+    return _bound(cost, a.detach().double(), b.detach().double(), f, g)
 
 
 def lower_from_means(cost: Cost, a: Tensor, b: Tensor) -> DualBound:

@@ -311,7 +311,8 @@ class _Run:
         arcs = self.arcs or self._repaired()
         if self.optimal:
             message = "exact: no pair violates the dual"
-            return Outcome(arcs, self._tensor(self.g), self.rounds, True, message)
+            f, g = self._tensor(self.f), self._tensor(self.g)
+            return Outcome(arcs, g, self.rounds, True, message, f)
         return Outcome(arcs, self._tensor(self.g_best), self.rounds, False, self.message)
 
 

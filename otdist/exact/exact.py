@@ -22,7 +22,12 @@ from torch import Tensor
 
 from otdist.core import checks
 from otdist.core.answer import ProvedPlan, answer, proved
-from otdist.core.certificate import DualBound, lower_from_means, lower_from_potentials
+from otdist.core.certificate import (
+    DualBound,
+    lower_from_both,
+    lower_from_means,
+    lower_from_potentials,
+)
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.progress import progress
@@ -138,7 +143,8 @@ class Exact:
                 found = column_generation.untried(cost, a, b, INTERRUPTED)
         arcs = deal(found.arcs, x, task.a.detach(), y, task.b.detach())
         quick = (rtol > 0 or found.message in STOPPED) and not found.optimal
-        dual, message = _bound(task, found.g[y.group], quick, found.message, begin)
+        f = None if found.f is None else found.f[x.group]
+        dual, message = _bound(task, found.g[y.group], quick, found.message, begin, f)
         proof = proved(task, arcs, dual)
         if quick and message not in STOPPED and not proof.bracket.proves(rtol):
             dual, message = _bound(task, found.g[y.group], False, message, begin)
@@ -163,7 +169,9 @@ class Exact:
         )  # fmt: skip
 
 
-def _bound(task: Task, g: Tensor, quick: bool, message: str, begin: float) -> tuple[DualBound, str]:
+def _bound(
+    task: Task, g: Tensor, quick: bool, message: str, begin: float, f: Tensor | None = None
+) -> tuple[DualBound, str]:
     """The lower bound of a potential, and how it all ended; that of the means where time is short.
 
     After a stop the proof may take as long as what came before. For `quick` see
@@ -173,7 +181,9 @@ def _bound(task: Task, g: Tensor, quick: bool, message: str, begin: float) -> tu
     stopped = message in STOPPED
     try:
         with until(now + max(now - begin, _PROOF_SECONDS) if stopped else math.inf):
-            dual = lower_from_potentials(task.cost, task.a, task.b, g=g, quick=quick)
+            dual = None if f is None else lower_from_both(task.cost, task.a, task.b, f, g)
+            if dual is None:
+                dual = lower_from_potentials(task.cost, task.a, task.b, g=g, quick=quick)
     except (KeyboardInterrupt, TimeUpError) as reason:
         message = INTERRUPTED if isinstance(reason, KeyboardInterrupt) else message
         return lower_from_means(task.cost, task.a, task.b), message

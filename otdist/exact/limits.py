@@ -36,6 +36,7 @@ class Outcome:
         rounds: Restricted problems solved.
         optimal: Whether no pair violates beyond the resolution of the simplex.
         message: One sentence on how it ended.
+        f: Potential of the sources that goes with g, shape (n,), where one is known.
     """
 
     arcs: Arcs
@@ -43,6 +44,7 @@ class Outcome:
     rounds: int
     optimal: bool
     message: str
+    f: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,14 @@ from otdist.core.certificate import (
     ContradictionError,
     between,
     bracket,
+    lower_from_both,
     lower_from_potentials,
     upper_from_plan,
 )
+from otdist.core.metric import MetricCost
 from otdist.core.point_cost import MatrixCost, PointCost
 from otdist.core.result import Arcs, Bracket
+from otdist.metrics import Angular, Haversine, Metric
 
 F = torch.float64
 
@@ -179,3 +182,48 @@ def test_costs_that_are_not_settled_bound_from_below_too(p: float) -> None:
         below = lower_from_potentials(cost, a, b, settled=0, **evidence)
         assert exact.cost - 1e-7 <= below.cost <= exact.value
         assert bool((below.f[:, None] + below.g <= cost.dense() + 1e-15).all())
+
+
+def directions(metric: Metric, spread: float, p: float = 1.0) -> tuple[MetricCost, torch.Tensor]:
+    """Costs between directions and their opposites, and weights, most of which are tiny."""
+    draw = torch.Generator().manual_seed(8)
+    centre = torch.tensor([1.0, -0.5] if isinstance(metric, Haversine) else [1, -0.5, 0.3], dtype=F)
+    x = centre + spread * torch.randn(300, len(centre), generator=draw, dtype=F)
+    y = torch.cat([-x[:100], x[100:200].flip(0), x[200:250] * 1.001])
+    x, y, error = metric.enter_both(x, y)
+    cost, _ = metric.cost(x, y, p, error)
+    assert isinstance(cost, MetricCost)
+    weights = torch.rand(300, generator=draw, dtype=F) ** 40 + 1e-300
+    return cost, weights / weights.sum()
+
+
+@pytest.mark.parametrize("metric", [Angular(), Haversine(radius=6371.0)])
+@pytest.mark.parametrize("spread", [1.0, 1e-3, 1e-9])
+@pytest.mark.parametrize("off", [0.0, 1e-14, 1e-6])
+def test_two_potentials_that_violate_few_pairs_become_feasible(metric, spread, off):
+    cost, a = directions(metric, spread)
+    b = a[:250] / a[:250].sum()
+    draw = torch.Generator().manual_seed(3)
+    g, _ = cost.T.ctransform(0.1 * torch.rand(300, generator=draw, dtype=F) * spread)
+    best, _ = cost.ctransform(g)
+    f = best + off * spread * torch.rand(300, generator=draw, dtype=F)
+    found = lower_from_both(cost, a, b, f, g)
+    if found is None:  # all pairs are opposite or nearly equal
+        assert spread < 1e-3 or float(f.max() + g.max()) * cost.unit >= math.pi
+        return
+    slack = 4e-15
+    assert bool((found.f <= torch.minimum(f, best) + slack).all())
+    assert bool((found.f[:, None] + found.g - cost.dense() <= slack + cost.slack).all())
+    assert found.cost <= lower_from_potentials(cost, a, b, g=g).cost + slack
+    assert found.value == pytest.approx(float(a @ torch.minimum(f, best) + b @ g), abs=slack)
+
+
+def test_two_potentials_need_the_sign_of_a_product():
+    cost, a = directions(Angular(), 1.0)
+    b = a[:250] / a[:250].sum()
+    assert lower_from_both(cost, a, b, a * 0 + 4, b * 0) is None  # above half a turn
+    assert lower_from_both(cost, a, b, a * 0 + 3, b * 0) is None  # nearly all pairs violate
+    squared, _ = directions(Angular(), 1.0, p=2.0)
+    assert lower_from_both(squared, a, b, a * 0, b * 0) is None
+    points = PointCost(cost.x, cost.y, 1.0)
+    assert lower_from_both(points, a, b, a * 0, b * 0) is None
