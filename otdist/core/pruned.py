@@ -33,6 +33,7 @@ DIMENSION = 3
 """Coordinates up to which cells are small."""
 
 _PROMISING = 3  # cells that u is taken from
+_LEVELS = 11  # of the tree, at most: more than 2,048 cells take longer to bound than to skip
 _ROWS = 4096  # of a block of anchored terms
 
 
@@ -41,7 +42,7 @@ class _Cells:
 
     def __init__(self, points: Tensor, potential: Tensor | None, size: int) -> None:
         n, self.size = len(points), size
-        levels = max(0, (n // size).bit_length() - 1)
+        levels = min(_LEVELS, max(0, (n // size).bit_length() - 1))
         self.order = torch.from_numpy(split(points, levels))
         self.begin = torch.from_numpy(starts(n, levels))
         self.end = torch.cat([self.begin[1:], torch.tensor([n])])
@@ -74,7 +75,7 @@ def ctransform(cost: PointCost, g: Tensor, size: int = 128) -> Tensor:
     Args:
         cost: At p = 2, shape (n, m), on the CPU.
         g: Potential of the targets, shape (m,), float64, finite.
-        size: Points of a cell.
+        size: Points of a cell, at least.
     """
     unit = torch.finfo(torch.float32).eps
     x, y = _Cells(cost.x, None, size), _Cells(cost.y, g, size)

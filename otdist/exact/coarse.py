@@ -112,7 +112,8 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits) -> CoarsePlan | None
         if most < least:
             return None
     x, y = sides
-    levels = sizes.first_level
+    fewest = max(len(x.order), len(y.order)) // sizes.cell_points
+    levels = first = min(max(sizes.first_level, fewest.bit_length()), last)
     left, right = x.cells(levels), y.cells(levels)
     found, value = _between(left, right, cost.p, limits)
     if found.message not in STOPPED:
@@ -121,7 +122,7 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits) -> CoarsePlan | None
         while left.spread + right.spread > sizes.share * limits.rtol * value:
             levels += 1
             left, right = x.cells(levels), y.cells(levels)
-        if levels > sizes.first_level:
+        if levels > first:
             found, _ = _between(left, right, cost.p, limits)
     count = len(left.masses)
     limits.report(f"plan between {count:,} cells of either sample")

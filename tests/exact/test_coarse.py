@@ -17,7 +17,7 @@ MARGINALS = 1e-10  # random weights: rounding of the simplex of the cells, besid
 
 SMALL = Sizes(coarse_from=1000, first_level=6)
 """Coarse plans of samples that an exact answer takes a second for."""
-WIDE = replace(SMALL, share=50.0)  # cells that blocks must make up for
+WIDE = replace(SMALL, share=50.0, cell_points=2000)  # cells that blocks must make up for
 
 
 def by_cells(x, y, *, sizes=SMALL, max_seconds=None, **options):
@@ -72,6 +72,12 @@ def test_cells_are_enough_in_the_plane(improved, monkeypatch):
     assert result.lower <= truth <= result.upper
     assert "cells" in result.message
     assert bool(sweeps) == improved
+
+
+def test_cells_hold_few_points():
+    x, y = normal()
+    result = by_cells(x, y, p=2, rtol=RTOL, sizes=replace(WIDE, first_level=3, cell_points=20))
+    assert "by 64 cells" in result.message
 
 
 def test_rows_in_another_order_give_the_same_within_the_accuracy():
