@@ -230,7 +230,7 @@ class Cost(ABC):
 
     def dense(self) -> Tensor:
         """All costs, shape (n, m): the caller answers for the memory."""
-        out = torch.empty(self.shape, dtype=self.dtype, device=self.device)
+        out = on_huge_pages(*self.shape, self.dtype, self.device)
         for part, c in self.blocks():
             out[part] = c
         return out

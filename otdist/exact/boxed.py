@@ -88,6 +88,7 @@ def solve(
     cols: np.ndarray,
     reduced: np.ndarray,
     box: tuple[np.ndarray, np.ndarray],
+    near: bool = False,
 ) -> BoxedFlow:
     """Optimum on the given arcs with moves of the dual variables bounded above by the box.
 
@@ -97,6 +98,8 @@ def solve(
         cols: Targets of the arcs, shape (k,).
         reduced: Reduced costs of the arcs, shape (k,).
         box: Upper bounds s (n,) and t (m,) of the moves.
+        near: Whether the centre is nearly optimal, as after a round before, or many pairs tie: see
+            `network_simplex.solve_sparse`.
 
     Raises:
         SimplexError: costs are not finite, or span more than the digits of float64.
@@ -112,6 +115,7 @@ def solve(
         np.concatenate([rows, np.arange(n), np.full(m + 1, n)]),
         np.concatenate([cols, np.full(n, m), np.arange(m + 1)]),
         costs / size,
+        near,
     )
     real = (flow.rows < n) & (flow.cols < m)
     dropped = (flow.rows < n) & (flow.cols == m)

@@ -162,7 +162,8 @@ class _Run:
         reduced = self.costs - self.f[self.rows] - self.g[self.cols]
         useful = reduced <= (self.s[self.rows] + self.t[self.cols]) * (1 + 1e-9)
         rows, cols, reduced = self.rows[useful], self.cols[useful], reduced[useful]
-        flow = boxed.solve(self.supplies, rows, cols, reduced, (self.s, self.t))
+        near = self.rounds > 0 or isinstance(self.cost, MetricCost)
+        flow = boxed.solve(self.supplies, rows, cols, reduced, (self.s, self.t), near)
         self.flow = flow
         self.rounds += 1
         # The centre moves to the new dual variables. What counts as a violation there is above the

@@ -160,8 +160,10 @@ class _Problem:
         flat = plane and self.cost.p < 2  # distances, along which mass travels far
         if not self.uniform:
             b = b * (np.add.reduce(a) / np.add.reduce(b))  # the simplex asks for equal sums
-        uniform = self.uniform
-        return matrix.solve(values, a, b, uniform=uniform, flat=flat, plane=plane, start=start)
+        tied, uniform = isinstance(self.cost, MetricCost), self.uniform
+        return matrix.solve(
+            values, a, b, uniform=uniform, flat=flat, plane=plane, start=start, tied=tied
+        )
 
     def prove(
         self, values: np.ndarray, flow: Flow, paid: np.ndarray, unit: float,

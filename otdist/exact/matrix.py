@@ -88,6 +88,7 @@ def solve(
     start: np.ndarray | None = None,
     always: tuple[np.ndarray, np.ndarray] | None = None,
     below: float = math.inf,
+    tied: bool = False,
 ) -> Flow:
     """An optimal plan and dual variables.
 
@@ -102,6 +103,7 @@ def solve(
         start: A potential of the targets near an optimal one, shape (m,).
         always: Rows and columns of arcs to begin with, whatever they cost.
         below: What every other arc costs less than that may be of use.
+        tied: Whether many pairs may tie at the optimum, as those of metrics do.
     """
     n, m = matrix.shape
     few = needs_no_flow(n, uniform, plane)
@@ -117,7 +119,7 @@ def solve(
             flow = _simplex_from(matrix, a, b, g)
     else:
         g = _entropic(matrix, a, b) if start is None else start
-        flow = _generate(matrix, a, b, g, always, below)
+        flow = _generate(matrix, a, b, g, always, below, tied)
     if flow.mass.min() > _NOISE:
         return flow
     used = flow.mass > _NOISE * np.minimum(a[flow.rows], b[flow.cols])
@@ -182,6 +184,7 @@ def _generate(
     g: np.ndarray,
     always: tuple[np.ndarray, np.ndarray] | None = None,
     below: float = math.inf,
+    tied: bool = False,
 ) -> Flow:
     """Column generation: each round moves the reduced costs to the duals of the last.
 
@@ -203,11 +206,12 @@ def _generate(
     if always is not None:
         marks[always] = True
     rows, cols = _places(marks)
-    for _ in range(_ROUNDS):
+    for turn in range(_ROUNDS):
         costs = reduced[rows, cols]
         useful = costs <= 2 * box
         sides = np.full(n, box), np.full(m, box)
-        flow = boxed.solve(supplies, rows[useful], cols[useful], costs[useful], sides)
+        arcs = rows[useful], cols[useful], costs[useful]
+        flow = boxed.solve(supplies, *arcs, sides, near=tied and turn > 0)
         f, g = f + flow.u, g + flow.v
         violated, least = _move(reduced, flow.u, flow.v, -_RESOLUTION * (n + m) * box)
         lost = float(flow.dropped_a.sum())

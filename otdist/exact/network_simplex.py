@@ -97,7 +97,12 @@ def solve_dense(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> Flow:
 
 
 def solve_sparse(
-    a: np.ndarray, b: np.ndarray, rows: np.ndarray, cols: np.ndarray, costs: np.ndarray
+    a: np.ndarray,
+    b: np.ndarray,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    costs: np.ndarray,
+    near: bool = False,
 ) -> Flow:
     """Optimal flow on the given arcs only.
 
@@ -107,12 +112,14 @@ def solve_sparse(
         rows: Sources of the arcs, shape (k,).
         cols: Targets of the arcs, shape (k,).
         costs: Costs of the arcs, float64, shape (k,).
+        near: Whether dual variables of 0 are nearly optimal: the simplex then begins with a tree of
+            the arcs nearest to 0 in place of one without any.
 
     Raises:
         SimplexError: the arcs cannot carry the flow.
     """
     try:
-        return _sparse_compiled(a, b, rows, cols, costs)
+        return _sparse_compiled(a, b, rows, cols, costs, near)
     except (AttributeError, TypeError, ValueError):
         matrix = scipy.sparse.coo_matrix((costs, (rows, cols)), shape=(len(a), len(b)))
         plan, f, g = _public(a, b, matrix)
@@ -123,13 +130,24 @@ def solve_sparse(
 
 
 def _sparse_compiled(
-    a: np.ndarray, b: np.ndarray, rows: np.ndarray, cols: np.ndarray, costs: np.ndarray
+    a: np.ndarray,
+    b: np.ndarray,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    costs: np.ndarray,
+    near: bool,
 ) -> Flow:
-    """The compiled routine of POT, which leaves masses as they are."""
+    """The compiled routine of POT, which leaves masses as they are.
+
+    A tree that does not reach every point may end as infeasible, as rounding does.
+    """
     a, b, costs = (np.ascontiguousarray(part) for part in (a, b, costs))
     arcs = np.ascontiguousarray(rows, np.uint64), np.ascontiguousarray(cols, np.uint64)
     routine = load().lp.emd_wrap.emd_c_sparse
-    found = routine(a, b, *arcs, costs, UNLIMITED)
+    duals = (np.zeros(len(a)), np.zeros(len(b))) if near else ()
+    found = routine(a, b, *arcs, costs, UNLIMITED, *duals)
+    if near and found[-1] != _OPTIMAL:
+        found = routine(a, b, *arcs, costs, UNLIMITED)
     if found[-1] == _INFEASIBLE:
         found = routine(*_on_grid(a, b), *arcs, costs, UNLIMITED)
     sources, targets, mass, _, f, g, status = found

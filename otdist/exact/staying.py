@@ -48,6 +48,12 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits, start: Tensor | None
     return Outcome(Arcs(i, j, stays, (len(a), len(b))), g, rounds, optimal, message)
 
 
+def gains(cost: Cost, a: Tensor, b: Tensor) -> bool:
+    """Whether `solve` has less to do than a solver of all pairs; arguments as of `solve`."""
+    i, j = _meeting(cost)
+    return float(torch.minimum(a[i], b[j]).sum()) > _WORTH or street.lattice(cost) is not None
+
+
 def _meeting(cost: Cost) -> tuple[Tensor, Tensor]:
     """Sources and targets that are the same point; none where the cost is no distance."""
     x, y = coincident(cost)

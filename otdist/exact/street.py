@@ -39,16 +39,10 @@ def solve(cost: Cost, a: Tensor, b: Tensor) -> Outcome | None:
         a: Weights of the sources, shape (n,), float64, positive, of sum one.
         b: Weights of the targets, shape (m,), likewise.
     """
-    if not isinstance(cost, MetricCost) or cost.p != 1 or cost.metric.additive != 1:
+    found = lattice(cost)
+    if found is None:
         return None
-    n = len(a)
-    axes, places = [], np.zeros(n + len(b), np.int64)
-    for column in torch.cat([cost.x, cost.y]).double().cpu().numpy().T:
-        values, at = np.unique(column, return_inverse=True)
-        axes.append(values / cost.unit)
-        places = places * len(values) + at
-        if math.prod(map(len, axes)) > _PLACES * len(places):
-            return None
+    n, (axes, places) = len(a), found
     tails, heads, lengths = _edges(axes)
     size = math.prod(map(len, axes))
     mass_a, mass_b = a.cpu().numpy(), b.cpu().numpy()
@@ -59,6 +53,24 @@ def solve(cost: Cost, a: Tensor, b: Tensor) -> Outcome | None:
     g = torch.from_numpy(-height[places[n:]]).to(a.device)
     message = "exact: the cheapest flow between neighbours on the lattice"
     return Outcome(Arcs(rows, cols, mass, (n, len(b))), g, 0, True, message)
+
+
+def lattice(cost: Cost) -> tuple[list[np.ndarray], np.ndarray] | None:
+    """The lattice that points fill, where its edges carry the cost.
+
+    Returns:
+        Its axes, in units of the cost, and the place of every source and target, shape (n + m,).
+    """
+    if not isinstance(cost, MetricCost) or cost.p != 1 or cost.metric.additive != 1:
+        return None
+    axes, places = [], np.zeros(sum(cost.shape), np.int64)
+    for column in torch.cat([cost.x, cost.y]).double().cpu().numpy().T:
+        values, at = np.unique(column, return_inverse=True)
+        axes.append(values / cost.unit)
+        places = places * len(values) + at
+        if math.prod(map(len, axes)) > _PLACES * len(places):
+            return None
+    return axes, places
 
 
 def _edges(axes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -54,6 +54,42 @@ def test_duals_are_feasible_and_tight():
     assert np.abs(reduced[flow.rows, flow.cols]).max() < 1e-12
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("kind", ["reduced", "raw", "tied", "equal", "sparse", "uniform"])
+def test_a_tree_near_zero_reaches_the_same_optimum(seed, kind):
+    """Whatever zero is worth as dual variables, and where the nearest arcs reach no target."""
+    n, m = (25, 25) if kind == "uniform" else (30, 20)
+    a, b, cost = problem(n, m, seed)
+    if kind == "uniform":
+        a = b = np.full(n, 1.0)
+    if kind == "equal":
+        cost[:] = 1.0
+    if kind == "tied":
+        cost = np.round(4 * cost)
+    if kind == "reduced":
+        flow = simplex.solve_dense(a, b, cost)
+        cost -= flow.f[:, None] + flow.g
+    rows, cols, costs = all_arcs(cost)
+    if kind == "sparse":
+        optimum = simplex.solve_dense(a, b, cost)
+        kept = np.random.default_rng(seed).random(cost.shape) < 0.1
+        kept[optimum.rows, optimum.cols] = True
+        rows, cols = np.nonzero(kept)
+        costs = cost[rows, cols]
+    warm = simplex.solve_sparse(a, b, rows, cols, costs, near=True)
+    cold = simplex.solve_sparse(a, b, rows, cols, costs)
+    assert value(warm, cost) == pytest.approx(value(cold, cost), rel=1e-11, abs=1e-13)
+    np.testing.assert_allclose(np.bincount(warm.rows, warm.mass, n), a, atol=1e-13)
+    np.testing.assert_allclose(np.bincount(warm.cols, warm.mass, m), b, atol=1e-13)
+    assert (costs - warm.f[rows] - warm.g[cols]).min() > -1e-12
+
+
+def test_a_tree_near_zero_does_not_hide_that_there_is_no_flow():
+    a = b = np.array([0.5, 0.5])
+    with pytest.raises(simplex.SimplexError):
+        simplex.solve_sparse(a, b, np.array([0, 1]), np.array([0, 0]), np.ones(2), near=True)
+
+
 def test_zero_cost_arcs_are_arcs():
     a = b = np.array([0.5, 0.5])
     flow = simplex.solve_sparse(a, b, np.array([0, 1]), np.array([0, 1]), np.zeros(2))

@@ -8,6 +8,7 @@ import otdist
 from otdist.core.point_cost import PointCost
 from otdist.exact import staying
 from otdist.exact.limits import Limits, Sizes
+from otdist.metrics import Chebyshev, Cityblock
 
 
 def pieces(seed, shared, n=60, m=50, d=2):
@@ -63,3 +64,28 @@ def test_half_of_two_images_stays():
     chebyshev = otdist.wasserstein(x, y, a=a, b=b, solver=solver, metric="chebyshev")
     wanted = otdist.wasserstein(x, y, a=a, b=b, metric="chebyshev").distance
     assert chebyshev.distance == pytest.approx(wanted, rel=1e-11)
+
+
+def test_a_solver_of_all_pairs_is_not_asked_where_mass_stays_or_a_lattice_is_filled():
+    rng = np.random.default_rng(4)
+    (x, a), (y, b) = (otdist.grid(rng.random((5, 5))) for _ in range(2))
+    x, y, a, b = (torch.from_numpy(np.asarray(z, dtype=float)) for z in (x, y, a, b))
+    city, _ = Cityblock().cost(x, y + 0.5, 1.0, 0.0)
+    assert staying.gains(city, a, b)
+    for metric in (Cityblock(), Chebyshev()):
+        assert staying.gains(metric.cost(x, y, 1.0, 0.0)[0], a, b)
+        apart = torch.from_numpy(rng.random((25, 2)))
+        assert not staying.gains(metric.cost(x, apart, 1.0, 0.0)[0], a, b)
+    assert not staying.gains(Chebyshev().cost(x, y + 0.5, 1.0, 0.0)[0], a, b)
+    assert not staying.gains(Chebyshev().cost(x, y, 2.0, 0.0)[0], a, b)
+
+
+def test_metrics_between_more_points_than_others_agree_with_and_without_a_matrix():
+    x, y, a, b = pieces(5, 0, 130, 120, 3)
+    few, none = (otdist.Exact(_sizes=Sizes(matrix_pairs=k)) for k in (10_000, 1_000))
+    for metric in ("cityblock", "chebyshev", "angular"):
+        first, second = (
+            otdist.wasserstein(x, y, a=a, b=b, metric=metric, solver=s) for s in (few, none)
+        )
+        assert first.iterations == 0 < second.iterations
+        assert first.distance == pytest.approx(second.distance, rel=1e-11)
