@@ -182,8 +182,8 @@ class OrthogonalLinear(ConstrainedLinear):
     r"""A linear map with orthonormal rows or columns, by the Cayley transform.
 
     For a tall parameter [U; V] (U square), with $A = U - U^\top + V^\top V$ and $Z = (I +
-    A)^{-1}$, the matrix $[(I - A) Z;\, -2 V Z]$ has orthonormal columns. One linear solve: the
-    cheapest of the orthogonal layers. A single row or column is divided by its norm instead, which
+    A)^{-1}$, the matrix $[(I - A) Z;\, -2 V Z]$ has orthonormal columns, and $(I - A) Z = 2Z - I$.
+    One inverse: the cheapest of the orthogonal layers. A single row or column is divided by its norm instead, which
     reaches every direction; Cayley's transform would miss one, and on the line the sign −1.
 
     Reference: Trockman and Kolter (2021), Orthogonalizing Convolutional Layers with the Cayley
@@ -200,10 +200,12 @@ class OrthogonalLinear(ConstrainedLinear):
         if n == 1:
             return raw / _positive(raw.norm())
         square, rest = tall[:n], tall[n:]
-        skew = square - square.mT + rest.mT @ rest
         eye = torch.eye(n, dtype=raw.dtype, device=raw.device)
-        inverse = torch.linalg.inv(eye + skew)
-        weight = torch.cat(((eye - skew) @ inverse, -2 * rest @ inverse))
+        shifted = eye + square - square.mT
+        if len(rest) == 0:
+            return 2 * torch.linalg.inv(shifted) - eye
+        twice = 2 * torch.linalg.inv(shifted + rest.mT @ rest)
+        weight = torch.cat((twice - eye, -rest @ twice))
         return weight if self.out_features >= self.in_features else weight.mT
 
 
