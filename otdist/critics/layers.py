@@ -183,8 +183,9 @@ class OrthogonalLinear(ConstrainedLinear):
 
     For a tall parameter [U; V] (U square), with $A = U - U^\top + V^\top V$ and $Z = (I +
     A)^{-1}$, the matrix $[(I - A) Z;\, -2 V Z]$ has orthonormal columns, and $(I - A) Z = 2Z - I$.
-    One inverse: the cheapest of the orthogonal layers. A single row or column is divided by its norm instead, which
-    reaches every direction; Cayley's transform would miss one, and on the line the sign −1.
+    One inverse: the cheapest of the orthogonal layers. A single row or column is divided by its
+    norm instead, which reaches every direction; Cayley's transform would miss one, and on the line
+    the sign −1.
 
     Reference: Trockman and Kolter (2021), Orthogonalizing Convolutional Layers with the Cayley
         Transform.

@@ -1,12 +1,28 @@
 """Race: critics of several kinds train a little, and only those that promise something go on.
 
-First the kinds, each from its first start; then the starts of every kind that goes on, of which the
-best stands for its kind; then these train to the end. All compare by their gaps on validation
-points, so that whichever wins is chosen by points that it was not fitted to.
+First the kinds, each from its first start; then the further starts of every kind that promises
+something. The best of these train in rounds of twice as many steps each, in every one of which the
+rate falls to zero, so that gaps can be compared after it. A critic leaves the race when a round has
+not moved it, or when another such gain would leave it behind; the last round takes what is left of
+the steps and of the seconds. All compare by their gaps on validation points, so that whichever wins
+is chosen by points that it was not fitted to.
+
+Rounds also overfit less than one long run, whose rate stays high for long. Mean cosine to the
+optimal slopes from 36,000 training points, 64 true funnels, seed 0, six seconds:
+
+| D | funnels | one run | rounds | best after |
+|---|---|---|---|---|
+| 64 | 64 | 0.928 | 0.923 | 4.6 s |
+| 64 | 128 | 0.905 | 0.917 | 1.4 s |
+| 64 | 256 | 0.884 | 0.910 | 1.0 s |
+| 128 | 32 | 0.681 | 0.708 | 6.1 s |
+| 128 | 128 | 0.672 | 0.666 | 1.1 s |
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
@@ -18,13 +34,18 @@ from otdist.critics.lipschitz import lipschitz_bound
 from otdist.critics.penalties import trainable
 from otdist.critics.samples import Supply
 from otdist.critics.starts import Start
-from otdist.critics.training import Clock, Handling, Training, validate
+from otdist.critics.training import CHECKS, Clock, Handling, Training, validate
 
-HEAT, STAY, CLOSE = 0.05, 0.7, 0.98
-"""Of several critics, each trains for this share of the steps; kinds whose validation gap is then
-above this share of the largest go on. Of these, other numbers of funnels train for as long, and the
-best stands for its kind, after another heat with the next one where that reaches the last share of
-its gap. `python -m benchmarks neural numbers` shows what that gains."""
+HEAT, USUAL = 0.05, 1500
+"""Of several critics, each trains for this share of the steps, but not of more than so many."""
+
+STAY, CLOSE, RIVALS = 0.7, 0.98, 2
+"""Kinds whose validation gap is then above the first share of the largest go on. Of the starts of a
+kind so many do, those above the second share of the best one's gap, until the last round, where the
+best one stands for its kind. `python -m benchmarks neural numbers` shows what that gains."""
+
+FEW_CHECKS = CHECKS // 8
+"""Validations in all rounds but the last."""
 
 FIXED = ("linear", "mcshane")
 """Critics that are optimal in their class from the start, and not trained."""
@@ -40,6 +61,8 @@ class Racer:
         supply: Of the batches that it is fed.
         rate: Its learning rate.
         gap: Its validation gap.
+        gained: By how much the gap grew in the last round.
+        seconds: CPU time of the last round.
         history: Records of its validations.
     """
 
@@ -48,6 +71,8 @@ class Racer:
     supply: Supply
     rate: float
     gap: float = 0.0
+    gained: float = math.inf
+    seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -84,25 +109,38 @@ class Race:
         Args:
             starts: Of every kind, by name; those after the first are for several critics.
         """
-        racers = {name: self._racer(name, begun[0]) for name, begun in starts.items()}
-        going = list(racers)
-        if self.several:
-            for racer in racers.values():
-                self._heat(racer)
-            for name in _promising(racers):
-                racers[name] = self._best(racers[name], starts[name][1:])
-            going = [name for name in _promising(racers) if name not in FIXED]
-        for place, name in enumerate(going):
-            self._train(racers[name], self.steps, self.clock.left() / (len(going) - place))
-        return list(racers.values())
+        racers = [self._racer(name, begun[0]) for name, begun in starts.items()]
+        if not self.several:
+            for place, racer in enumerate(racers):
+                seconds = self.clock.left() / (len(racers) - place)
+                self._train(racer, self.steps, seconds, CHECKS)
+            return racers
+        steps = max(1, round(HEAT * min(self.steps, USUAL)))
+        for racer in racers:
+            self._heat(racer, steps)
+        for racer in _promising(racers):
+            rivals = [self._racer(racer.name, start) for start in starts[racer.name][1:]]
+            racers += [self._heat(rival, steps) for rival in rivals]
+        self._rounds(racers, steps)
+        return [_best_of(name, racers) for name in starts]
 
-    def _best(self, racer: Racer, starts: Sequence[Start]) -> Racer:
-        """The best of a racer and further starts of its kind, after a heat or two."""
-        rivals = [self._heat(self._racer(racer.name, start)) for start in starts]
-        first, *close = _closest([racer, *rivals])
-        if not close:
-            return first
-        return max((self._heat(one) for one in (first, *close)), key=lambda one: one.gap)
+    def _rounds(self, racers: Sequence[Racer], steps: int) -> None:
+        """Train those that promise something, in rounds, after one of so many steps."""
+        going, left, last = _promising(racers), self.steps - steps, False
+        while left > 0 and not last:
+            steps *= 2
+            going = [one for one in going if one.name not in FIXED and _may_win(one, racers)]
+            going = _by_kind(going, RIVALS)
+            last = left < 3 * steps or self.clock.left() < 6 * sum(one.seconds for one in going)
+            if last:
+                going = _by_kind(going, 1)
+            for place, racer in enumerate(going):
+                seconds = self.clock.left() / (len(going) - place)
+                if last:
+                    self._train(racer, left, seconds, CHECKS)
+                else:
+                    self._train(racer, steps, seconds, FEW_CHECKS)
+            left -= steps
 
     def _racer(self, name: str, start: Start) -> Racer:
         """A fresh critic, float32, on the device of the samples, and its own run of batches."""
@@ -114,37 +152,55 @@ class Race:
         own = self.supply.again() if self.several else self.supply
         return Racer(name, critic, own, self.learning_rate or start.rate(critic))
 
-    def _heat(self, racer: Racer) -> Racer:
-        """Train for HEAT of the steps and of the seconds."""
-        steps = max(1, round(HEAT * self.steps))
-        self._train(racer, steps, HEAT * self.clock.seconds, checks=1)
+    def _heat(self, racer: Racer, steps: int) -> Racer:
+        """Train for so many steps and for HEAT of the seconds; what it gained is not known."""
+        self._train(racer, steps, HEAT * self.clock.seconds, 1)
+        racer.gained = math.inf
         return racer
 
-    def _train(self, racer: Racer, steps: int, seconds: float, **checks: int) -> None:
-        """Train within the limits; records and gap are updated."""
-        critic, name = racer.critic, racer.name
+    def _train(self, racer: Racer, steps: int, seconds: float, checks: int) -> None:
+        """Train within the limits; records, gap, gain and time are updated."""
+        critic, name, begin, before = racer.critic, racer.name, time.process_time(), racer.gap
         if not trainable(critic) or name in FIXED:
             racer.gap = validate(critic, self.supply)
             racer.history.append({"step": 0, "validation": racer.gap})
             return
         training = Training(
-            steps, self.batch_size, racer.rate, self.patience, self.handling, seconds, **checks
+            steps, self.batch_size, racer.rate, self.patience, self.handling, seconds, checks
         )
         say = self.say
         racer.history += training.run(critic, racer.supply, lambda at: say(f"{name}, {at}"))
         racer.gap = validate(critic, self.supply)
+        racer.gained, racer.seconds = racer.gap - before, time.process_time() - begin
 
 
-def _promising(racers: Mapping[str, Racer]) -> list[str]:
-    """Names of those whose gap is near the largest; all, where none is positive."""
-    best = max(racer.gap for racer in racers.values())
-    return [name for name, racer in racers.items() if racer.gap >= STAY * best] or list(racers)
+def _promising(racers: Sequence[Racer]) -> list[Racer]:
+    """Those whose gap is near the largest; all, where none is positive."""
+    best = max(racer.gap for racer in racers)
+    return [racer for racer in racers if racer.gap >= STAY * best] or list(racers)
 
 
-def _closest(racers: list[Racer]) -> list[Racer]:
-    """The one of largest gap, and the next one where it is hardly behind."""
-    first, *others = sorted(racers, key=lambda racer: -racer.gap)
-    return [first, *(racer for racer in others[:1] if racer.gap >= CLOSE * first.gap)]
+def _may_win(racer: Racer, racers: Sequence[Racer]) -> bool:
+    """Whether the last round moved a critic, and as much again would bring it near the best.
+
+    A critic that was not moved is in the state of an earlier round, so that its gap is the same.
+    """
+    best = max(one.gap for one in racers)
+    return racer.gained != 0 and racer.gap + racer.gained >= best - (1 - CLOSE) * abs(best)
+
+
+def _by_kind(racers: Sequence[Racer], most: int) -> list[Racer]:
+    """So many of every kind, and only those that are hardly behind the best of it."""
+    kept: list[Racer] = []
+    for name in dict.fromkeys(racer.name for racer in racers):
+        first, *others = sorted((r for r in racers if r.name == name), key=lambda r: -r.gap)
+        bar = first.gap - (1 - CLOSE) * abs(first.gap)
+        kept += [first, *(racer for racer in others[: most - 1] if racer.gap >= bar)]
+    return kept
+
+
+def _best_of(name: str, racers: Sequence[Racer]) -> Racer:
+    return max((racer for racer in racers if racer.name == name), key=lambda racer: racer.gap)
 
 
 def _check_one(critic: nn.Module) -> None:

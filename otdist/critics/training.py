@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from otdist.core.certificate import UNIT
 from otdist.core.measure import SamplePair
+from otdist.critics.adam import Adam
 from otdist.critics.penalties import clamp, compute_gradient_penalty, trainable
 from otdist.critics.samples import Exhausted, Frame, Supply
 
@@ -100,20 +101,23 @@ class Training:
     ) -> list[dict[str, Any]]:
         """Train the critic in place; one record per validation.
 
+        A certified critic is left in its best state, which may be the one that it began with.
+
         Args:
             critic: Maps points of the supply's frame to scores.
             supply: Of batches and validation points.
             report: Told how far it is.
         """
-        optimizer = torch.optim.Adam(critic.parameters(), lr=self.learning_rate)
-        history: list[dict[str, Any]] = []
-        best, kept, waited = -math.inf, copy.deepcopy(critic.state_dict()), 0
+        certified = self.handling == "certified"
+        descent, history = Adam(critic.parameters()), list[dict[str, Any]]()
+        kept = copy.deepcopy(critic.state_dict())
+        top = self.score(critic, supply) if certified else -math.inf
+        best, waited = -math.inf, 0
         begin, step, done, checked = time.process_time(), 0, 0.0, 0
-        while done < 1 and not (self.handling == "certified" and waited >= self.patience):
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * self._factor(1 - done)
+        while done < 1 and not (certified and waited >= self.patience):
+            rate = self.learning_rate * self._factor(1 - done)
             try:
-                self._step(critic, optimizer, supply)
+                self._step(critic, descent, rate, supply)
             except Exhausted:
                 done = 1.0
             else:
@@ -129,9 +133,10 @@ class Training:
             waited += 1
             if gap > best:
                 best, waited = gap, 0
-            if math.isfinite(gap) and gap >= best - SETTLED * abs(best):
+            top = max(top, gap)
+            if math.isfinite(gap) and gap >= top - SETTLED * abs(top):
                 kept = copy.deepcopy(critic.state_dict())
-        if self.handling == "certified":
+        if certified:
             critic.load_state_dict(kept)
         return history
 
@@ -139,13 +144,13 @@ class Training:
         """Return the factor of the learning rate when this share of the run remains."""
         return left * (min(1.0, left / TAIL) if self.handling == "certified" else 1.0)
 
-    def _step(self, critic: nn.Module, optimizer: torch.optim.Optimizer, supply: Supply) -> None:
+    def _step(self, critic: nn.Module, descent: Adam, rate: float, supply: Supply) -> None:
         x, y = supply.batch(self.batch_size)
         critic.train()
         loss = self.loss(critic, x, y)
-        optimizer.zero_grad(set_to_none=True)
+        descent.clear()
         loss.backward()
-        optimizer.step()
+        descent.step(rate)
         if self.handling == "clip":
             clamp(trainable(critic), CLIP_VALUE)
 

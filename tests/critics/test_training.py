@@ -53,7 +53,7 @@ def test_the_clock_ends_the_training():
 
 
 class Scripted(Training):
-    """A run of ten steps on nothing, whose validation gaps are given."""
+    """A run on nothing, whose validation gaps are given, that of the start first."""
 
     gaps: Any = ()
 
@@ -69,10 +69,12 @@ class Scripted(Training):
 @pytest.mark.parametrize(
     "gaps, kept",
     [
-        ([1.0, 2.0, 3.0, 2.9995, 2.0], 4),  # a thousandth is given for a later state
-        ([1.0, 3.0, 2.99, 2.98, 2.0], 2),  # a third of a percent is not
-        ([-3.0, -2.0, -2.5, -4.0, -5.0], 2),
-        ([1.0, 2.0, 3.0, 4.0, 5.0], 5),
+        ([0.0, 1.0, 2.0, 3.0, 2.9995, 2.0], 5),  # a thousandth is given for a later state
+        ([0.0, 1.0, 3.0, 2.99, 2.98, 2.0], 3),  # a third of a percent is not
+        ([-9.0, -3.0, -2.0, -2.5, -4.0, -5.0], 3),
+        ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], 6),
+        ([6.0, 1.0, 2.0, 3.0, 4.0, 5.0], 0),  # the state that the run began with
+        ([5.0, 1.0, 4.999, 3.0, 4.0, 2.0], 3),
     ],
 )
 def test_the_last_of_the_best_states_is_kept(gaps, kept):
@@ -83,7 +85,7 @@ def test_the_last_of_the_best_states_is_kept(gaps, kept):
     critic = nn.Module()
     critic.direction = nn.Parameter(torch.zeros(2))
     history = training.run(critic, supply, lambda stage: None)
-    assert [record["validation"] for record in history] == gaps
+    assert [record["validation"] for record in history] == gaps[1:]
     assert critic.direction.tolist() == [kept, kept]
 
 
