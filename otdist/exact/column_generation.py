@@ -114,6 +114,7 @@ class _Run:
         self.a, self.b = a.cpu().numpy(), b.cpu().numpy()
         self.supplies = Supplies.of(self.a, self.b)
         self.pricer = Pricer(cost)
+        self.fine: Pricer | None = None  # in float64, once float32 cannot tell pairs apart
         self.rounds, self.optimal, self.message = 0, False, ""
         self.worst, self.stalled = np.inf, False
         self.lower, self.upper = -np.inf, np.inf
@@ -179,8 +180,7 @@ class _Run:
         # Every pair is priced. No violation and no dropped mass is the optimum, unless the numbers
         # were so large that their resolution hides a gap: then the next, smaller box shows it.
         self.worst = worst = self._price(tolerance)
-        fine = self.pricer.dtype == torch.float64
-        self.stalled = fine and len(self.costs) == known and self.lower <= lower
+        self.stalled = self.fine is not None and len(self.costs) == known and self.lower <= lower
         closed = tolerance == rounding or abs(self.upper - self.lower) <= _CLOSED * self.upper
         self.optimal = worst <= tolerance and not self._dropped and closed
         # The box follows the worst violation down, and grows where it made points drop mass.
@@ -195,7 +195,7 @@ class _Run:
         f, g = self._tensor(self.f), self._tensor(self.g)
         found = self._below(f, g)
         if found is None:
-            return self._nearest(g, _MORE)
+            return self._all(f, g, tolerance)
         i, j = found
         costs = self.cost.pairs(i, j)
         violation = (f[i] + g[j] - costs).cpu().numpy()
@@ -207,25 +207,42 @@ class _Run:
         self._add(rows, cols, costs.cpu().numpy()[bad])
         return float(violation.max(initial=0.0))
 
+    def _all(self, f: Tensor, g: Tensor, tolerance: float) -> float:
+        """What `_price` does where more pairs violate than can be listed.
+
+        Points of a metric tie by the million, and then most violate by the rounding of the simplex.
+        The centre stays there, since c-transforms in float32 violate as many ties again.
+        """
+        if not isinstance(self.cost, MetricCost):
+            return self._nearest(g, _MORE)
+        low, _ = self.cost.ctransform(g)
+        self._lower(low.cpu().numpy(), self.g)
+        worst = max(float((f - low).max()), 0.0)
+        if worst > tolerance:
+            i, j, _, _ = self.pricer.nearest(g, _MORE)
+            j2, i2, _, _ = self.pricer.T.nearest(f, _MORE)
+            self._join(*(torch.cat(ends).cpu().numpy() for ends in ((i, i2), (j, j2))))
+        return worst
+
     def _below(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor] | None:
         """Every pair that may violate; None when there are too many to list.
 
         Pairs that tie with the optimum are harmless, but float32 cannot tell them from violations.
-        Where they are too many, and violations were near that error in the round before, float64
-        looks for violations beyond its own error only.
+        Where they are too many, and those of a metric, which ties, or near that error in the round
+        before, float64 looks for violations beyond its own error only, and does so from then on.
         """
         size = float(f.abs().max() + g.abs().max())
         limit = _LISTED * sum(self.pricer.shape)
-        error = self.pricer.error + 4 * torch.finfo(self.pricer.dtype).eps * size
-        if self.pricer.dtype == torch.float64:
-            return self.pricer.below(f, g, -4 * error, limit)
-        found = self.pricer.below(f, g, error, limit)
-        tied = isinstance(self.cost, MetricCost)  # as plans of cityblock and chebyshev are
-        if found is None and (tied or self.worst < 1e3 * error):
-            # Even if too many are left: potentials that float32 centred violate as many ties.
-            self.pricer = self.pricer.exact()
-            found = self.pricer.below(f, g, -4 * (self.pricer.error + 1e-15 * size), limit)
-        return found
+        if self.fine is None:
+            error = self.pricer.error + 4 * torch.finfo(self.pricer.dtype).eps * size
+            found = self.pricer.below(f, g, error, limit)
+            tied = isinstance(self.cost, MetricCost)
+            if found is not None or not (tied or self.worst < 1e3 * error):
+                return found
+            self.fine = self.pricer.exact()
+            if not tied:  # potentials that float32 centred violate as many ties
+                self.pricer = self.fine
+        return self.fine.below(f, g, -4 * (self.fine.error + 1e-15 * size), limit)
 
     @property
     def _dropped(self) -> bool:

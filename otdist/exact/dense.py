@@ -94,10 +94,10 @@ def solve(
     problem = _Problem(cost, a, b, uniform, scale)
     values, error, unit = cost_matrix.costs(cost)
     flow = problem.solve(values, start if unit == 1 else None)
-    paid = (
-        values[flow.rows, flow.cols] if error == 0 else cost_matrix.paid(cost, flow.rows, flow.cols)
-    )
-    best = problem.prove(values, flow, paid, unit, error=error)
+    paid, owed = values[flow.rows, flow.cols], error
+    if error > _TIGHT * float(paid.dot(flow.mass)):
+        paid, owed = cost_matrix.paid(cost, flow.rows, flow.cols), 0.0
+    best = problem.prove(values, flow, paid, unit, error=error, owed=owed)
     if best.closed or isinstance(cost, MetricCost):
         return best
     return _in_smaller_units(problem, best)
@@ -168,17 +168,19 @@ class _Problem:
     def prove(
         self, values: np.ndarray, flow: Flow, paid: np.ndarray, unit: float,
         largest: float | None = None, error: float = 0.0, least: float = math.sqrt(_NORMAL),
+        owed: float = 0.0,
     ) -> Evidence:  # fmt: skip
         """The bracket that a plan and a potential of the targets prove.
 
         Args:
             values: Costs in units of `unit`, at most the true ones up to `error`.
             flow: The plan, with f and g.
-            paid: True costs of the arcs of the plan.
+            paid: Costs of the arcs of the plan, at least the true ones less `owed`.
             unit: t.
             largest: At least every true cost; None where the largest value is, up to the error.
             error: As said.
             least: Differences of coordinates below this may be missing from distances.
+            owed: As said.
         """
         a, b, cost = self.a, self.b, self.cost
         points = isinstance(cost, PointCost)
@@ -202,7 +204,7 @@ class _Problem:
         slack = 3 * units * float(a.dot(size_f) + b.dot(size_g)) + error + lost
         slack += mass_error * float(np.maximum.reduce(size_f) + np.maximum.reduce(size_g))
         missed = missing(a, flow.rows, flow.mass) + missing(b, flow.cols, flow.mass)
-        charge = units * value
+        charge = units * value + owed * float(np.add.reduce(flow.mass))
         if missed > 0:
             if largest is None:
                 largest = float(np.maximum.reduce(values, None))

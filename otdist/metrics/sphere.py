@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +22,7 @@ from otdist.core.point_cost import PointCost
 
 _UNIT = 2.0**-53
 _OPPOSITE = 3.99**0.5  # chords above are of nearly opposite points, whose angle needs their sum
+_WIDE = ("X86_V4", "AVX512_SKX", "AVX512_SPR")  # names of registers of 512 bits in numpy
 _STEEP = 20.0  # slope of the angle in the chord below, at most
 
 
@@ -97,7 +100,7 @@ class Angular(Metric):
         """See `Metric`."""
         half = PointCost(x / 2, y / 2, 1).rows(0, len(x))  # sines of half the angles
         i, j = where(half > _OPPOSITE / 2)
-        angles = half.asin_().mul_(2)
+        angles = _arcsine_(half).mul_(2)
         if len(i):
             angles[i, j] = self.pairs(x[i], y[j])
         return angles
@@ -142,6 +145,29 @@ class Angular(Metric):
     def error(self, x: Tensor, y: Tensor) -> float:
         """Rounding of the directions of both points."""
         return 16 * _UNIT
+
+
+@cache
+def _numpy_is_quick() -> bool:
+    """Whether numpy has a compiled arcsine for wide registers; numpy says so from 2.1 on."""
+    try:
+        from numpy.lib import introspect
+    except ImportError:
+        return False
+    current = introspect.opt_func_info(func_name="^arcsin$").get("arcsin", {}).get("dd", {})
+    return current.get("current") in _WIDE
+
+
+def _arcsine_(sines: Tensor) -> Tensor:
+    """In place, on the CPU by numpy where that takes a fifth of torch's time.
+
+    Both are off by at most four units in the last place, which `Angular.slack` holds ten times.
+    """
+    if sines.device.type != "cpu" or not _numpy_is_quick():
+        return sines.asin_()
+    with np.errstate(invalid="ignore"):  # of nearly opposite points, which the caller takes anew
+        np.arcsin(sines.numpy(), out=sines.numpy())
+    return sines
 
 
 def _norm(vectors: Tensor) -> Tensor:
