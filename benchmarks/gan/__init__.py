@@ -1,7 +1,7 @@
 """Training runs whose outcome is known: modes, distances to held-out data, cost of a step.
 
 Rows of an experiment, critic and seed replace earlier ones in the file, so that a run can be
-repeated in parts.
+repeated in parts. Those of digits28 with seed 0 draw samples into docs/assets, too.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def _digits28(settings: Settings) -> Cases:
         steps, every = (20, 10) if settings.short else (steps, 250)
         for seed in settings.seeds:
             known = {"experiment": "digits28", "critic": critic, "seed": seed}
-            yield known, partial(digits.run, critic, seed, steps, every, digits.LARGE)
+            shown = seed == 0 and settings.steps is None and not settings.short
+            path = FIGURES / f"wgan-digits28-{critic}.png" if shown else None
+            yield known, partial(digits.run, critic, seed, steps, every, digits.LARGE, path)
 
 
 def _critics(settings: Settings) -> Cases:
