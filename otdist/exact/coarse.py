@@ -60,12 +60,13 @@ class CoarsePlan:
     _places: tuple[np.ndarray, np.ndarray]
     message: str = ""
 
-    def improve(self, target: float, limits: Limits) -> bool:
-        """Sweep over blocks of sources and of targets in turn until the plan costs `target`.
+    def improve(self, lower: float, limits: Limits) -> bool:
+        """Sweep over blocks of sources and of targets in turn until a lower bound is near enough.
 
         Returns:
-            Whether it does; sweeps end before where they gain little, or at the deadline.
+            Whether it is; sweeps end before where they gain little, or at the deadline.
         """
+        target = lower * (1 + limits.rtol) * (1 - 1e-9)
         cost = widened(self._cost)
         paid = self._paid(cost)
         try:

@@ -180,9 +180,14 @@ class Exact:
 
 
 def _bound(
-    task: Task, g: Tensor, quick: bool, message: str, begin: float, f: Tensor | None = None
+    task: Task,
+    g: Tensor | None,
+    quick: bool,
+    message: str,
+    begin: float,
+    f: Tensor | None = None,
 ) -> tuple[DualBound, str]:
-    """The lower bound of a potential, and how it all ended; that of the means where time is short.
+    """The lower bound of potentials, and how it all ended; that of the means where time is short.
 
     After a stop the proof may take as long as what came before. For `quick` see
     `lower_from_potentials`.
@@ -191,9 +196,11 @@ def _bound(
     stopped = message in STOPPED
     try:
         with until(now + max(now - begin, _PROOF_SECONDS) if stopped else math.inf):
-            dual = None if f is None else lower_from_both(task.cost, task.a, task.b, f, g)
+            dual = None
+            if f is not None and g is not None:
+                dual, f = lower_from_both(task.cost, task.a, task.b, f, g), None
             if dual is None:
-                dual = lower_from_potentials(task.cost, task.a, task.b, g=g, quick=quick)
+                dual = lower_from_potentials(task.cost, task.a, task.b, f=f, g=g, quick=quick)
     except (KeyboardInterrupt, TimeUpError) as reason:
         message = INTERRUPTED if isinstance(reason, KeyboardInterrupt) else message
         return lower_from_means(task.cost, task.a, task.b), message
@@ -232,8 +239,11 @@ def _by_cells(
         dual = lower_from_means(task.cost, task.a, task.b)
     else:
         dual, near.message = _bound(task, near.g[y.group], True, near.message, begin)
-    target = dual.cost * (1 + limits.rtol) * (1 - 1e-9)
-    reached = not near.message and near.improve(target, limits)
+    reached = not near.message and near.improve(dual.cost, limits)
+    if not reached and not near.message:
+        # g is the entropic one, below the c-transform of f.
+        dual, near.message = _bound(task, None, True, near.message, begin, f=dual.f)
+        reached = not near.message and near.improve(dual.cost, limits)
     if not reached and not near.message:
         return None
     proof = proved(task, deal(near.arcs, x, task.a.detach(), y, task.b.detach()), dual)

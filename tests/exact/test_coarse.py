@@ -2,13 +2,14 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 import otdist
 from otdist.core.result import ConvergenceWarning
-from otdist.exact import coarse, improve
+from otdist.exact import coarse, exact, improve, start
 from otdist.exact.limits import Limits, Sizes
 
 RTOL = 0.02
@@ -78,6 +79,21 @@ def test_cells_hold_few_points():
     x, y = normal()
     result = by_cells(x, y, p=2, rtol=RTOL, sizes=replace(WIDE, first_level=3, cell_points=20))
     assert "by 64 cells" in result.message
+
+
+def test_the_other_transform_proves_what_the_first_does_not(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = 2 * rng.normal(size=(1250, 3))
+    proofs, proof = [], exact._bound
+    monkeypatch.setattr(
+        exact, "_bound", lambda *a, **k: proofs.append(proof(*a, **k)) or proofs[-1]
+    )
+    monkeypatch.setattr(coarse, "entropic_start", partial(start.entropic_start, landmarks=300))
+    result = by_cells(x, x[::-1] + 0.7, p=2, rtol=RTOL, sizes=replace(SMALL, share=50.0))
+    (first, _), (second, _) = proofs
+    assert second.cost > 1.005 * first.cost
+    assert "cells" in result.message
+    assert result.lower <= 0.7 * 3**0.5 <= result.upper <= (1 + RTOL) * result.lower
 
 
 def test_rows_in_another_order_give_the_same_within_the_accuracy():
