@@ -99,10 +99,11 @@ class Angular(Metric):
     def block(self, x: Tensor, y: Tensor) -> Tensor:
         """See `Metric`."""
         half = PointCost(x / 2, y / 2, 1).rows(0, len(x))  # sines of half the angles
+        if not float(half.max()) > _OPPOSITE / 2:
+            return _arcsine_(half).mul_(2)
         i, j = where(half > _OPPOSITE / 2)
         angles = _arcsine_(half).mul_(2)
-        if len(i):
-            angles[i, j] = self.pairs(x[i], y[j])
+        angles[i, j] = self.pairs(x[i], y[j])
         return angles
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from otdist.core.result import ConvergenceWarning
 from otdist.exact import column_generation
 from otdist.exact.limits import Sizes
 from otdist.exact.pricing import Pricer
-from otdist.metrics import Angular
+from otdist.metrics import Angular, Cityblock
 
 COST_RTOL = 1e-9  # of the cost, or of 1e-12 of the largest pair where the cost all but vanishes
 MARGINAL_ATOL = 1e-12
@@ -317,3 +317,22 @@ def test_pairs_that_tie_by_the_thousand_are_not_taken_for_violations(metric, mon
     assert found.gap <= 1e-9 * found.distance
     assert found.distance == pytest.approx(kept.distance, rel=1e-9)
     assert bool(calls) == (metric == "cityblock")
+
+
+@pytest.mark.parametrize("levels", [False, True])
+def test_the_first_arcs_of_a_metric_hold_the_nearest_of_every_point(levels):
+    """In whole rows a threshold takes the k smallest and some more, unless all tie."""
+    rng = np.random.default_rng(14)
+    x, y = rng.normal(size=(50, 3)), rng.normal(size=(900, 3))
+    x, y = (torch.from_numpy(np.round(z) if levels else z) for z in (x, y))
+    cost, _ = Cityblock().cost(x, y, 1.0, 0.0)
+    g = torch.zeros(900, dtype=torch.float64)
+    i, j, low, spread = Pricer(cost).nearest(g, 12, 4)
+    chosen = torch.zeros(50, 900, dtype=torch.bool)
+    chosen[i, j] = True
+    values = cost.dense().sort(1).values
+    assert torch.allclose(low, values[:, 0], atol=1e-6)
+    assert bool((spread >= values[:, 11] - values[:, 0] - 1e-6).all())
+    reached = cost.dense() < values[:, 11:12] - 1e-6
+    assert not bool((reached & ~chosen).any())
+    assert len(i) <= 50 * (2 * 12 + 4 * 3)
