@@ -215,9 +215,9 @@ def test_bad_matrices(cost: object, text: str) -> None:
 
 
 def test_what_does_not_fit_is_refused_before_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    from otdist.exact import exact
+    from otdist.exact import memory
 
-    monkeypatch.setattr(exact, "_available_memory", lambda: 1e6)
+    monkeypatch.setattr(memory, "available", lambda: 1e6)
     x, y = np.random.default_rng(0).normal(size=(2, 2000, 2))
     with pytest.raises(MemoryError, match="2,000 by 2,000 points needs about"):
         otdist.wasserstein(x, y)

@@ -165,7 +165,7 @@ def lower_from_means(cost: Cost, a: Tensor, b: Tensor) -> DualBound:
     a, b = a.detach().double(), b.detach().double()
     f, g = torch.zeros_like(a), torch.zeros_like(b)
     if not isinstance(cost, PointCost):
-        return DualBound(-cost.error, 0.0, f, g)
+        return DualBound(0.0 - cost.error, 0.0, f, g)
     x, y, p = cost.x.double(), cost.y.double(), cost.p
     apart = a @ x - b @ y
     r = float(apart.norm())

@@ -35,7 +35,8 @@ from otdist.core.result import Arcs, OTResult
 from otdist.core.task import Task, Units
 from otdist.exact import forbidden, network_simplex
 from otdist.exact.cost_matrix import distances
-from otdist.exact.exact import check_memory, on_cpu
+from otdist.exact.exact import on_cpu
+from otdist.exact.memory import check_memory
 from otdist.line.matching import match
 
 _IGNORED = 1e-12

@@ -10,7 +10,6 @@ A solver's plan and dual variables are evidence, not the answer: the bracket com
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,16 +36,11 @@ from otdist.core.threads import TimeUpError, until
 from otdist.exact import coarse, column_generation, dense, matrix, network_simplex, staying
 from otdist.exact.cost_matrix import in_plane
 from otdist.exact.limits import INTERRUPTED, STOPPED, USUAL, Limits, Sizes, beyond
+from otdist.exact.memory import POINT_BYTES, ROUGH_POINT_BYTES, check_memory
 from otdist.line import circle, solver
 from otdist.line.merge import Merged, coincident, deal, merge, restrict
 
 MESSAGE = "exact: optimal plan and dual agree"
-
-POINT_BYTES = 16_000
-"""Memory of column generation per point of both samples, as measured at 50,000 + 50,000."""
-
-ROUGH_POINT_BYTES = 5_000
-"""The same where an accuracy is asked for, at 50,000 + 50,000 points in ten dimensions."""
 
 _NEVER = 2**62  # pairs
 _PROOF_SECONDS = 1.0  # that a proof after a stop may take in any case
@@ -109,6 +103,10 @@ class Exact:
         most = self._sizes.matrix_pairs
         if n * m <= min(matrix.ALL_PAIRS, most):  # merging does not pay
             return _on_matrix(task, None, g)
+        same = staying.everything(task.cost, task.a.detach(), task.b.detach())
+        if same is not None:
+            proof = proved(task, same, _of_means(task))
+            return answer(task, proof, solver="exact", message=staying.EQUAL, begin=begin)
         x, y = (
             merge(points, weights.detach())
             for points, weights in zip(coincident(task.cost), (task.a, task.b), strict=True)
@@ -151,7 +149,7 @@ class Exact:
                 found = staying.solve(cost, a, b, limits, g)
             except KeyboardInterrupt:
                 found = column_generation.untried(cost, a, b, INTERRUPTED)
-        arcs = deal(found.arcs, x, task.a.detach(), y, task.b.detach())
+        arcs = _dealt(task, found.arcs, x, y)
         quick = (rtol > 0 or found.message in STOPPED) and not found.optimal
         f = None if found.f is None else found.f[x.group]
         dual, message = _bound(task, found.g[y.group], quick, found.message, begin, f)
@@ -179,6 +177,14 @@ class Exact:
         )  # fmt: skip
 
 
+def _dealt(task: Task, arcs: Arcs, x: Merged, y: Merged) -> Arcs:
+    return deal(arcs, x, task.a.detach(), y, task.b.detach())
+
+
+def _of_means(task: Task) -> DualBound:
+    return lower_from_means(task.cost, task.a, task.b)
+
+
 def _bound(
     task: Task,
     g: Tensor | None,
@@ -203,9 +209,9 @@ def _bound(
                 dual = lower_from_potentials(task.cost, task.a, task.b, f=f, g=g, quick=quick)
     except (KeyboardInterrupt, TimeUpError) as reason:
         message = INTERRUPTED if isinstance(reason, KeyboardInterrupt) else message
-        return lower_from_means(task.cost, task.a, task.b), message
+        return _of_means(task), message
     if stopped:
-        means = lower_from_means(task.cost, task.a, task.b)
+        means = _of_means(task)
         dual = max(dual, means, key=lambda found: found.cost)
     return dual, message
 
@@ -236,7 +242,7 @@ def _by_cells(
 ) -> OTResult | None:
     """The answer by a coarse plan; None where it cannot reach the accuracy, but others may."""
     if near.g is None:
-        dual = lower_from_means(task.cost, task.a, task.b)
+        dual = _of_means(task)
     else:
         dual, near.message = _bound(task, near.g[y.group], True, near.message, begin)
     reached = not near.message and near.improve(dual.cost, limits)
@@ -246,7 +252,7 @@ def _by_cells(
         reached = not near.message and near.improve(dual.cost, limits)
     if not reached and not near.message:
         return None
-    proof = proved(task, deal(near.arcs, x, task.a.detach(), y, task.b.detach()), dual)
+    proof = proved(task, _dealt(task, near.arcs, x, y), dual)
     message = f"the bracket proves the accuracy by {near.cells:,} cells"
     if not reached:
         message = near.message
@@ -318,29 +324,3 @@ def on_cpu(cost: Cost) -> Cost:
     if isinstance(cost, MetricCost):
         return cost.between(cost.x.cpu(), cost.y.cpu())
     return MatrixCost(cost.dense().cpu())
-
-
-def check_memory(n: int, m: int, needed: int) -> None:
-    """Refuse what would not fit into so many bytes, before anything is allocated."""
-    free = _available_memory()
-    if needed > free:
-        raise MemoryError(
-            f"exact transport of {n:,} by {m:,} points needs about {needed / 1e9:.1f} GB and "
-            f"{free / 1e9:.1f} GB are free: use fewer points, or an approximate solver (Sinkhorn, "
-            "Sliced), whose bracket contains the exact distance"
-        )
-
-
-def _available_memory() -> float:
-    """Bytes that can be allocated without swapping; infinite where the system does not say."""
-    try:
-        with open("/proc/meminfo") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024.0
-    except OSError:
-        pass
-    try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):
-        return math.inf

@@ -6,7 +6,7 @@ import torch
 
 import otdist
 from otdist.core.point_cost import PointCost
-from otdist.exact import staying
+from otdist.exact import exact, staying
 from otdist.exact.limits import Limits, Sizes
 from otdist.metrics import Chebyshev, Cityblock
 
@@ -47,6 +47,33 @@ def test_equal_samples_stay():
     found = outcome(x, x[order], a, a[order])
     assert torch.equal(found.arcs.rows, torch.from_numpy(order))
     assert found.rounds == 0
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.5])
+def test_the_same_measure_is_proved_without_a_pass_over_pairs(p, monkeypatch):
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 90, (1500, 3)).astype(float)  # 1,499 points, one of them twice
+    x[7], x[3] = x[5], [0.0, 0.0, -0.0]
+    a = rng.integers(1, 9, 1500) / 64
+    a /= a.sum()
+    order = rng.permutation(1500)
+    monkeypatch.setattr(exact, "_bound", None)
+    for weights in ({}, {"a": a, "b": a[order]}):
+        result = otdist.wasserstein(x, x[order], p=p, rtol=0.01 * (p == 2), **weights)
+        assert result.lower == result.distance == result.upper == 0
+        assert result.converged
+        rows, cols = result.plan.nonzero()
+        assert (x[rows] == x[order][cols]).all()
+
+
+def test_nearly_the_same_measure_moves():
+    x = np.random.default_rng(2).normal(size=(1500, 2))
+    y, b = x[::-1].copy(), np.full(1500, 1 / 1500)
+    y[0, 1] += 1e-3
+    assert otdist.wasserstein(x, y, p=2).distance == pytest.approx(1e-3 / 1500**0.5, rel=1e-6)
+    b[:2] += [1e-4, -1e-4]
+    moved = otdist.wasserstein(x, x[::-1], b=b, p=2)
+    assert 0 < moved.lower <= (1e-4**0.5) * np.linalg.norm(x[-1] - x[-2])
 
 
 def test_half_of_two_images_stays():
