@@ -50,6 +50,9 @@ _NEAREST_ROUGH, _FARTHER_ROUGH = 5, 1  # the same where the bracket need not clo
 _BOX = 30.0  # first box, in units of the spread of a point's nearest arcs; 8: 2.1, 120: 1.7
 _SHRINK = 8.0  # later boxes, in units of the worst violation; 2 and 32: 1.8
 _MORE = 8  # arcs per point when more pairs violate than there are points; 4 and 16: 1.7
+_MORE_TIED = 4
+"""The same where points of a metric tie: 4,000 points of cityblock take 0.55 s, with 8 0.60, with 2
+0.67; of Chebyshev the same with 3, 4 and 8."""
 
 _WIDEN = 32.0  # growth of all boxes where mass is dropped although no pair violates
 _GROW = 8.0  # growth of the box of a point that dropped mass
@@ -219,8 +222,8 @@ class _Run:
         self._lower(low.cpu().numpy(), self.g)
         worst = max(float((f - low).max()), 0.0)
         if worst > tolerance:
-            i, j, _, _ = self.pricer.nearest(g, _MORE)
-            j2, i2, _, _ = self.pricer.T.nearest(f, _MORE)
+            i, j, _, _ = self.pricer.nearest(g, _MORE_TIED)
+            j2, i2, _, _ = self.pricer.T.nearest(f, _MORE_TIED)
             self._join(*(torch.cat(ends).cpu().numpy() for ends in ((i, i2), (j, j2))))
         return worst
 
