@@ -298,15 +298,25 @@ def transforms(cost: Cost, g: Tensor, settled: int = SETTLED_PAIRS) -> tuple[Ten
     return f, low
 
 
+def quick_transform(cost: Cost, g: Tensor) -> Tensor:
+    """At most min_j c_ij − g_j, shape (n,), float64, from costs in float32.
+
+    Args:
+        cost: Shape (n, m), between points.
+        g: Any potential of the targets, shape (m,), finite.
+    """
+    assert isinstance(cost, PointCost)
+    few = cost.p == 2 and cost.dimension <= pruned.DIMENSION and cost.device.type == "cpu"
+    if few and cost.shape[0] * cost.shape[1] >= pruned.LEAST_PAIRS:
+        return pruned.ctransform(cost, g)
+    return below.ctransform(cost, g, torch.float32)
+
+
 def _quick(cost: Cost, g: Tensor, settled: int) -> tuple[Tensor, Tensor]:
     """f_i ≤ min_j c_ij − g_j with g as it is, in float32; `transforms` where that cannot be."""
     if not isinstance(cost, PointCost) or not bool(torch.isfinite(g).all()):
         return transforms(cost, g, settled)
-    n, m = cost.shape
-    few = cost.p == 2 and cost.dimension <= pruned.DIMENSION and cost.device.type == "cpu"
-    if few and n * m >= pruned.LEAST_PAIRS:
-        return pruned.ctransform(cost, g), g
-    return below.ctransform(cost, g, torch.float32), g
+    return quick_transform(cost, g), g
 
 
 def _usable(potential: Tensor) -> Tensor:

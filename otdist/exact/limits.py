@@ -60,7 +60,7 @@ class Sizes:
             (normal clouds of different means and spreads, d = 2 and 10, p = 1 and 2) take 1.9 s; 6
             arcs 2.1, 24 arcs 2.2.
         coarse_from: Points of either side from which a plan between cells saves time.
-        first_level: Depth of the tree whose cells are solved first, at least: 1,024 cells.
+        first_level: Depth of the tree whose cells are solved first, at least: 4,096 cells.
         cell_points: Points of those cells, at most, as far as the tree is deep. Of 10^6 points in
             the plane, plans between 16,384 cells cost 0.2% more than the best, after a second;
             those between 1,024 cells 3% more, and 2% after a minute of sweeps.
@@ -71,7 +71,7 @@ class Sizes:
     rescued_pairs: int = 2**24
     nearest: int = 12
     coarse_from: int = 2**14
-    first_level: int = 10
+    first_level: int = 12
     cell_points: int = 64
     share: float = 2.0
 

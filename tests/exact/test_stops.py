@@ -92,7 +92,7 @@ def test_an_interrupted_proof_keeps_what_the_means_prove(p, monkeypatch):
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(coarse, "split"), (coarse, "entropic_start"), (column_generation, "entropic_start")],
+    [(coarse, "split"), (coarse, "quick_transform"), (column_generation, "entropic_start")],
 )
 def test_an_interrupt_where_cells_are_solved(owner, name, monkeypatch):
     x, y, truth = stretched(2, 1300)
