@@ -161,7 +161,7 @@ def _scores(
 
 def _check_scores(module: nn.Module, supply: Supply) -> None:
     """One score per point, of two points in the caller's units."""
-    points = original(supply.validation.x, supply.validation, most=2).float()
+    points = original(supply.validation.x, supply.validation, 2).float()
     module = copy.deepcopy(module).to(points.device).float().eval()
     try:
         with torch.no_grad():

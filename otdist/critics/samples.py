@@ -171,9 +171,14 @@ class Given(Supply):
         return points[index.to(points.device)]
 
 
-def original(side: measure.Measure, pair: SamplePair, most: int | None = None) -> Tensor:
-    """The first points of one side, or all, in the caller's units, float64, exactly."""
-    return side.points[:most].detach().double() * pair.scale + pair.centre.double()
+def original(side: measure.Measure, pair: SamplePair, which: int | Tensor | None = None) -> Tensor:
+    """The first points of one side, or those of some indices, or all, in the caller's units.
+
+    Float64, exactly; nothing is converted that was not asked for.
+    """
+    points = side.points.detach()
+    points = points[which] if isinstance(which, Tensor) else points[:which]
+    return points.double() * pair.scale + pair.centre.double()
 
 
 def _part(pair: SamplePair, i: Tensor, j: Tensor) -> SamplePair:
@@ -181,7 +186,7 @@ def _part(pair: SamplePair, i: Tensor, j: Tensor) -> SamplePair:
     points, weights = [], []
     for side, index in ((pair.x, i), (pair.y, j)):
         index = index.to(side.points.device)
-        points.append(original(side, pair)[index])
+        points.append(original(side, pair, index))
         kept = side.weights.detach()[index]
         weights.append(None if side.uniform else kept / kept.sum())
     return measure.pair(*points, *weights)

@@ -35,7 +35,7 @@ from otdist.critics.critics import (
     relu_network,
     sorting_network,
 )
-from otdist.critics.samples import Supply
+from otdist.critics.samples import Frame, Supply
 
 FUNNEL_RATE, SORTING_RATE, USUAL_RATE = 0.1, 2e-3, 1e-3
 """Learning rates in the frame; that of K funnels is 0.1 · K^(−1/d), a share of the distance between
@@ -44,8 +44,9 @@ neighbouring centres."""
 FREE = 32
 """Dimensions up to which that rate is right for clusters; beyond, it falls as their inverse."""
 
-MCSHANE_POINTS = 1500
-"""Points of either sample that exact potentials are extended from."""
+MCSHANE_POINTS, FEW_POINTS = 1500, 400
+"""Points of either sample that exact potentials are extended from, and of a first look at them,
+which takes a tenth of the time: in many dimensions they are far behind with any number."""
 
 FUNNELS, START_POINTS = 256, 1024
 """Trained funnels, and points of the other sample whose exact transport they start from."""
@@ -75,13 +76,13 @@ def starts(name: str, supply: Supply, seed: int, *, all_sizes: bool = False) -> 
         name: Of the kind.
         supply: Of points of the frame.
         seed: Of first weights, and of clusters.
-        all_sizes: Whether funnels of several numbers compete, the usual one last.
+        all_sizes: Whether several numbers of funnels or points compete, the usual one last.
     """
     frame = supply.frame
     if name == "mcshane":
         pair = supply.corner(MCSHANE_POINTS)
-        weights = pair.x.weights, pair.y.weights
-        return [Start(lambda: mcshane(*frame.sides(pair), *weights))]
+        sizes = (FEW_POINTS, MCSHANE_POINTS) if all_sizes else (MCSHANE_POINTS,)
+        return [Start(partial(_extended, frame, pair, size)) for size in sizes]
     if name == "linear":
         return [Start(partial(_along_means, supply))]
     if name in ("peaks", "valleys"):
@@ -100,6 +101,12 @@ def starts(name: str, supply: Supply, seed: int, *, all_sizes: bool = False) -> 
 def _many(supply: Supply) -> SamplePair:
     """As many training points as a start may take."""
     return supply.corner(CLUSTER_POINTS if supply.plenty else START_POINTS)
+
+
+def _extended(frame: Frame, pair: SamplePair, most: int) -> Funnels:
+    x, y = frame.sides(pair, most)
+    a, b = (side.weights[:most] for side in (pair.x, pair.y))
+    return mcshane(x, y, a / a.sum(), b / b.sum())
 
 
 def _along_means(supply: Supply) -> nn.Linear:

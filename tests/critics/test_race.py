@@ -12,8 +12,8 @@ from torch import nn
 from otdist.critics import Funnels
 from otdist.critics.critics import mean_difference
 from otdist.critics.parts import Parts
-from otdist.critics.race import CLOSE, HEAT, STAY, Race, Racer
-from otdist.critics.starts import Start
+from otdist.critics.race import CLOSE, HEAT, OPENING, STAY, Race, Racer
+from otdist.critics.starts import FEW_POINTS, Start, starts
 from otdist.critics.streams import supplies_of
 from otdist.critics.training import Clock
 
@@ -74,6 +74,45 @@ def test_the_clock_shortens_the_last_round():
     (found,) = race(steps=10**9, clock=Clock(0.3)).run({"kind": [tilted(1)]})
     assert time.process_time() - begin < 20  # without the clock it would take days
     assert last(found) > END
+
+
+class Costly(Clock):
+    """A clock on which only the making of critics takes time, a thousand seconds each."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.made = seconds, 0
+
+    def left(self) -> float:
+        return self.seconds - 1000 * self.made
+
+    def start(self, cosine: float) -> Start:
+        """A start that the clock counts."""
+        begun = tilted(cosine)
+
+        def make() -> nn.Module:
+            self.made += 1
+            return begun.make()
+
+        return Start(make, begun.rate)
+
+
+@pytest.mark.parametrize("seconds, made", [(1e5, 9), (1e4, round(10 * OPENING)), (3e3, 2)])
+def test_starts_enter_only_while_the_opening_lasts(seconds, made):
+    clock = Costly(seconds)
+    kinds = {"best": [clock.start(1 - k / 100) for k in range(8)], "far": [clock.start(0.1)]}
+    best, far = race(clock=clock).run(kinds)
+    assert clock.made == made
+    assert last(best) == END
+    assert last(far) == HEATED
+
+
+def test_exact_potentials_of_many_points_wait_for_those_of_few():
+    points = np.random.default_rng(0).normal(size=(2, 1000, 2))
+    (supply,) = supplies_of(tuple(points), (None, None), Parts((0.6, 0.2, 0.2)), 0)
+    (alone,) = starts("mcshane", supply, 0)
+    few, many = starts("mcshane", supply, 0, all_sizes=True)
+    assert len(few.make().centres) == FEW_POINTS
+    assert len(alone.make().centres) == len(many.make().centres) == 600
 
 
 def test_one_critic_just_trains():
