@@ -38,6 +38,16 @@ class Cells:
         first, masses = torch.from_numpy(self.starts), torch.from_numpy(self.masses)
         return Merged(first, masses, group, False)
 
+    def medoids(self, points: Tensor) -> Tensor:
+        """The index of the point nearest to the centre of each cell, shape (k,).
+
+        Args:
+            points: As of `divide`.
+        """
+        cell = np.repeat(np.arange(len(self.starts)), np.diff(self.starts, append=len(self.order)))
+        away = np.square(points.double().numpy()[self.order] - self.centres[cell]).sum(1)
+        return torch.from_numpy(self.order[np.lexsort((away, cell))[self.starts]])
+
 
 def divide(points: Tensor, weights: Tensor, levels: int, p: float, order: np.ndarray) -> Cells:
     """The cells after so many levels of an order that was split to at least as many.

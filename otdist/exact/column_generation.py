@@ -39,7 +39,7 @@ from otdist.exact.boxed import BoxedFlow, Supplies
 from otdist.exact.limits import INTERRUPTED, LATE, Limits, Outcome, beyond
 from otdist.exact.network_simplex import SimplexError
 from otdist.exact.pricing import Pricer
-from otdist.exact.start import METRIC, NODE, entropic_start, exact_start
+from otdist.exact.start import NODE, entropic_start, exact_start, metric_start
 
 ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 
@@ -104,8 +104,10 @@ def untried(cost: Cost, a: Tensor, b: Tensor, message: str) -> Outcome:
 
 def _potential(cost: Cost, a: Tensor, b: Tensor, node: bool) -> Tensor:
     """Where nothing is known, a potential to begin with."""
-    if node or isinstance(cost, MetricCost):
-        return exact_start(cost, a, b, NODE if node else METRIC)
+    if node:
+        return exact_start(cost, a, b, NODE)
+    if isinstance(cost, MetricCost):
+        return metric_start(cost, a, b)
     return entropic_start(cost, a, b)
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.cost import Cost, evenly
+from otdist.core.metric import MetricCost
 from otdist.core.point_cost import PointCost
 from otdist.core.tree import split
 from otdist.entropic import entropic
@@ -50,6 +51,10 @@ METRIC = 512, 0.02
 """The same for metrics. Exact W_1 of 4,000 normal points in space, two seeds, takes 0.66 to 0.73 of
 the time with the entropic start for cityblock, 0.53 to 0.66 for Chebyshev; with 1,024 landmarks it
 takes 1.05 to 1.17 times as long for angles and the same for norms."""
+_CELLS, _CELLS_EPS = 1024, 0.01
+"""Cells of either side whose medoids are solved for metrics in few dimensions, and eps in units of
+their cost: 4,000 normal points in space, two seeds, take 0.53 to 0.89 of the time with METRIC for
+Chebyshev, 0.79 for angles, 0.57 to 0.91 for cityblock; eps of 0.003 costs cityblock a round."""
 _FEW_STEPS = 12  # with which they become smooth
 _SAMPLED = 256  # points of the estimate of the mean cost
 _TOL = 1e-2
@@ -100,6 +105,35 @@ def exact_start(cost: Cost, a: Tensor, b: Tensor, few: tuple[int, float]) -> Ten
     if part.shape[1] == len(b) and bool(torch.isfinite(dual.g).all()):  # of all, and in order
         return dual.g
     return _spread(reach, dual.f, u, eps)
+
+
+def metric_start(cost: MetricCost, a: Tensor, b: Tensor) -> Tensor:
+    """The start for a metric: that of one point of each cell, in few dimensions, or `exact_start`.
+
+    Cells keep the mass where it is, and metrics have no other use for their centres.
+    """
+    few = cost.x.shape[1] <= _CELLS_DIMENSION and min(cost.shape) >= 2 * _CELLS
+    if not few or cost.device.type != "cpu":
+        return exact_start(cost, a, b, METRIC)
+    levels = _CELLS.bit_length() - 1
+    (rows, u), (cols, v) = (_medoids(points, w, levels) for points, w in ((cost.x, a), (cost.y, b)))
+    part = cost.sub(rows, cols).to(torch.float64)
+    try:
+        g, value = _exactly(part, u, v, _CELLS)
+    except SimplexError:  # costs span more than the digits of float64
+        return entropic_start(cost, a, b)
+    eps = max(_CELLS_EPS * value, 8 * cost.to(torch.float32).rounding)
+    if not eps > 0:
+        return torch.zeros_like(b)
+    targets = torch.arange(len(b), device=b.device)
+    return _spread(cost.sub(rows, targets), part.ctransform(g)[0], u, eps)
+
+
+def _medoids(points: Tensor, weights: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+    """The point in the middle of each cell, and the mass of the cell."""
+    points = points.detach()
+    found = cells.divide(points, weights, levels, 2.0, split(points, levels))
+    return found.medoids(points), torch.from_numpy(found.masses)
 
 
 def _count(cost: Cost, landmarks: int) -> int:
@@ -179,7 +213,7 @@ def _exactly(part: Cost, u: Tensor, v: Tensor, count: int) -> tuple[Tensor, floa
     columns, b = part.T.landmarks(v, count)
     costs = np.ascontiguousarray(part.sub(rows, columns).dense().cpu().numpy())
     shares = ((w / w.sum()).cpu().numpy() for w in (a, b))
-    flow = matrix.solve(costs, *shares, uniform=False)
+    flow = matrix.solve(costs, *shares, uniform=False, tied=isinstance(part, MetricCost))
     f = torch.from_numpy((costs - flow.g).min(1)).to(part.device)
     everyone = torch.arange(part.shape[1], device=part.device)
     g = part.sub(rows, everyone).T.ctransform(f)[0]

@@ -27,6 +27,9 @@ def test_cells_are_balanced_ranges_with_their_own_masses(n, levels):
         spread += a[members] @ np.square(x[members] - centre).sum(1)
     assert found.spread == pytest.approx(spread)
     assert found.merged.group.bincount().tolist() == [len(g) for g in groups]
+    for medoid, members, centre in zip(found.medoids(points), groups, found.centres, strict=True):
+        away = np.linalg.norm(x[members] - centre, axis=1)
+        assert int(medoid) == members[away.argmin()]
 
 
 def test_cells_are_compact():

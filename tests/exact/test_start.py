@@ -10,6 +10,7 @@ from otdist.core.certificate import lower_from_potentials
 from otdist.core.point_cost import PointCost
 from otdist.exact import start
 from otdist.exact.limits import Sizes
+from otdist.metrics import Angular, Chebyshev, Cosine
 from otdist.unbalanced.bounds import partial_dual
 from otdist.unbalanced.node import NodeCost
 
@@ -73,3 +74,16 @@ def test_few_landmarks_know_the_price_at_which_mass_stays(mass, share):
     found = partial_dual(cost, a, b, mass, g[:-1] - g[-1]).lower / mass
     truth = otdist.partial_wasserstein(x, y, mass=mass, p=2).distance ** 2
     assert share * truth < found <= truth * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("metric", [Chebyshev(), Angular(), Cosine()])
+def test_medoids_of_cells_prove_nearly_all_for_metrics(metric, monkeypatch):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(1500, 3)), 1.3 * rng.normal(size=(1500, 3)) + 0.5
+    points = (metric.enter(torch.from_numpy(part), name) for part, name in ((x, "x"), (y, "y")))
+    cost, unit = metric.cost(*points, 1.0, 0.0)
+    weights = torch.full((1500,), 1 / 1500, dtype=torch.float64)
+    truth = otdist.wasserstein(x, y, p=1, metric=metric).distance / unit
+    monkeypatch.setattr(start, "_CELLS", 256)
+    g = start.metric_start(cost, weights, weights)
+    assert 0.9 * truth < lower_from_potentials(cost, weights, weights, g=g).cost <= truth
