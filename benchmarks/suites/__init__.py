@@ -8,7 +8,7 @@ from importlib import import_module
 from benchmarks.case import Case
 
 LONG = ("large",)
-"""Suites that take an hour, and are only run by name."""
+"""Suites of a single competitor that take long, and are only run by name."""
 
 
 def names() -> list[str]:

@@ -1,6 +1,6 @@
 """A proved 1% of W_2 between hundreds of thousands of points, in many dimensions, and a million.
 
-Nobody else attempts these. They take an hour together, and `--suite all` leaves them out.
+Nobody else attempts these. They take ten minutes together, and `--suite all` leaves them out.
 """
 
 from __future__ import annotations
