@@ -32,7 +32,8 @@ from otdist.core.widened import widened
 
 UNIT = 2.0**-53
 
-_LISTED = 16  # pairs per point that are worth listing one by one
+LISTED = 16
+"""Pairs per point that are worth listing one by one."""
 
 SETTLED_PAIRS = 2**30
 """Below so many pairs, costs in many dimensions are exact to their last digits. Above, where no
@@ -132,7 +133,7 @@ def lower_from_both(cost: Cost, a: Tensor, b: Tensor, f: Tensor, g: Tensor) -> D
     factors = cost.signs(f, g)
     if factors is None:
         return None
-    most, listed = _LISTED * sum(cost.shape), [0]
+    most, listed = LISTED * sum(cost.shape), [0]
     found: list[tuple[Tensor, Tensor]] = []
 
     def block(part: slice) -> None:
@@ -165,7 +166,7 @@ def lower_from_means(cost: Cost, a: Tensor, b: Tensor) -> DualBound:
     a, b = a.detach().double(), b.detach().double()
     f, g = torch.zeros_like(a), torch.zeros_like(b)
     if not isinstance(cost, PointCost):
-        return DualBound(0.0 - cost.error, 0.0, f, g)
+        return DualBound(0.0 - cost.error, 0.0, f, g)  # of no error: 0, where −0 would be shown
     x, y, p = cost.x.double(), cost.y.double(), cost.p
     apart = a @ x - b @ y
     r = float(apart.norm())

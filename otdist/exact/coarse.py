@@ -109,11 +109,11 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits) -> CoarsePlan | None
         return None
     last = min(_LAST, min(cost.shape).bit_length() - 2)
     most = typical(cost, a, b)  # an optimal plan costs less still
-    allowed, least, sides = sizes.share * limits.rtol, 0.0, []
+    allowed, spread, sides = sizes.share * limits.rtol, 0.0, []
     for points, weights in ((cost.x, a), (cost.y, b)):
         sides.append(_Side(points, weights, last, max(cost.p, 2.0)))
-        least += sides[-1].cells(last).spread
-        if _added(least, most, cost.p) > allowed * most:
+        spread += sides[-1].cells(last).spread
+        if _added(spread, most, cost.p) > allowed * most:
             return None
     x, y = sides
     fewest = max(len(x.order), len(y.order)) // sizes.cell_points
@@ -121,7 +121,7 @@ def solve(cost: Cost, a: Tensor, b: Tensor, limits: Limits) -> CoarsePlan | None
     left, right = x.cells(levels), y.cells(levels)
     found, value = _between(left, right, cost.p, limits)
     if found.message not in STOPPED:
-        if _added(least, value, cost.p) > allowed * value:
+        if _added(spread, value, cost.p) > allowed * value:
             return None
         while _added(left.spread + right.spread, value, cost.p) > allowed * value:
             levels += 1

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from otdist.core.certificate import LISTED
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs
@@ -56,7 +57,6 @@ _MORE_TIED = 4
 
 _WIDEN = 32.0  # growth of all boxes where mass is dropped although no pair violates
 _GROW = 8.0  # growth of the box of a point that dropped mass
-_LISTED = 16  # violating pairs per point that are worth listing one by one
 _ASTRAY = 1e-13  # dropped mass that is rounding
 _CLOSED = 1e-11  # relative gap that needs no further round
 _RESOLUTION = 1e-14  # relative resolution of the simplex per node
@@ -237,7 +237,7 @@ class _Run:
         before, float64 looks for violations beyond its own error only, and does so from then on.
         """
         size = float(f.abs().max() + g.abs().max())
-        limit = _LISTED * sum(self.pricer.shape)
+        limit = LISTED * sum(self.pricer.shape)
         if self.fine is None:
             error = self.pricer.error + 4 * torch.finfo(self.pricer.dtype).eps * size
             found = self.pricer.below(f, g, error, limit)

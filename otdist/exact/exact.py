@@ -195,7 +195,8 @@ def _bound(
 ) -> tuple[DualBound, str]:
     """The lower bound of potentials, and how it all ended; that of the means where time is short.
 
-    After a stop the proof may take as long as what came before. For `quick` see
+    Both f and g are those of an optimum, which a few pairs may violate by rounding; one of them is
+    any potential. After a stop the proof may take as long as what came before. For `quick` see
     `lower_from_potentials`.
     """
     now = time.perf_counter()
@@ -247,8 +248,9 @@ def _by_cells(
         dual, near.message = _bound(task, near.g[y.group], True, near.message, begin)
     reached = not near.message and near.improve(dual.cost, limits)
     if not reached and not near.message:
-        # g is the entropic one, below the c-transform of f.
-        dual, near.message = _bound(task, None, True, near.message, begin, f=dual.f)
+        # g came from the cells, and lies below the c-transform of f.
+        other, near.message = _bound(task, None, True, near.message, begin, f=dual.f)
+        dual = max(dual, other, key=lambda found: found.cost)
         reached = not near.message and near.improve(dual.cost, limits)
     if not reached and not near.message:
         return None

@@ -74,6 +74,24 @@ def test_cells_are_enough_in_the_plane(improved, monkeypatch):
     assert bool(sweeps) == improved
 
 
+def test_an_interrupt_of_the_other_transform_keeps_the_first(monkeypatch):
+    x = 2 * np.random.default_rng(0).normal(size=(1250, 3))
+    bounds, bound = [], exact.lower_from_potentials
+
+    def pressed(*args, **options):
+        if bounds:
+            raise KeyboardInterrupt
+        bounds.append(bound(*args, **options))
+        return bounds[0]
+
+    monkeypatch.setattr(exact, "lower_from_potentials", pressed)
+    sizes = replace(WIDE, first_level=8)
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        result = by_cells(x, 1.3 * x[::-1], p=2, rtol=RTOL, sizes=sizes)
+    truth = np.sqrt(np.square(0.3 * x).sum(1).mean())  # and the means are the same
+    assert 0.9 * truth < result.lower <= truth <= result.upper
+
+
 @pytest.mark.parametrize("d", [2, 3])
 def test_cells_are_enough_at_p_1(d):
     rng = np.random.default_rng(d)

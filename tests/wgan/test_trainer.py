@@ -10,24 +10,7 @@ from torch import Tensor, nn
 from otdist import wgan
 from otdist.wgan.descent import follow
 from otdist.wgan.trainer import WGANTrainer
-
-
-@pytest.fixture(autouse=True)
-def _seed():
-    """Networks draw their start from torch's generator; leave it as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
-def build(**options) -> WGANTrainer:
-    defaults = {"latent_dim": 3, "batch_size": 16, "n_critic": 2}
-    critic = options.pop("critic", None) or wgan.MLPCritic(2, (16,))
-    generator = wgan.MLPGenerator(3, 2, (16,), bounded=False)
-    return WGANTrainer(generator, critic, **{**defaults, **options})
-
-
-DATA = torch.randn(160, 2, generator=torch.Generator().manual_seed(1)) + 2
+from tests.wgan.small import DATA, build
 
 
 class Spy(nn.Module):
