@@ -37,11 +37,11 @@ def test_it_is_transport_of_arc_lengths(n, m, weighted, p):
     x, y, a, b = samples(n, m, weighted)
     found = wasserstein(x, y, a=a, b=b, p=p, metric=metrics.Periodic(24))
     costs = arcs(x, y, 24) ** p
-    truth = transport(costs, a=a, b=b).cost
+    truth = transport(costs, a=a, b=b)  # its plan may cost a rounding of the largest cost more
     assert found.solver == "closed form"
-    assert found.cost == pytest.approx(truth, rel=1e-12, abs=1e-12 * 24**p)
-    assert found.lower <= truth ** (1 / p) * (1 + 1e-12)
-    assert found.upper >= truth ** (1 / p) * (1 - 1e-12)
+    assert found.cost == pytest.approx(truth.cost, rel=1e-12, abs=1e-12 * 24**p)
+    assert found.lower <= truth.upper ** (1 / p)
+    assert found.upper >= truth.lower ** (1 / p)
     assert found.gap <= 1e-9 * found.distance
     assert found.converged
     f, g = found.potentials

@@ -11,7 +11,10 @@ from scipy.optimize import linprog
 from otdist import partial_wasserstein, unbalanced_wasserstein
 
 SLACK = 1e-7  # of HiGHS, relative to the size of costs
-coordinates = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e3, 1e3, allow_subnormal=False))
+coordinates = st.one_of(
+    st.integers(-3, 3).map(float),
+    st.floats(-1e3, 1e3).map(lambda v: v if abs(v) > 1e-100 else 0.0),  # squares of others vanish
+)
 masses = st.one_of(st.just(0.0), st.just(1.0), st.floats(1e-3, 10))
 
 
