@@ -267,6 +267,14 @@ def test_equal_moments_have_no_frechet_interval():
         otdist.confidence_interval(x, rng.normal(size=(300, 2)), "kid")
 
 
+def test_wider_rows_are_visible_in_many_dimensions():
+    """A kernel of ⟨z, z'⟩/d sees no covariances there: p is 0.4."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(2100, 512)), 1.05 * rng.normal(size=(2100, 512))
+    found = otdist.confidence_interval(x, y, "frechet")
+    assert 0 < found.lower < found.estimate < found.upper
+
+
 def test_few_or_repeated_rows_are_refused():
     x = np.arange(30.0)
     with pytest.raises(ValueError, match="at least 20 rows"):

@@ -154,7 +154,13 @@ class FrechetInfinity(FrechetDistance):
 
 @dataclass(frozen=True)
 class TwoMoments(Labelled):
-    """MMD² of the kernel (⟨z, z'⟩/d + 1)² of standardised points: zero for equal two moments."""
+    """MMD² of the kernel (⟨z, z'⟩/s + √½)² of centred points: zero for equal two moments.
+
+    With s the root mean square of ⟨z, z'⟩ between different points, differences of means and of
+    covariances stand above noise of one size, that of u² and √2 u for a normal u. s = d, as in KID,
+    drowns the latter: 2,000 normal rows in 2,048 dimensions and others that are 5% wider look the
+    same, p = 0.5.
+    """
 
     title: ClassVar[str] = "MMD² of the polynomial kernel of degree 2"
 
@@ -163,7 +169,11 @@ class TwoMoments(Labelled):
         z = pooled(pair)
         z = z - z.mean(0)
         z = z / z.square().mean().sqrt().clamp(min=torch.finfo(z.dtype).tiny)
-        return of_labellings([(slice(0, len(z)), (z @ z.T / z.shape[1] + 1) ** 2)], labels)
+        products = z @ z.T
+        apart = products.square().sum() - products.diagonal().square().sum()
+        unit = (apart.clamp(min=0) / (len(z) * (len(z) - 1))).sqrt()
+        kernel = (products / unit.clamp(min=torch.finfo(z.dtype).tiny) + 0.5**0.5) ** 2
+        return of_labellings([(slice(0, len(z)), kernel)], labels)
 
 
 def _quadratic(z: Tensor, mean: Tensor, to_mean: Tensor, to_cov: Tensor) -> np.ndarray:
