@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks import page
 from benchmarks.case import OURS
-from benchmarks.plots import LOOKS, OUR_LOOK, figure_of, saved
+from benchmarks.plots import LOOKS, OUR_LOOK, figure_of, legend, saved
 from benchmarks.records import Row
 from benchmarks.report import by, duration
 
@@ -74,7 +73,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     path.unlink(missing_ok=True)
     if not problems:
         return
-    figure, axes = figure_of(len(problems))
+    figure, axes = figure_of(len(problems), columns=min(len(problems), 3))
     others: list[str] = []
     for ax, (_, group) in zip(axes, problems, strict=True):
         for row in group:
@@ -87,21 +86,10 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         title = f"{first['quantity']}, n = {first['n']:,}, d = {first['d']}"
         ax.set(xscale="log", yscale="log", xlabel="seconds (median)", title=title)
         ax.grid(alpha=0.25)
-    axes[0].set_ylabel("relative error")
-    figure.legend(
-        handles=_handles(others), loc="outside lower center", ncols=3 * len(problems), frameon=False
-    )
+        ax.set_ylabel("relative error")
+    looks = {OURS: OUR_LOOK} | {name: LOOKS[i % len(LOOKS)] for i, name in enumerate(others)}
+    legend(figure, looks, columns=len(looks))
     saved(figure, path)
-
-
-def _handles(others: Sequence[str]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    looks = [OUR_LOOK, *(LOOKS[i % len(LOOKS)] for i in range(len(others)))]
-    return [
-        Line2D([], [], linestyle="", color=colour, marker=marker, label=name)
-        for name, (colour, marker) in zip([OURS, *others], looks, strict=True)
-    ]
 
 
 def library(competitor: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from benchmarks.case import OURS
@@ -18,6 +19,7 @@ LOOKS: tuple[tuple[str, str], ...] = (
     *zip(COLOURS, "s^DvPX", strict=True), *zip(COLOURS, "<*dp>h", strict=True)
 )  # fmt: skip
 """Colour and marker of the others, in the order in which they appear: no two are equal."""
+_COLUMNS = 3  # panels beside each other, at most
 
 
 def plots(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -34,44 +36,69 @@ def plots(rows: Sequence[Row], folder: Path) -> list[Path]:
     return written
 
 
+def names_of(rows: Sequence[Row]) -> list[str]:
+    """The competitors, in the order in which they appear."""
+    return list(dict.fromkeys(row["competitor"] for row in rows))
+
+
 def _looks(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
-    others = list(dict.fromkeys(row["competitor"] for row in rows if row["competitor"] != OURS))
+    others = [name for name in names_of(rows) if name != OURS]
     return {OURS: OUR_LOOK} | {name: LOOKS[i % len(LOOKS)] for i, name in enumerate(others)}
 
 
 def _scaling(suite: str, rows: list[Row], path: Path) -> Path | None:
-    """Time and memory against n, one line a competitor and family of cases."""
-    families: dict[tuple[str, str], list[Row]] = {}
+    """Time and memory against n, a panel for each kind of problem; of many kinds time alone."""
+    kinds: dict[str, list[Row]] = {}
     for row in rows:
-        family = f"{row['quantity']} {row['problem']}, d = {row['d']}".strip()
-        families.setdefault((row["competitor"], family), []).append(row)
-    lines = {k: v for k, v in families.items() if len({row["n"] for row in v}) > 1}
-    if not lines:
+        if row["n"] == row["m"]:
+            kinds.setdefault(_kind(row), []).append(row)
+    grown = {kind: lines for kind, group in kinds.items() if (lines := _lines(group))}
+    if not grown:
         return None
-    figure, axes = figure_of(2)
-    looks, styles = _looks(rows), ("-", "--", ":", "-.")
-    order = list(dict.fromkeys(family for _, family in lines))
-    for (competitor, family), group in lines.items():
-        group = sorted(group, key=lambda row: row["n"])
-        colour, marker = looks[competitor]
-        look = {
-            "color": colour,
-            "marker": marker,
-            "linestyle": styles[order.index(family) % len(styles)],
-            "markersize": 4,
-        }
-        sizes = [row["n"] for row in group]
-        axes[0].plot(sizes, [row["seconds"]["median"] for row in group], **look)
-        memory = [max(row["peak_mb"], 1) for row in group]
-        axes[1].plot(sizes, memory, label=f"{competitor}: {family}", **look)
-    axes[0].set_ylabel("seconds (median)")
-    axes[1].set_ylabel("MB added to the peak")
-    ticks = _apart({row["n"] for group in lines.values() for row in group})
-    for ax in axes:
-        ax.set(xscale="log", yscale="log", xlabel="n")
+    measures: list[tuple[str, Callable[[Row], float]]] = [
+        ("seconds (median)", lambda row: row["seconds"]["median"]),
+        ("MB added to the peak", lambda row: max(row["peak_mb"], 1)),
+    ]
+    several = len(grown) > _COLUMNS
+    panels = [(*what, kind) for what in measures[: 1 if several else 2] for kind in grown]
+    columns = _COLUMNS if several else max(len(grown), 2)
+    figure, axes = figure_of(len(panels), columns=columns)
+    looks = _looks([row for lines in grown.values() for line in lines for row in line])
+    for ax, (title, value, kind) in zip(axes, panels, strict=True):
+        for line in grown[kind]:
+            colour, marker = looks[line[0]["competitor"]]
+            sizes, values = [row["n"] for row in line], [value(row) for row in line]
+            ax.plot(sizes, values, color=colour, marker=marker, markersize=4)
+        ticks = _apart({row["n"] for line in grown[kind] for row in line})
+        ax.set(xscale="log", yscale="log", xlabel="n", ylabel=title)
+        ax.set_title(fill(kind, 36), fontsize=10)
         ax.set_xticks(ticks, [f"{n:,}" for n in ticks], rotation=30)
         ax.minorticks_off()
-    return _save(figure, path)
+        at_least_a_decade(ax.yaxis)
+    return _save(figure, path, looks)
+
+
+def _kind(row: Row) -> str:
+    """What a line against n keeps the same.
+
+    >>> _kind({"quantity": "S_eps", "problem": "clouds", "d": 2, "parameters": {"eps": 0.2}})
+    'S_eps clouds, d = 2, eps = 0.2'
+    """
+    fixed = {"d": row["d"]} | row["parameters"]
+    named = [f"{name} = {value:.3g}" for name, value in fixed.items() if _number(value)]
+    return ", ".join([f"{row['quantity']} {row['problem']}".strip(), *named])
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _lines(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each competitor by n, of those with two sizes or more."""
+    lines: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row["n"]):
+        lines.setdefault(row["competitor"], []).append(row)
+    return [line for line in lines.values() if len({row["n"] for row in line}) > 1]
 
 
 def _accuracy(suite: str, rows: list[Row], path: Path) -> Path | None:
@@ -81,21 +108,21 @@ def _accuracy(suite: str, rows: list[Row], path: Path) -> Path | None:
         return None
     figure, (ax,) = figure_of(1)
     looks = _looks(rows)
-    for name in dict.fromkeys(row["competitor"] for row in known):
+    for name in names_of(known):
         own = [row for row in known if row["competitor"] == name]
         colour, marker = looks[name]
         ax.scatter(
             [row["seconds"]["median"] for row in own],
             [max(row["error"], 1e-16) for row in own],
-            color=colour, marker=marker, label=name, s=40,
+            color=colour, marker=marker, s=40,
         )  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="seconds (median)", ylabel="relative error")
     for axis in (ax.xaxis, ax.yaxis):
-        _at_least_a_decade(axis)
-    return _save(figure, path)
+        at_least_a_decade(axis)
+    return _save(figure, path, {name: looks[name] for name in names_of(known)})
 
 
-def _at_least_a_decade(axis: Any) -> None:
+def at_least_a_decade(axis: Any) -> None:
     """Widen a logarithmic axis that spans less: small differences should look small.
 
     Up to two decades are labelled at 1, 2 and 5 times the powers of ten, as plain numbers.
@@ -113,13 +140,19 @@ def _at_least_a_decade(axis: Any) -> None:
         axis.set_minor_locator(NullLocator())
 
 
-def figure_of(columns: int, size: tuple[float, float] | None = None) -> tuple[Any, Any]:
-    """A figure and its axes, beside each other."""
+def figure_of(
+    panels: int, size: tuple[float, float] | None = None, columns: int | None = None
+) -> tuple[Any, list[Any]]:
+    """A figure and its axes, beside each other, in lines of so many columns."""
     from matplotlib.figure import Figure
 
-    size = size or (4.2 * columns + 0.8, 3.8)
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
+    columns = columns or panels
+    lines = -(-panels // columns)
+    figure = Figure(figsize=size or (3.7 * columns + 0.8, 3.2 * lines + 0.6), layout="constrained")
+    axes = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for spare in axes[panels:]:
+        spare.remove()
+    return figure, axes[:panels]
 
 
 def _apart(sizes: Iterable[int]) -> list[int]:
@@ -135,12 +168,25 @@ def _apart(sizes: Iterable[int]) -> list[int]:
     return kept
 
 
-def _save(figure: Any, path: Path) -> Path:
+def _save(figure: Any, path: Path, looks: dict[str, tuple[str, str]]) -> Path:
     for ax in figure.axes:
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+    legend(figure, looks, columns=2)
     return saved(figure, path)
+
+
+def legend(figure: Any, looks: dict[str, tuple[str, str]], columns: int) -> None:
+    """Whose marker is which, below all panels."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], linestyle="", color=colour, marker=marker, label=name)
+        for name, (colour, marker) in looks.items()
+    ]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=columns, fontsize=9, frameon=False
+    )
 
 
 def saved(figure: Any, path: Path) -> Path:

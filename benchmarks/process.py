@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -185,9 +186,17 @@ def _named(step: Step) -> str:
     return "" if step.kind == "call" else f" of {step.kind}"
 
 
+_RAISED = re.compile(r"[\w.]+(Error|Exception|Interrupt)\b")
+
+
 def _reason(code: int, errors: Path) -> str:
+    """What ended a process: a signal, or the last exception of its errors.
+
+    Some libraries write remarks below it.
+    """
     if code < 0:
         return f"killed by signal {-code} (out of memory?)"
     text = errors.read_text(encoding="utf-8", errors="replace") if errors.exists() else ""
     lines = text.strip().splitlines()
-    return lines[-1] if lines else f"exit code {code}"
+    named = [line for line in lines if _RAISED.match(line)]
+    return (named or lines or [f"exit code {code}"])[-1]

@@ -100,7 +100,7 @@ def _written(run: dict[str, Any]) -> str:
 
 def _described(name: str) -> str:
     suite, _, kind = Path(name).stem.rpartition("-")
-    axes = "time and memory against n" if kind == "scaling" else "error against time"
+    axes = "growth with n, a panel for each problem" if kind == "scaling" else "error against time"
     return f"{suite}: {axes}, one colour a competitor"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import harness, pace, process, report, suites
+from benchmarks import harness, pace, plots, process, report, suites
 from benchmarks.case import OURS
 from benchmarks.harness import Settings, quartiles
 
@@ -265,7 +265,7 @@ def test_table_and_plots_are_made_from_rows(rows, tmp_path):
     assert "timeout: no answer after 2 s" in text
     assert "not converged" in text
     (tmp_path / "sliced-accuracy.svg").touch()
-    larger = [row | {"n": 100, "case": "larger"} for row in rows]
+    larger = [row | {"n": 100, "m": 100, "case": "larger"} for row in rows]
     report.write({**content, "rows": [*rows, *larger]}, tmp_path)
     names = ["results.json", "results.md", "tiny.naps-accuracy.svg", "tiny.naps-scaling.svg"]
     assert sorted(file.name for file in tmp_path.iterdir()) == names
@@ -274,6 +274,23 @@ def test_table_and_plots_are_made_from_rows(rows, tmp_path):
     again = [(tmp_path / name).read_bytes() for name in names]
     report.write(json.loads((tmp_path / "results.json").read_text()), tmp_path)
     assert [(tmp_path / name).read_bytes() for name in names] == again
+
+
+def test_pictures_have_a_panel_for_each_kind_and_none_for_spare_places():
+    figure, axes = plots.figure_of(7, columns=3)
+    assert figure.axes == axes
+    assert len(axes) == 7
+
+
+def test_the_last_exception_is_the_reason_whatever_stands_below(tmp_path):
+    errors = tmp_path / "errors"
+    errors.write_text(
+        "Traceback\na.b.OutOfRoomError: 3 GB\n\nFor simplicity, frames are left out.\n"
+    )
+    assert process._reason(1, errors) == "a.b.OutOfRoomError: 3 GB"
+    errors.write_text("no room\n")
+    assert process._reason(1, errors) == "no room"
+    assert process._reason(-9, errors) == "killed by signal 9 (out of memory?)"
 
 
 def test_fewer_rounds_than_asked_for_are_said(rows):

@@ -468,7 +468,7 @@ def test_info():
 
 def test_info_knows_every_extra_that_adds_a_function():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    tools = {"bench", "docs", "dev", "all"}
+    tools = {"bench", "peers", "docs", "dev", "all"}
     assert set(info.EXTRAS) == project["optional-dependencies"].keys() - tools
 
 
