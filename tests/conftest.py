@@ -11,7 +11,7 @@ _FRESH: dict[str, Any] = {}
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Put the module's `RNG` back to where it stood after the import."""
-    module = getattr(item, "module", None)
+    module: Any = getattr(item, "module", None)
     rng = getattr(module, "RNG", None)
     if isinstance(rng, np.random.Generator):
         rng.bit_generator.state = _FRESH.setdefault(module.__name__, rng.bit_generator.state)

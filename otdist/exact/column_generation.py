@@ -6,7 +6,7 @@ every reduced cost c_ij − f_i − g_j ≥ 0, the plan on A is optimal for the 
 prove it. Otherwise the violating pairs join A, and the next round begins (Ford, Fulkerson 1958;
 Gilmore, Gomory 1961).
 
-    1. start      potentials from the entropic dual (`start`), or those of an earlier result
+    1. start      potentials of landmarks (`start`), or those of an earlier result
     2. arcs       the nearest pairs by reduced cost of every point, both sides, and some at every
                   larger scale: without them a tenth of the mass found no way at p = 1 in the plane
     3. restrict   optimum on A with dual variables held in a box around the centre (`boxed`)
@@ -23,6 +23,7 @@ Nothing here is trusted: `certificate` recomputes plan and potentials from the p
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -40,7 +41,7 @@ from otdist.exact.boxed import BoxedFlow, Supplies
 from otdist.exact.limits import INTERRUPTED, LATE, Limits, Outcome, beyond
 from otdist.exact.network_simplex import SimplexError
 from otdist.exact.pricing import Pricer
-from otdist.exact.start import NODE, entropic_start, exact_start, metric_start
+from otdist.exact.start import usual_start
 
 ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 
@@ -69,6 +70,7 @@ def solve(
     limits: Limits,
     start: Tensor | None = None,
     always: tuple[np.ndarray, np.ndarray] | None = None,
+    first: Callable[[Cost, Tensor, Tensor], Tensor] | None = None,
 ) -> Outcome:
     """Column generation between positive weights.
 
@@ -80,12 +82,13 @@ def solve(
         start: A potential g of the targets to begin from, shape (m,), such as that of a nearby
             problem.
         always: Rows and columns of arcs to begin with, whatever they cost: those of a node.
+        first: Finds the potential where none is given; the usual start by default.
     """
     run = _Run(cost, a, b, limits)
     try:
         with until(limits.deadline):
-            g = _potential(cost, a, b, always is not None) if start is None else start.double()
-            run.begin(g, always)
+            find = first or usual_start
+            run.begin(find(cost, a, b) if start is None else start.double(), always)
             while not run.optimal and run.may_continue():
                 run.round()
     except KeyboardInterrupt:
@@ -100,15 +103,6 @@ def solve(
 def untried(cost: Cost, a: Tensor, b: Tensor, message: str) -> Outcome:
     """What is known before anything is solved: a plan in the order of one coordinate."""
     return replace(_Run(cost, a, b, Limits()).outcome(), message=message)
-
-
-def _potential(cost: Cost, a: Tensor, b: Tensor, node: bool) -> Tensor:
-    """Where nothing is known, a potential to begin with."""
-    if node:
-        return exact_start(cost, a, b, NODE)
-    if isinstance(cost, MetricCost):
-        return metric_start(cost, a, b)
-    return entropic_start(cost, a, b)
 
 
 class _Run:

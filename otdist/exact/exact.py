@@ -90,7 +90,7 @@ class Exact:
             task: What to solve.
             rtol: Stop once the bracket proves this relative accuracy of the distance.
             start: An earlier result of a nearby problem of the same sizes; its potentials replace
-                the entropic start.
+                those of landmarks.
         """
         begin = time.perf_counter()
         if task.pair is not None and task.cost.dimension == 1 and isinstance(task.cost, PointCost):

@@ -1,8 +1,10 @@
-r"""Potentials to begin column generation from: the entropic dual of landmarks, extended to all.
+r"""Potentials to begin column generation from: those of landmarks, extended smoothly to all points.
 
 The nearer they are to optimal ones, the more of the pairs that matter are among the nearest by
 reduced cost, and the fewer rounds follow. Entropic potentials are smooth, which those of a
-subsample solved exactly are not: the latter left gaps as large, at ten times the cost.
+subsample solved exactly are not: the latter left gaps as large, at ten times the cost. Up to 12,000
+points one of each cell of a tree stands for the cell, their problem is solved exactly, and a
+soft-min as wide as neighbours are apart makes its potentials smooth (`cell_start`).
 
 Landmarks carry the mass of the points nearest to them, so that every cluster keeps its mass. With
 equal shares of a subsample, 2% of the mass between 20 clusters in the plane had to leave its
@@ -48,14 +50,19 @@ NODE = 512, 0.16
 their cost. 4,000 normal points in the plane, 0.9 of the mass, two seeds: 4 and 6 rounds with 0.04,
 3 and 3 with 0.08, 3 and 5 with 0.16, which took the least time; 5 and 7 with 1,024 and 0.08."""
 METRIC = 512, 0.02
-"""The same for metrics. Exact W_1 of 4,000 normal points in space, two seeds, takes 0.66 to 0.73 of
-the time with the entropic start for cityblock, 0.53 to 0.66 for Chebyshev; with 1,024 landmarks it
-takes 1.05 to 1.17 times as long for angles and the same for norms."""
-_CELLS, _CELLS_EPS = 1024, 0.01
-"""Cells of either side whose medoids are solved for metrics in few dimensions, and eps in units of
-their cost. Exact W_1 of 4,000 normal points in space, three seeds, takes 0.4 to 0.7 of the time
-with METRIC for angles, 0.4 to 0.5 for cosines, 0.6 to 1.3 for norms, whose rounds are two or three
-by chance; of 10,000 points 0.3 to 0.4, 0.4 to 0.5 and 0.6 to 0.9."""
+"""The same for metrics in more dimensions. Exact W_1 of 4,000 normal points in space, two seeds,
+takes 0.66 to 0.73 of the time with the entropic start for cityblock, 0.53 to 0.66 for Chebyshev;
+with 1,024 landmarks it takes 1.05 to 1.17 times as long for angles and the same for norms."""
+CELL_POINTS, MOST_EXACT = 3, 2048
+"""Points of the cells that are solved exactly, at least, and cells of a side, at most; above, they
+serve metrics in few dimensions only. Exact W_p of 4,000 points, p = 1 and 2, takes 0.35 to 0.7 of
+the CPU time with the entropic start in up to three dimensions, and in up to 64 about half between
+mixtures, 0.85 to 1 between normal samples; of 10,000 points 0.6 to 1. Of 10,000 points 1,024 cells
+take 1.0 to 1.3 times as long as 2,048 in the plane; 20,000 points take 0.9 to 1.4 times as long as
+with the entropic start."""
+_CELLS_EPS = 0.1
+"""eps in units of `_spacing`; 0.03 to 0.3 take the same time. In units of the cost, 4,000 points of
+the plane at p = 1, moved by 28 times their spread, took 37 rounds in place of 5."""
 _FEW_STEPS = 12  # with which they become smooth
 _SAMPLED = 256  # points of the estimate of the mean cost
 _TOL = 1e-2
@@ -107,24 +114,58 @@ def exact_start(cost: Cost, a: Tensor, b: Tensor, few: tuple[int, float]) -> Ten
     return _spread(reach, dual.f, u, eps)
 
 
-def metric_start(cost: MetricCost, a: Tensor, b: Tensor) -> Tensor:
-    """The start for a metric: that of one point of each cell, in few dimensions, or `exact_start`.
+def node_start(cost: Cost, a: Tensor, b: Tensor) -> Tensor:
+    """The start beside a node."""
+    return exact_start(cost, a, b, NODE)
 
-    Cells keep the mass where it is, and metrics have no other use for their centres.
-    """
-    if not _has_cells(cost, _CELLS):
+
+def usual_start(cost: Cost, a: Tensor, b: Tensor) -> Tensor:
+    """The start that serves a cost: that of cells solved exactly, of few landmarks, or entropic."""
+    if count := _exact_cells(cost):
+        return cell_start(cost, a, b, count)
+    if isinstance(cost, MetricCost):
         return exact_start(cost, a, b, METRIC)
-    (rows, u), (cols, v) = (_medoids(points, w) for points, w in ((cost.x, a), (cost.y, b)))
+    return entropic_start(cost, a, b)
+
+
+def _exact_cells(cost: Cost) -> int:
+    """How many cells of either side are solved exactly; 0 where other starts are better."""
+    if not isinstance(cost, PointCost | MetricCost) or cost.device.type != "cpu":
+        return 0
+    count = 2 ** int(math.log2(max(min(cost.shape) / CELL_POINTS, 1)))
+    if count <= MOST_EXACT:
+        return count
+    return MOST_EXACT if isinstance(cost, MetricCost) and _few_dimensions(cost) else 0
+
+
+def cell_start(cost: Cost, a: Tensor, b: Tensor, count: int) -> Tensor:
+    """The same from one point of each of so many cells, solved exactly.
+
+    Cells keep the mass where it is; points of the sample are all that a metric has in their place.
+    """
+    assert isinstance(cost, PointCost | MetricCost)
+    (rows, u), (cols, v) = (_medoids(z, w, count) for z, w in ((cost.x, a), (cost.y, b)))
     part = cost.sub(rows, cols).to(torch.float64)
     try:
-        g, value = _exactly(part, u, v, _CELLS)
+        g, _ = _exactly(part, u, v, count)
     except SimplexError:  # costs span more than the digits of float64
         return entropic_start(cost, a, b)
-    eps = max(_CELLS_EPS * value, 8 * cost.to(torch.float32).rounding)
+    f = part.ctransform(g)[0]
+    eps = max(_CELLS_EPS * _spacing(part, f, g), 8 * cost.to(torch.float32).rounding)
     if not eps > 0:
         return torch.zeros_like(b)
     targets = torch.arange(len(b), device=b.device)
-    return _spread(cost.sub(rows, targets), part.ctransform(g)[0], u, eps)
+    return _spread(cost.sub(rows, targets), f, u, eps)
+
+
+def _spacing(part: Cost, f: Tensor, g: Tensor) -> float:
+    """How far apart the reduced costs of neighbours are: the mean of the fourth of some rows.
+
+    The cost itself is no measure: that of samples far apart is a constant, but for its last digits.
+    """
+    rows = evenly(f, _SAMPLED)
+    some = part.sub(rows, torch.arange(len(g), device=g.device)).dense()
+    return float((some - f[rows, None] - g).kthvalue(min(4, len(g)), dim=1).values.mean())
 
 
 def _count(cost: Cost, landmarks: int) -> int:
@@ -141,11 +182,15 @@ def _among(cost: Cost, a: Tensor, b: Tensor, count: int) -> tuple[Cost, Cost, Te
     return cost.sub(rows, columns), cost.sub(rows, targets), u, v
 
 
-def _has_cells(cost: Cost, count: int) -> bool:
-    """Whether cells have the better landmarks than points at random: in few dimensions."""
-    if not isinstance(cost, PointCost | MetricCost) or cost.device.type != "cpu":
-        return False
-    return cost.x.shape[1] <= _CELLS_DIMENSION and min(cost.shape) >= 2 * count
+def _few_dimensions(cost: PointCost | MetricCost) -> bool:
+    """Whether centres of cells are better landmarks than points at random, however many."""
+    return cost.x.shape[1] <= _CELLS_DIMENSION
+
+
+def _has_cells(cost: PointCost, count: int) -> bool:
+    """Whether there are as many centres of cells."""
+    cpu = cost.device.type == "cpu"
+    return cpu and _few_dimensions(cost) and min(cost.shape) >= 2 * count
 
 
 def _centres(points: Tensor, weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -154,10 +199,10 @@ def _centres(points: Tensor, weights: Tensor, count: int) -> tuple[Tensor, Tenso
     return torch.from_numpy(found.centres), torch.from_numpy(found.masses)
 
 
-def _medoids(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The point in the middle of each cell, and the mass of the cell."""
+def _medoids(points: Tensor, weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The point in the middle of each of so many cells, and the mass of the cell."""
     points = points.detach()
-    found = _cells(points, weights, _CELLS)
+    found = _cells(points, weights, count)
     return found.medoids(points), torch.from_numpy(found.masses)
 
 

@@ -11,6 +11,7 @@ from otdist.core.point_cost import Cost, PointCost
 from otdist.core.result import Arcs
 from otdist.exact import column_generation, matrix, network_simplex
 from otdist.exact.limits import Limits, Outcome
+from otdist.exact.start import node_start
 from otdist.unbalanced.node import NodeCost
 
 
@@ -40,12 +41,12 @@ def solve(
         written: The costs as a matrix, where they are at hand.
     """
     network_simplex.load()
-    always = None
+    always = first = None
     if isinstance(cost, NodeCost):
-        i, j = cost.arcs
+        first, (i, j) = node_start, cost.arcs
         always = i.cpu().numpy(), j.cpu().numpy()
     if len(a) * len(b) > limits.sizes.matrix_pairs:
-        return column_generation.solve(cost, a, b, limits, start, always)
+        return column_generation.solve(cost, a, b, limits, start, always, first)
     values = (cost.dense() if written is None else written).cpu().numpy()
     if cap is not None:
         values = values.clip(max=cap)

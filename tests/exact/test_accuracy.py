@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import otdist
-from otdist.exact import column_generation
+from otdist.exact import column_generation, start
 from otdist.exact.limits import Sizes
 
 RTOL = 0.01
@@ -56,10 +56,13 @@ def test_the_bracket_contains_the_truth(kind, d, m, p):
 
 @pytest.mark.parametrize("d", [2, 10])
 def test_one_round_and_no_pricing(d, monkeypatch):
+    """With the start of larger samples."""
+
     def unwanted(*args):
         raise AssertionError("the accuracy is reached without pricing")
 
     monkeypatch.setattr(column_generation._Run, "_price", unwanted)
+    monkeypatch.setattr(column_generation, "usual_start", start.entropic_start)
     x, y = mixtures(1500, 1500, d, np.random.default_rng(1))
     result = otdist.wasserstein(x, y, p=2, rtol=0.02)
     assert result.iterations == 1

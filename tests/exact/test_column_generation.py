@@ -164,7 +164,7 @@ def test_an_interrupt_returns_the_bracket_so_far(when, monkeypatch):
         raise KeyboardInterrupt
 
     where = {
-        "start": (column_generation, "entropic_start"),
+        "start": (column_generation, "usual_start"),
         "restrict": (column_generation.boxed, "solve"),
         "price": (column_generation._Run, "_price"),
     }[when]
@@ -186,7 +186,7 @@ def test_a_start_saves_the_entropic_steps_and_changes_nothing(monkeypatch):
     def unwanted(*args):
         raise AssertionError("a start replaces the entropic potential")
 
-    monkeypatch.setattr(column_generation, "entropic_start", unwanted)
+    monkeypatch.setattr(column_generation, "usual_start", unwanted)
     warm = wasserstein(moved, y, p=2, start=first)
     assert warm.cost == pytest.approx(cold.cost, rel=COST_RTOL)
 

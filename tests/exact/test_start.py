@@ -77,13 +77,33 @@ def test_few_landmarks_know_the_price_at_which_mass_stays(mass, share):
 
 
 @pytest.mark.parametrize("metric", [Chebyshev(), Angular(), Cosine()])
-def test_medoids_of_cells_prove_nearly_all_for_metrics(metric, monkeypatch):
+def test_medoids_of_cells_prove_nearly_all_for_metrics(metric):
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(1500, 3)), 1.3 * rng.normal(size=(1500, 3)) + 0.5
     points = (metric.enter(torch.from_numpy(part), name) for part, name in ((x, "x"), (y, "y")))
     cost, unit = metric.cost(*points, 1.0, 0.0)
     weights = torch.full((1500,), 1 / 1500, dtype=torch.float64)
     truth = otdist.wasserstein(x, y, p=1, metric=metric).distance / unit
-    monkeypatch.setattr(start, "_CELLS", 256)
-    g = start.metric_start(cost, weights, weights)
+    g = start.cell_start(cost, weights, weights, 256)
     assert 0.9 * truth < lower_from_potentials(cost, weights, weights, g=g).cost <= truth
+
+
+@pytest.mark.parametrize(("d", "p", "most"), [(2, 1, 7), (3, 2, 4)])
+def test_samples_far_apart_take_few_rounds(d, p, most):
+    """Soft-mins as wide as a part of the cost, a constant here: 14 and 7 rounds."""
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(size=(1500, d)), rng.normal(size=(1400, d)) + 20
+    found = otdist.wasserstein(x, y, p=p)
+    assert found.converged
+    assert found.iterations <= most
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 40])
+def test_few_or_equal_points_have_a_start(n):
+    rng = np.random.default_rng(7)
+    for x, y in ((rng.normal(size=(n, 2)), rng.normal(size=(n, 2))), (np.ones((n, 2)),) * 2):
+        pair = measure.pair(x, y)
+        cost, weights = task.of_pair(pair, 1).cost, torch.full((n,), 1 / n, dtype=torch.float64)
+        g = start.usual_start(cost, weights, weights)
+        assert g.shape == (n,)
+        assert bool(torch.isfinite(g).all())

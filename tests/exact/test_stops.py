@@ -17,7 +17,7 @@ from otdist.exact.pricing import Pricer
 ALWAYS = otdist.Exact(_sizes=Sizes(matrix_pairs=0))  # no matrix, as for large samples
 CELLS = otdist.Exact(_sizes=Sizes(coarse_from=1000, first_level=6))
 STAGES = [
-    (column_generation, "entropic_start", 1),
+    (column_generation, "usual_start", 1),
     (Pricer, "nearest", 1),
     (Pricer, "nearest", 2),
     (boxed, "solve", 1),
@@ -92,7 +92,7 @@ def test_an_interrupted_proof_keeps_what_the_means_prove(p, monkeypatch):
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(coarse, "split"), (coarse, "quick_transform"), (column_generation, "entropic_start")],
+    [(coarse, "split"), (coarse, "quick_transform"), (coarse, "entropic_start")],
 )
 def test_an_interrupt_where_cells_are_solved(owner, name, monkeypatch):
     x, y, truth = stretched(2, 1300)
