@@ -55,11 +55,14 @@ takes 0.66 to 0.73 of the time with the entropic start for cityblock, 0.53 to 0.
 with 1,024 landmarks it takes 1.05 to 1.17 times as long for angles and the same for norms."""
 CELL_POINTS, MOST_EXACT = 3, 2048
 """Points of the cells that are solved exactly, at least, and cells of a side, at most; above, they
-serve metrics in few dimensions only. Exact W_p of 4,000 points, p = 1 and 2, takes 0.35 to 0.7 of
+serve metrics only. Exact W_p of 4,000 points, p = 1 and 2, takes 0.35 to 0.7 of
 the CPU time with the entropic start in up to three dimensions, and in up to 64 about half between
 mixtures, 0.85 to 1 between normal samples; of 10,000 points 0.6 to 1. Of 10,000 points 1,024 cells
 take 1.0 to 1.3 times as long as 2,048 in the plane; 20,000 points take 0.9 to 1.4 times as long as
 with the entropic start."""
+# Up to which dimension cells serve metrics: 4,000 points take 0.7 of the time with METRIC in four
+# and five dimensions, 1.0 to 1.25 in ten, and 10,000 points 1.1 to 1.2.
+_METRIC_DIMENSION = 5
 _CELLS_EPS = 0.1
 """eps in units of `_spacing`; 0.03 to 0.3 take the same time. In units of the cost, 4,000 points of
 the plane at p = 1, moved by 28 times their spread, took 37 rounds in place of 5."""
@@ -121,33 +124,36 @@ def node_start(cost: Cost, a: Tensor, b: Tensor) -> Tensor:
 
 def usual_start(cost: Cost, a: Tensor, b: Tensor) -> Tensor:
     """The start that serves a cost: that of cells solved exactly, of few landmarks, or entropic."""
-    if count := _exact_cells(cost):
-        return cell_start(cost, a, b, count)
+    if counts := _exact_cells(cost):
+        return cell_start(cost, a, b, counts)
     if isinstance(cost, MetricCost):
         return exact_start(cost, a, b, METRIC)
     return entropic_start(cost, a, b)
 
 
-def _exact_cells(cost: Cost) -> int:
-    """How many cells of either side are solved exactly; 0 where other starts are better."""
+def _exact_cells(cost: Cost) -> tuple[int, int] | None:
+    """How many cells of the sources and of the targets are solved exactly, if that is best."""
     if not isinstance(cost, PointCost | MetricCost) or cost.device.type != "cpu":
-        return 0
-    count = 2 ** int(math.log2(max(min(cost.shape) / CELL_POINTS, 1)))
-    if count <= MOST_EXACT:
-        return count
-    return MOST_EXACT if isinstance(cost, MetricCost) and _few_dimensions(cost) else 0
+        return None
+    n, m = (2 ** int(math.log2(max(k / CELL_POINTS, 1))) for k in cost.shape)
+    if isinstance(cost, MetricCost):
+        serves = cost.x.shape[1] <= _METRIC_DIMENSION
+    else:
+        serves = max(n, m) <= MOST_EXACT
+    return (min(n, MOST_EXACT), min(m, MOST_EXACT)) if serves else None
 
 
-def cell_start(cost: Cost, a: Tensor, b: Tensor, count: int) -> Tensor:
-    """The same from one point of each of so many cells, solved exactly.
+def cell_start(cost: Cost, a: Tensor, b: Tensor, counts: tuple[int, int]) -> Tensor:
+    """The same from one point of each of so many cells of the sides, solved exactly.
 
     Cells keep the mass where it is; points of the sample are all that a metric has in their place.
     """
     assert isinstance(cost, PointCost | MetricCost)
-    (rows, u), (cols, v) = (_medoids(z, w, count) for z, w in ((cost.x, a), (cost.y, b)))
+    sides = zip((cost.x, cost.y), (a, b), counts, strict=True)
+    (rows, u), (cols, v) = (_medoids(*side) for side in sides)
     part = cost.sub(rows, cols).to(torch.float64)
     try:
-        g, _ = _exactly(part, u, v, count)
+        g, _ = _exactly(part, u, v, max(counts))
     except SimplexError:  # costs span more than the digits of float64
         return entropic_start(cost, a, b)
     f = part.ctransform(g)[0]
@@ -182,15 +188,10 @@ def _among(cost: Cost, a: Tensor, b: Tensor, count: int) -> tuple[Cost, Cost, Te
     return cost.sub(rows, columns), cost.sub(rows, targets), u, v
 
 
-def _few_dimensions(cost: PointCost | MetricCost) -> bool:
-    """Whether centres of cells are better landmarks than points at random, however many."""
-    return cost.x.shape[1] <= _CELLS_DIMENSION
-
-
 def _has_cells(cost: PointCost, count: int) -> bool:
-    """Whether there are as many centres of cells."""
-    cpu = cost.device.type == "cpu"
-    return cpu and _few_dimensions(cost) and min(cost.shape) >= 2 * count
+    """Whether centres of so many cells are better landmarks than points at random."""
+    few = cost.x.shape[1] <= _CELLS_DIMENSION and cost.device.type == "cpu"
+    return few and min(cost.shape) >= 2 * count
 
 
 def _centres(points: Tensor, weights: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -84,7 +84,7 @@ def test_medoids_of_cells_prove_nearly_all_for_metrics(metric):
     cost, unit = metric.cost(*points, 1.0, 0.0)
     weights = torch.full((1500,), 1 / 1500, dtype=torch.float64)
     truth = otdist.wasserstein(x, y, p=1, metric=metric).distance / unit
-    g = start.cell_start(cost, weights, weights, 256)
+    g = start.cell_start(cost, weights, weights, (256, 256))
     assert 0.9 * truth < lower_from_potentials(cost, weights, weights, g=g).cost <= truth
 
 
