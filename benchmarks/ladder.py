@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import page
 from benchmarks.case import OURS
-from benchmarks.plots import LOOKS, OUR_LOOK, figure_of, legend, saved
+from benchmarks.plots import figure_of, finished, looks_of
 from benchmarks.records import Row
 from benchmarks.report import by, duration
 
@@ -74,22 +74,18 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     if not problems:
         return
     figure, axes = figure_of(len(problems), columns=min(len(problems), 3))
-    others: list[str] = []
+    looks = looks_of(library(row["competitor"]) for _, group in problems for row in group)
     for ax, (_, group) in zip(axes, problems, strict=True):
         for row in group:
-            family = library(row["competitor"])
-            if family != OURS and family not in others:
-                others.append(family)
-            look = OUR_LOOK if family == OURS else LOOKS[others.index(family) % len(LOOKS)]
-            ax.scatter(_seconds(row), max(row["error"], FLOOR), color=look[0], marker=look[1], s=40)
+            colour, marker = looks[library(row["competitor"])]
+            ax.scatter(_seconds(row), max(row["error"], FLOOR), color=colour, marker=marker, s=40)
         first = group[0]
         title = f"{first['quantity']}, n = {first['n']:,}, d = {first['d']}"
-        ax.set(xscale="log", yscale="log", xlabel="seconds (median)", title=title)
-        ax.grid(alpha=0.25)
-        ax.set_ylabel("relative error")
-    looks = {OURS: OUR_LOOK} | {name: LOOKS[i % len(LOOKS)] for i, name in enumerate(others)}
-    legend(figure, looks, columns=len(looks))
-    saved(figure, path)
+        ax.set(
+            xscale="log", yscale="log", xlabel="seconds (median)", ylabel="relative error",
+            title=title,
+        )  # fmt: skip
+    finished(figure, path, looks, columns=len(looks))
 
 
 def library(competitor: str) -> str:

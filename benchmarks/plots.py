@@ -36,13 +36,9 @@ def plots(rows: Sequence[Row], folder: Path) -> list[Path]:
     return written
 
 
-def names_of(rows: Sequence[Row]) -> list[str]:
-    """The competitors, in the order in which they appear."""
-    return list(dict.fromkeys(row["competitor"] for row in rows))
-
-
-def _looks(rows: Sequence[Row]) -> dict[str, tuple[str, str]]:
-    others = [name for name in names_of(rows) if name != OURS]
+def looks_of(competitors: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of ours and of each other, in the order in which they appear."""
+    others = [name for name in dict.fromkeys(competitors) if name != OURS]
     return {OURS: OUR_LOOK} | {name: LOOKS[i % len(LOOKS)] for i, name in enumerate(others)}
 
 
@@ -63,7 +59,7 @@ def _scaling(suite: str, rows: list[Row], path: Path) -> Path | None:
     panels = [(*what, kind) for what in measures[: 1 if several else 2] for kind in grown]
     columns = _COLUMNS if several else max(len(grown), 2)
     figure, axes = figure_of(len(panels), columns=columns)
-    looks = _looks([row for lines in grown.values() for line in lines for row in line])
+    looks = looks_of(line[0]["competitor"] for lines in grown.values() for line in lines)
     for ax, (title, value, kind) in zip(axes, panels, strict=True):
         for line in grown[kind]:
             colour, marker = looks[line[0]["competitor"]]
@@ -74,8 +70,8 @@ def _scaling(suite: str, rows: list[Row], path: Path) -> Path | None:
         ax.set_title(fill(kind, 36), fontsize=10)
         ax.set_xticks(ticks, [f"{n:,}" for n in ticks], rotation=30)
         ax.minorticks_off()
-        at_least_a_decade(ax.yaxis)
-    return _save(figure, path, looks)
+        _at_least_a_decade(ax.yaxis)
+    return finished(figure, path, looks)
 
 
 def _kind(row: Row) -> str:
@@ -85,12 +81,11 @@ def _kind(row: Row) -> str:
     'S_eps clouds, d = 2, eps = 0.2'
     """
     fixed = {"d": row["d"]} | row["parameters"]
-    named = [f"{name} = {value:.3g}" for name, value in fixed.items() if _number(value)]
+    named = [
+        f"{name} = {value:.3g}" if isinstance(value, float) else f"{name} = {value}"
+        for name, value in fixed.items()
+    ]
     return ", ".join([f"{row['quantity']} {row['problem']}".strip(), *named])
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float)
 
 
 def _lines(rows: Sequence[Row]) -> list[list[Row]]:
@@ -107,10 +102,10 @@ def _accuracy(suite: str, rows: list[Row], path: Path) -> Path | None:
     if not any(row["error"] > 1e-6 for row in known):
         return None
     figure, (ax,) = figure_of(1)
-    looks = _looks(rows)
-    for name in names_of(known):
+    looks = looks_of(row["competitor"] for row in rows)
+    shown = {row["competitor"]: looks[row["competitor"]] for row in known}
+    for name, (colour, marker) in shown.items():
         own = [row for row in known if row["competitor"] == name]
-        colour, marker = looks[name]
         ax.scatter(
             [row["seconds"]["median"] for row in own],
             [max(row["error"], 1e-16) for row in own],
@@ -118,11 +113,11 @@ def _accuracy(suite: str, rows: list[Row], path: Path) -> Path | None:
         )  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="seconds (median)", ylabel="relative error")
     for axis in (ax.xaxis, ax.yaxis):
-        at_least_a_decade(axis)
-    return _save(figure, path, {name: looks[name] for name in names_of(known)})
+        _at_least_a_decade(axis)
+    return finished(figure, path, shown)
 
 
-def at_least_a_decade(axis: Any) -> None:
+def _at_least_a_decade(axis: Any) -> None:
     """Widen a logarithmic axis that spans less: small differences should look small.
 
     Up to two decades are labelled at 1, 2 and 5 times the powers of ten, as plain numbers.
@@ -168,18 +163,13 @@ def _apart(sizes: Iterable[int]) -> list[int]:
     return kept
 
 
-def _save(figure: Any, path: Path, looks: dict[str, tuple[str, str]]) -> Path:
+def finished(figure: Any, path: Path, looks: dict[str, tuple[str, str]], columns: int = 2) -> Path:
+    """Write a figure with a grid in every panel, and whose marker is which below all of them."""
+    from matplotlib.lines import Line2D
+
     for ax in figure.axes:
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
-    legend(figure, looks, columns=2)
-    return saved(figure, path)
-
-
-def legend(figure: Any, looks: dict[str, tuple[str, str]], columns: int) -> None:
-    """Whose marker is which, below all panels."""
-    from matplotlib.lines import Line2D
-
     handles = [
         Line2D([], [], linestyle="", color=colour, marker=marker, label=name)
         for name, (colour, marker) in looks.items()
@@ -187,6 +177,7 @@ def legend(figure: Any, looks: dict[str, tuple[str, str]], columns: int) -> None
     figure.legend(
         handles=handles, loc="outside lower center", ncols=columns, fontsize=9, frameon=False
     )
+    return saved(figure, path)
 
 
 def saved(figure: Any, path: Path) -> Path:

@@ -55,20 +55,21 @@ takes 0.66 to 0.73 of the time with the entropic start for cityblock, 0.53 to 0.
 with 1,024 landmarks it takes 1.05 to 1.17 times as long for angles and the same for norms."""
 CELL_POINTS, MOST_EXACT = 3, 2048
 """Points of the cells that are solved exactly, at least, and cells of a side, at most; above, they
-serve metrics only. Exact W_p of 4,000 points, p = 1 and 2, takes 0.35 to 0.7 of
-the CPU time with the entropic start in up to three dimensions, and in up to 64 about half between
-mixtures, 0.85 to 1 between normal samples; of 10,000 points 0.6 to 1. Of 10,000 points 1,024 cells
-take 1.0 to 1.3 times as long as 2,048 in the plane; 20,000 points take 0.9 to 1.4 times as long as
-with the entropic start."""
+serve metrics only. Exact W_p of 4,000 points, p = 1 and 2, takes 0.35 to 0.7 of the CPU time with
+the entropic start in up to three dimensions, and in up to 64 about half between mixtures, 0.45 to 1
+between normal samples (1.1 in 2,048); of 10,000 points 0.6 to 1. Of 10,000 points 1,024 cells take
+1.0 to 1.3 times as long as 2,048 in the plane; 20,000 points take 0.9 to 1.4 times as long as with
+the entropic start."""
 # How many times as many cells one side may have: 3,000 points beside 10,000 take 0.6 of the time
 # with the entropic start, 1,300 points 1.7 times as long.
 _UNLIKE = 4
 # Up to which dimension cells serve metrics: 4,000 points take 0.7 of the time with METRIC in four
-# and five dimensions, 1.0 to 1.25 in ten, and 10,000 points 1.1 to 1.2.
+# and five dimensions, 0.9 to 1.25 in ten, and 10,000 points 1.1 to 1.2.
 _METRIC_DIMENSION = 5
 _CELLS_EPS = 0.1
 """eps in units of `_spacing`; 0.03 to 0.3 take the same time. In units of the cost, 4,000 points of
 the plane at p = 1, moved by 28 times their spread, took 37 rounds in place of 5."""
+_SPLIT = 64  # coordinates that cells are split by: 2,048 take 3.5 s of 10,000 points, these 0.2
 _FEW_STEPS = 12  # with which they become smooth
 _SAMPLED = 256  # points of the estimate of the mean cost
 _TOL = 1e-2
@@ -127,16 +128,16 @@ def node_start(cost: Cost, a: Tensor, b: Tensor) -> Tensor:
 
 def usual_start(cost: Cost, a: Tensor, b: Tensor) -> Tensor:
     """The start that serves a cost: that of cells solved exactly, of few landmarks, or entropic."""
-    if counts := _exact_cells(cost):
+    if isinstance(cost, PointCost | MetricCost) and (counts := _exact_cells(cost)):
         return cell_start(cost, a, b, counts)
     if isinstance(cost, MetricCost):
         return exact_start(cost, a, b, METRIC)
     return entropic_start(cost, a, b)
 
 
-def _exact_cells(cost: Cost) -> tuple[int, int] | None:
+def _exact_cells(cost: PointCost | MetricCost) -> tuple[int, int] | None:
     """How many cells of the sources and of the targets are solved exactly, if that is best."""
-    if not isinstance(cost, PointCost | MetricCost) or cost.device.type != "cpu":
+    if cost.device.type != "cpu":
         return None
     n, m = (2 ** int(math.log2(max(k / CELL_POINTS, 1))) for k in cost.shape)
     if isinstance(cost, MetricCost):
@@ -146,12 +147,13 @@ def _exact_cells(cost: Cost) -> tuple[int, int] | None:
     return (min(n, MOST_EXACT), min(m, MOST_EXACT)) if serves else None
 
 
-def cell_start(cost: Cost, a: Tensor, b: Tensor, counts: tuple[int, int]) -> Tensor:
+def cell_start(
+    cost: PointCost | MetricCost, a: Tensor, b: Tensor, counts: tuple[int, int]
+) -> Tensor:
     """The same from one point of each of so many cells of the sides, solved exactly.
 
     Cells keep the mass where it is; points of the sample are all that a metric has in their place.
     """
-    assert isinstance(cost, PointCost | MetricCost)
     sides = zip((cost.x, cost.y), (a, b), counts, strict=True)
     (rows, u), (cols, v) = (_medoids(*side) for side in sides)
     part = cost.sub(rows, cols).to(torch.float64)
@@ -212,7 +214,14 @@ def _medoids(points: Tensor, weights: Tensor, count: int) -> tuple[Tensor, Tenso
 
 def _cells(points: Tensor, weights: Tensor, count: int) -> cells.Cells:
     levels = count.bit_length() - 1
-    return cells.divide(points, weights, levels, 2.0, split(points, levels))
+    return cells.divide(points, weights, levels, 2.0, split(_widest(points), levels))
+
+
+def _widest(points: Tensor) -> Tensor:
+    """The coordinates that vary most, from which cells are split."""
+    if points.shape[1] <= _SPLIT:
+        return points
+    return points[:, points.var(0).topk(_SPLIT).indices]
 
 
 def extended(part: Cost, reach: Cost, u: Tensor, v: Tensor) -> Tensor:

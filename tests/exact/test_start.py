@@ -107,3 +107,11 @@ def test_few_or_equal_points_have_a_start(n):
         g = start.usual_start(cost, weights, weights)
         assert g.shape == (n,)
         assert bool(torch.isfinite(g).all())
+
+
+def test_cells_are_split_by_the_coordinates_that_vary():
+    points = torch.zeros(64, 200, dtype=torch.float64)
+    points[:, 150] = torch.arange(64.0)
+    middle, masses = start._medoids(points, torch.full((64,), 1 / 64, dtype=torch.float64), 8)
+    assert sorted((points[middle, 150] // 8).tolist()) == list(range(8))
+    assert masses.tolist() == [1 / 8] * 8
