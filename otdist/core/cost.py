@@ -109,11 +109,18 @@ class Cost(ABC):
         return 0.0
 
     def lifted(self, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
-        """Factors (n, k) and (k, m) whose product bounds costs to the power 2/p from below.
+        """Factors (n, k) and (k, m) from whose product `of_product_` makes lower bounds of costs.
 
         None where there are none of few columns.
         """
         return None
+
+    def of_product_(self, product: Tensor) -> Tensor:
+        """Lower bounds of costs from a product of parts of `lifted`, in place."""
+        if self.p == 2:
+            return product
+        product.clamp_(min=0)
+        return product.sqrt_() if self.p == 1 else product.pow_(self.p / 2)
 
     def signs(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor] | None:
         """Factors (n, k) and (k, m) of a product that is negative wherever c_ij < f_i + g_j.

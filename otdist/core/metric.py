@@ -29,6 +29,8 @@ class Metric(ABC):
         framed: Whether a common shift leaves distances as they are, and a common factor
             multiplies them: samples are then centred and scaled as for the Euclidean distance.
         additive: The power p for which distance^p is Σ_k |x_k − y_k|^p, if there is one.
+        chordal: Whether distances are an increasing function of ‖x − y‖² of mapped points, which
+            `of_squared_` then is.
         factor: What distances between mapped points are multiplied by.
 
     >>> import otdist
@@ -39,6 +41,7 @@ class Metric(ABC):
     name: ClassVar[str]
     framed: ClassVar[bool] = False
     additive: ClassVar[float | None] = None
+    chordal: ClassVar[bool] = False
     factor: float = 1.0
 
     @abstractmethod
@@ -52,6 +55,10 @@ class Metric(ABC):
     @abstractmethod
     def block(self, x: Tensor, y: Tensor) -> Tensor:
         """Distances between all mapped x (k, d) and y (m, d), a fresh tensor (k, m)."""
+
+    def of_squared_(self, squared: Tensor) -> Tensor:
+        """Distances from lower bounds of ‖x − y‖² of mapped points, in place, if `chordal`."""
+        raise NotImplementedError
 
     @abstractmethod
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
@@ -189,6 +196,21 @@ class MetricCost(Cost):
     def _carried(self, error: float) -> float:
         error = error / self.unit
         return self.p * (self._bound + error) ** (self.p - 1) * error
+
+    def lifted(self, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+        """Those of squared distances of mapped points, if the metric is a function of them.
+
+        Of points less their centre: those of a city differ in the fourth digit of their directions.
+        """
+        if not self.metric.chordal:
+            return None
+        x, y = self.x.double(), self.y.double()
+        centre = (x.mean(0) + y.mean(0)) / 2
+        return PointCost(x - centre, y - centre, 2).lifted(dtype)
+
+    def of_product_(self, product: Tensor) -> Tensor:
+        """See `Cost`."""
+        return self._power_(self.metric.of_squared_(product))
 
     def signs(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor] | None:
         """Those of the metric, at p = 1."""

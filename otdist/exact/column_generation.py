@@ -30,7 +30,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otdist.core.certificate import LISTED
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost
 from otdist.core.result import Arcs
@@ -40,8 +39,8 @@ from otdist.exact import boxed, leftover
 from otdist.exact.boxed import BoxedFlow, Supplies
 from otdist.exact.limits import INTERRUPTED, LATE, Limits, Outcome, beyond
 from otdist.exact.network_simplex import SimplexError
-from otdist.exact.pricing import Pricer
 from otdist.exact.start import usual_start
+from otdist.exact.violations import Violations
 
 ROUNDS = 1000  # a bound that no problem seen so far came near to (the most: 30)
 
@@ -112,8 +111,7 @@ class _Run:
         self.cost, self.limits = widened(cost), limits
         self.a, self.b = a.cpu().numpy(), b.cpu().numpy()
         self.supplies = Supplies.of(self.a, self.b)
-        self.pricer = Pricer(cost)
-        self.fine: Pricer | None = None  # in float64, once float32 cannot tell pairs apart
+        self.violations = Violations(cost)
         self.rounds, self.optimal, self.message = 0, False, ""
         self.worst, self.stalled = np.inf, False
         self.lower, self.upper = -np.inf, np.inf
@@ -171,7 +169,7 @@ class _Run:
         size = max(float(reduced.max(initial=0.0)), float(self.s.max()), float(self.t.max()))
         self.f, self.g = self.f + flow.u, self.g + flow.v
         rounding = 8 * np.finfo(float).eps * float(np.abs(self.f).max() + np.abs(self.g).max())
-        tolerance = max(_RESOLUTION * sum(self.pricer.shape) * size, rounding)
+        tolerance = max(_RESOLUTION * sum(self.cost.shape) * size, rounding)
         self._upper()
         if not self.may_continue():
             return
@@ -179,7 +177,7 @@ class _Run:
         # Every pair is priced. No violation and no dropped mass is the optimum, unless the numbers
         # were so large that their resolution hides a gap: then the next, smaller box shows it.
         self.worst = worst = self._price(tolerance)
-        self.stalled = self.fine is not None and len(self.costs) == known and self.lower <= lower
+        self.stalled = self.violations.hard and len(self.costs) == known and self.lower <= lower
         closed = tolerance == rounding or abs(self.upper - self.lower) <= _CLOSED * self.upper
         self.optimal = worst <= tolerance and not self._dropped and closed
         # The box follows the worst violation down, and grows where it made points drop mass.
@@ -190,58 +188,36 @@ class _Run:
         )
 
     def _price(self, tolerance: float) -> float:
-        """Add the violating pairs to the arcs; returns the worst violation."""
+        """Add the violating pairs to the arcs; returns the worst violation, or a bound on it."""
         f, g = self._tensor(self.f), self._tensor(self.g)
-        found = self._below(f, g)
+        found = self.violations.find(f, g, tolerance, self.worst)
         if found is None:
-            return self._all(f, g, tolerance)
-        i, j = found
+            return self._many(f, g)
+        i, j, rest = found
         costs = self.cost.pairs(i, j)
         violation = (f[i] + g[j] - costs).cpu().numpy()
         bad = violation > tolerance
         rows, cols = i.cpu().numpy()[bad], j.cpu().numpy()[bad]
-        excess = np.zeros(len(self.f))
+        excess = torch.zeros_like(f).add_(rest).cpu().numpy()
         np.maximum.at(excess, i.cpu().numpy(), violation)
         self._lower(self.f - excess, self.g)
         self._add(rows, cols, costs.cpu().numpy()[bad])
-        return float(violation.max(initial=0.0))
+        return float(excess.max())
 
-    def _all(self, f: Tensor, g: Tensor, tolerance: float) -> float:
-        """What `_price` does where more pairs violate than can be listed.
+    def _many(self, f: Tensor, g: Tensor) -> float:
+        """The same where more pairs violate than can be listed.
 
-        Points of a metric tie by the million, and then most violate by the rounding of the simplex.
-        The centre stays there, since c-transforms in float32 violate as many ties again.
+        The centre of a metric stays where it is, since c-transforms in float32 violate as many ties
+        again.
         """
         if not isinstance(self.cost, MetricCost):
             return self._nearest(g, _MORE)
-        low, _ = self.cost.ctransform(g)
-        self._lower(low.cpu().numpy(), self.g)
-        worst = max(float((f - low).max()), 0.0)
-        if worst > tolerance:
-            i, j, _, _ = self.pricer.nearest(g, _MORE_TIED)
-            j2, i2, _, _ = self.pricer.T.nearest(f, _MORE_TIED)
-            self._join(*(torch.cat(ends).cpu().numpy() for ends in ((i, i2), (j, j2))))
-        return worst
-
-    def _below(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Every pair that may violate; None when there are too many to list.
-
-        Pairs that tie with the optimum are harmless, but float32 cannot tell them from violations.
-        Where they are too many, and those of a metric, which ties, or near that error in the round
-        before, float64 looks for violations beyond its own error only, and does so from then on.
-        """
-        size = float(f.abs().max() + g.abs().max())
-        limit = LISTED * sum(self.pricer.shape)
-        if self.fine is None:
-            error = self.pricer.error + 4 * torch.finfo(self.pricer.dtype).eps * size
-            found = self.pricer.below(f, g, error, limit)
-            tied = isinstance(self.cost, MetricCost)
-            if found is not None or not (tied or self.worst < 1e3 * error):
-                return found
-            self.fine = self.pricer.exact()
-            if not tied:  # potentials that float32 centred violate as many ties
-                self.pricer = self.fine
-        return self.fine.below(f, g, -4 * (self.fine.error + 1e-15 * size), limit)
+        error, pricer = self.violations.error(f, g), self.violations.pricer
+        i, j, low, _ = pricer.nearest(g, _MORE_TIED)
+        j2, i2, _, _ = pricer.T.nearest(f, _MORE_TIED)
+        self._lower((low - error).cpu().numpy(), self.g)
+        self._join(*(torch.cat(ends).cpu().numpy() for ends in ((i, i2), (j, j2))))
+        return float((f - low).max()) + error
 
     @property
     def _dropped(self) -> bool:
@@ -250,8 +226,9 @@ class _Run:
 
     def _nearest(self, g: Tensor, k: int, far: int = 0) -> float:
         """Centre at the c-transforms of g; the k nearest arcs of every point join."""
-        i, j, f, spread = self.pricer.nearest(g, k, far)
-        j2, i2, g2, spread2 = self.pricer.T.nearest(f, k, far)
+        pricer = self.violations.pricer
+        i, j, f, spread = pricer.nearest(g, k, far)
+        j2, i2, g2, spread2 = pricer.T.nearest(f, k, far)
         worst = max(float((self._tensor(self.f) - f).max()), 0.0) if self.rounds else 0.0
         self.f, self.g = f.cpu().numpy(), g2.cpu().numpy()
         if not self.rounds:
@@ -264,7 +241,7 @@ class _Run:
 
     def _join(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """Add those pairs that are no arcs yet; returns their reduced costs."""
-        m = self.pricer.shape[1]
+        m = self.cost.shape[1]
         keys = _absent(rows * m + cols, self.rows * m + self.cols)
         rows, cols = keys // m, keys % m
         costs = self.cost.pairs(self._tensor(rows), self._tensor(cols)).cpu().numpy()

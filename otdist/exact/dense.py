@@ -243,9 +243,10 @@ class _Problem:
 
 
 def is_rounding(upper: float, cost: Cost, scale: float) -> bool:
-    """Whether a distance is no more than what the rounding of weights may move."""
+    """Whether a distance is no more than what the rounding of weights, or of points, may move."""
     power = 1 / min(cost.p, 4.0)  # beyond, a distance is not small for this reason
-    return upper <= _ROUNDED**power * cost.largest ** (1 / cost.p) * scale
+    weights = _ROUNDED**power * cost.largest ** (1 / cost.p)
+    return upper <= max(weights, 2 * cost.error ** (1 / cost.p)) * scale
 
 
 def missing(weights: np.ndarray, index: np.ndarray, mass: np.ndarray) -> float:

@@ -23,6 +23,7 @@ from otdist.core.point_cost import PointCost
 _UNIT = 2.0**-53
 _OPPOSITE = 3.99**0.5  # chords above are of nearly opposite points, whose angle needs their sum
 _WIDE = ("X86_V4", "AVX512_SKX", "AVX512_SPR")  # names of registers of 512 bits in numpy
+_LEAST = 2.0**-36  # bound on distances, at least: directions are off by 2^-53
 _STEEP = 20.0  # slope of the angle in the chord below, at most
 
 
@@ -50,6 +51,7 @@ class Cosine(Metric):
     """
 
     name: ClassVar[str] = "cosine"
+    chordal: ClassVar[bool] = True
 
     def enter(self, points: Tensor, name: str) -> Tensor:
         """Half unit vectors u/2: then (1 − cos θ)/2 = ‖u/2 − v/2‖²."""
@@ -59,13 +61,17 @@ class Cosine(Metric):
         """See `Metric`."""
         return PointCost(x, y, 2).rows(0, len(x)).mul_(2)
 
+    def of_squared_(self, squared: Tensor) -> Tensor:
+        """See `Metric`."""
+        return squared.clamp_(min=0).mul_(2)
+
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
         """See `Metric`."""
         return (x - y).square().sum(1) * 2
 
     def largest(self, x: Tensor, y: Tensor) -> float:
-        """Opposite vectors."""
-        return 2.0
+        """That of the widest chord of half unit vectors, at most that of opposite ones."""
+        return min(max(2 * _widest(x, y) ** 2, _LEAST), 2.0)
 
     def of_negative_type(self, d: int) -> float:
         """Half a squared Euclidean distance."""
@@ -91,6 +97,7 @@ class Angular(Metric):
     """
 
     name: ClassVar[str] = "angular"
+    chordal: ClassVar[bool] = True
 
     def enter(self, points: Tensor, name: str) -> Tensor:
         """Unit vectors."""
@@ -106,13 +113,18 @@ class Angular(Metric):
         angles[i, j] = self.pairs(x[i], y[j])
         return angles
 
+    def of_squared_(self, squared: Tensor) -> Tensor:
+        """See `Metric`. Bounds of squares are below by more than roots and arcsines round."""
+        return _arcsine_(squared.mul_(0.25).clamp_(0, 1).sqrt_()).mul_(2)
+
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
         """See `Metric`."""
         return 2 * torch.atan2(_norm(x - y), _norm(x + y))
 
     def largest(self, x: Tensor, y: Tensor) -> float:
-        """Half a turn."""
-        return math.pi
+        """The angle of the widest chord, at most half a turn."""
+        half = _widest(x, y) / 2
+        return max(2 * math.asin(half) * (1 + 4 * _UNIT), _LEAST) if half < 1 else math.pi
 
     def slack(self, x: Tensor, y: Tensor) -> float:
         """An error of the chord, which is at most 2, times the slope of the angle."""
@@ -169,6 +181,14 @@ def _arcsine_(sines: Tensor) -> Tensor:
     with np.errstate(invalid="ignore"):  # of nearly opposite points, which the caller takes anew
         np.arcsin(sines.numpy(), out=sines.numpy())
     return sines
+
+
+def _widest(x: Tensor, y: Tensor) -> float:
+    """A bound on all ‖x − y‖: those of a city have a small angle between them."""
+    x, y = x.double(), y.double()
+    centre = (x.mean(0) + y.mean(0)) / 2
+    reach = sum(float(_norm(z - centre).max()) for z in (x, y))
+    return reach * (1 + (x.shape[1] + 8) * _UNIT)
 
 
 def _norm(vectors: Tensor) -> Tensor:

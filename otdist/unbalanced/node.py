@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.cost import LOG2E, Cost, Exponents
+from otdist.core.point_cost import PointCost
 
 
 class NodeCost(Cost):
@@ -92,7 +93,7 @@ class NodeCost(Cost):
 
     def lifted(self, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
         """Those of the points; the node has one more column and prices in its rows."""
-        found = self.base.lifted(dtype)
+        found = self.base.lifted(dtype) if isinstance(self.base, PointCost) else None
         if found is None:
             return None
         left, right = (

@@ -11,9 +11,10 @@ import otdist
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import MatrixCost, PointCost
 from otdist.core.result import ConvergenceWarning
-from otdist.exact import column_generation
+from otdist.exact import column_generation, pricing
 from otdist.exact.limits import Sizes
 from otdist.exact.pricing import Pricer
+from otdist.exact.violations import Violations
 from otdist.metrics import Angular, Cityblock
 
 COST_RTOL = 1e-9  # of the cost, or of 1e-12 of the largest pair where the cost all but vanishes
@@ -234,7 +235,8 @@ def test_pricing_of_angles_misses_no_violation(spread, level):
     g, _ = cost.T.ctransform(spread * torch.from_numpy(rng.normal(size=250)) / 8)
     f, _ = cost.ctransform(g)
     excess = 1e-4 * spread * torch.from_numpy(rng.random(250))
-    f, g = f + excess + level, g - (level if level < 1 else 0)
+    shift = level / cost.unit
+    f, g = f + excess + shift, g - (shift if level < 1 else 0)
     assert (cost.signs(f, g) is None) == (level == 30)
     found = Pricer(cost).below(f, g, Pricer(cost).error, 10**6)
     assert found is not None
@@ -253,7 +255,10 @@ def test_pricing_gives_up_on_too_many():
     assert Pricer(cost).below(one, one, 0.0, limit=50) is None
 
 
-def test_nearest_holds_the_k_nearest():
+@pytest.mark.parametrize("whole", [0, 2**15])
+def test_nearest_holds_the_k_nearest(whole, monkeypatch):
+    monkeypatch.setattr(pricing, "_WHOLE", whole)
+    monkeypatch.setattr(pricing, "_TILE", 512)
     rng = np.random.default_rng(10)
     x, y = (torch.from_numpy(rng.normal(size=(k, 3))) for k in (50, 2000))
     cost = PointCost(x, y, 2.0)
@@ -265,7 +270,9 @@ def test_nearest_holds_the_k_nearest():
     assert (reduced[i, j] <= (low + spread)[i] + 1e-4).all()
 
 
-def test_nearest_reaches_farther_at_every_scale():
+def test_nearest_reaches_farther_at_every_scale(monkeypatch):
+    monkeypatch.setattr(pricing, "_WHOLE", 0)  # in tiles of columns; `smallest` has whole rows
+    monkeypatch.setattr(pricing, "_TILE", 512)
     rng = np.random.default_rng(12)
     x, y = (torch.from_numpy(rng.normal(size=(k, 3))) for k in (70, 1100))
     cost = PointCost(x, y, 2.0)
@@ -308,10 +315,8 @@ def test_pairs_that_tie_by_the_thousand_are_not_taken_for_violations(metric, mon
     x = rng.normal(size=(600, 3))
     y = x[rng.permutation(600)[:550]] + 2 + rng.random((550, 3))
     calls = []
-    every = column_generation._Run._all
-    monkeypatch.setattr(
-        column_generation._Run, "_all", lambda *args: calls.append(1) or every(*args)
-    )
+    worst = Violations._worst
+    monkeypatch.setattr(Violations, "_worst", lambda *args: calls.append(1) or worst(*args))
     found, kept = wasserstein(x, y, metric=metric), otdist.wasserstein(x, y, metric=metric)
     assert found.converged
     assert found.gap <= 1e-9 * found.distance
