@@ -27,6 +27,7 @@ from otdist.critics.layers import MaxMin, OrthogonalLinear
 from otdist.critics.lipschitz import lipschitz_bound
 from otdist.critics.randomness import seeded
 from otdist.critics.samples import Frame
+from otdist.critics.softened import soft_highest
 from otdist.distances import wasserstein
 
 LLOYD = 10
@@ -44,6 +45,9 @@ class Funnels(nn.Module):
         centres: The a_k, shape (K, d); learned, starting here.
         heights: The b_k, shape (K,); learned; zero when None.
         peaks: The maximum of peaks; otherwise the minimum of valleys.
+
+    Attributes:
+        temperature: Above 0 the extremum is a soft one in training mode, as `softened` defines it.
 
     Raises:
         ValueError: shapes that do not fit.
@@ -69,6 +73,7 @@ class Funnels(nn.Module):
                 f"heights must have shape ({len(centres)},), one per centre: "
                 f"got {tuple(start.shape)}"
             )
+        self.temperature = 0.0
         self.centres = nn.Parameter(centres.detach().clone())
         self.heights = nn.Parameter(start.detach().clone().to(centres.dtype))
 
@@ -79,6 +84,9 @@ class Funnels(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores of x (n, d), shape (n,)."""
+        if self.training and self.temperature > 0:
+            raised = self._sign * self.heights
+            return self._sign * soft_highest(x, self.centres, raised, self.temperature)
         with torch.no_grad():
             own = self._highest(x)
         away = x - self.centres[own]
@@ -92,6 +100,14 @@ class Funnels(nn.Module):
         raised = self._sign * self.heights
         parts = [_argmax(raised - torch.cdist(part, self.centres)) for part in x.split(block)]
         return torch.cat(parts) if parts else x.new_zeros(0, dtype=torch.int64)
+
+    @torch.no_grad()
+    def lead(self, x: Tensor) -> float:
+        """How far the funnel that attains the extremum is from the next one, mean over x (n, d)."""
+        if len(self.centres) == 1:
+            return 0.0
+        first, second = (self._sign * self.heights - torch.cdist(x, self.centres)).topk(2).values.T
+        return float((first - second).mean())
 
     def lipschitz(self) -> float:
         """The Lipschitz constant: 1."""

@@ -11,7 +11,8 @@ need no tuning. Lipschitz constants do not depend on the frame.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -94,6 +95,27 @@ class Frame:
         return kind, self.enter(columns.to(self.centre.device)), given.ndim == 1
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Validation points as critics see them, made ready once for all validations.
+
+    In 128 dimensions a validation of funnels takes a third of the time that it takes otherwise.
+
+    Attributes:
+        x: Of the first sample, in the frame, float32.
+        y: Of the second.
+        a: Weights of x, float64.
+        b: Weights of y.
+        reach: The largest norm among x and y.
+    """
+
+    x: Tensor
+    y: Tensor
+    a: Tensor
+    b: Tensor
+    reach: float
+
+
 class Supply:
     """What training needs; the base of `Given` and of streams.
 
@@ -110,6 +132,13 @@ class Supply:
     test: SamplePair
     whole: SamplePair | None = None
     plenty: bool = False
+
+    @cached_property
+    def seen(self) -> Seen:
+        """The validation points."""
+        x, y = self.frame.sides(self.validation)
+        a, b = (side.weights.detach() for side in (self.validation.x, self.validation.y))
+        return Seen(x.float(), y.float(), a, b, reach(x, y))
 
     @property
     def ended(self) -> bool:
@@ -171,6 +200,11 @@ class Given(Supply):
         return points[index.to(points.device)]
 
 
+def reach(*points: Tensor) -> float:
+    """The largest norm among points (n, d)."""
+    return max(float(z.norm(dim=1).max()) for z in points)
+
+
 def original(side: measure.Measure, pair: SamplePair, which: int | Tensor | None = None) -> Tensor:
     """The first points of one side, or those of some indices, or all, in the caller's units.
 
@@ -182,11 +216,21 @@ def original(side: measure.Measure, pair: SamplePair, which: int | Tensor | None
 
 
 def _part(pair: SamplePair, i: Tensor, j: Tensor) -> SamplePair:
-    """The pair of x_i and y_j, weights renormalised."""
-    points, weights = [], []
-    for side, index in ((pair.x, i), (pair.y, j)):
-        index = index.to(side.points.device)
-        points.append(original(side, pair, index))
-        kept = side.weights.detach()[index]
-        weights.append(None if side.uniform else kept / kept.sum())
-    return measure.pair(*points, *weights)
+    """The pair of x_i and y_j, float64, weights renormalised.
+
+    It stays in the frame of the whole pair, which has been validated: another validation and frame
+    of 60,000 points in 128 dimensions take a seventh of a fit of four seconds.
+    """
+    kind = Kind(True, torch.float64, pair.centre.device)
+    return replace(pair, x=_some(pair.x, i), y=_some(pair.y, j), kind=kind)
+
+
+def _some(side: measure.Measure, index: Tensor) -> measure.Measure:
+    """The measure of some points."""
+    index = index.to(side.points.device)
+    points = side.points.detach()[index].double()
+    if side.uniform:
+        share = torch.tensor(1 / len(points), dtype=torch.float64, device=points.device)
+        return measure.Measure(points, share.expand(len(points)), True)
+    kept = side.weights.detach()[index]
+    return measure.Measure(points, kept / kept.sum(), False)

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from otdist.core.measure import SamplePair
@@ -54,6 +55,10 @@ FUNNELS, START_POINTS = 256, 1024
 CLUSTERS, CLUSTER_POINTS = (64, 16, 32, 128, 256), 2**14
 """Numbers of funnels that start at centres of clusters, the first for all of them while kinds are
 compared, and points that are clustered, where so many can be had."""
+
+
+LOOKED = 500
+"""Points of either sample on which funnels are looked at to choose their temperature."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,12 @@ def starts(name: str, supply: Supply, seed: int, *, all_sizes: bool = False) -> 
     if name == "sorting":
         return [Start(lambda: sorting_network(d, seed=seed), lambda critic: SORTING_RATE)]
     return [Start(lambda: relu_network(d, seed=seed))]
+
+
+def temperature(critic: Funnels, supply: Supply) -> float:
+    """The unit of temperatures: how far the highest funnel is above the next, mean over points."""
+    sides = supply.frame.sides(supply.corner(LOOKED), LOOKED)
+    return critic.lead(torch.cat(sides).to(critic.centres))
 
 
 def _many(supply: Supply) -> SamplePair:

@@ -178,6 +178,7 @@ class Streamed(Supply):
         """The same points in the same order, as far as they are kept."""
         self._batches = [] if self._batches is None else self._batches
         other = copy.copy(self)
+        other.seen = self.seen
         other._at = 0
         return other
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import torch
 from torch import nn
 
 from otdist.critics import Funnels
+from otdist.critics import race as race_module
 from otdist.critics.critics import mean_difference
 from otdist.critics.parts import Parts
-from otdist.critics.race import CLOSE, HEAT, OPENING, STAY, Race, Racer
-from otdist.critics.starts import FEW_POINTS, Start, starts
+from otdist.critics.race import CLEAR, CLOSE, HEAT, OPENING, STAY, Race, Racer
+from otdist.critics.starts import FEW_POINTS, Start, starts, temperature
 from otdist.critics.streams import supplies_of
-from otdist.critics.training import Clock
+from otdist.critics.training import Clock, Training, ahead
 
 STEPS = 40
 
@@ -142,3 +144,49 @@ class Steep(nn.Module):
 
     def lipschitz(self) -> float:
         return 1e3
+
+
+def funnels(monkeypatch, clear: list[float]) -> list[tuple[int, float]]:
+    """Number of funnels and temperature of all that train in a race, softer ones so far ahead."""
+    told, trained = iter(clear), []
+    run = Training.run
+
+    def spied(self, critic, supply, report):
+        assert critic.temperature == 0
+        trained.append((len(critic.centres), self.temperature))
+        history = run(self, critic, supply, report)
+        assert critic.temperature == 0
+        return history
+
+    monkeypatch.setattr(Training, "run", spied)
+    monkeypatch.setattr(race_module, "ahead", lambda *of: next(told))
+    monkeypatch.setattr(race_module, "temperature", lambda critic, supply: 0.1)
+    sizes = [Start(partial(Funnels, torch.randn(k, 2)), lambda critic: 0.01) for k in (3, 4)]
+    race().run({"peaks": sizes})
+    return trained
+
+
+def test_softer_funnels_enter_if_clearly_ahead_and_softer_ones_if_not_clearly_behind(monkeypatch):
+    assert funnels(monkeypatch, [CLEAR])[:3] == [(3, 0), (3, 0.1), (4, 0)]
+    found = funnels(monkeypatch, [1.1 * CLEAR, -0.9 * CLEAR, -1.1 * CLEAR])[:5]
+    assert [size for size, _ in found] == [3, 3, 3, 3, 4]
+    assert [warm for _, warm in found] == pytest.approx([0, 0.1, 0.2, 0.3, 0.2])
+
+
+def test_gaps_are_compared_in_standard_errors_of_their_difference():
+    supply = race().supply
+    one, other = Funnels(torch.zeros(1, 2)), Funnels(torch.ones(1, 2))
+    seen = supply.seen
+    more = [(one(z) - other(z)).detach().double() for z in (seen.x, seen.y)]
+    error = math.sqrt(sum(float(z.var(correction=0)) / len(z) for z in more))
+    assert ahead(one, other, supply) == pytest.approx(
+        float(more[0].mean() - more[1].mean()) / error
+    )
+    assert ahead(one, one, supply) == 0
+
+
+def test_the_unit_of_temperatures_is_a_lead_over_points_of_both_samples():
+    supply = race().supply
+    critic = Funnels(torch.randn(8, 2, generator=torch.Generator().manual_seed(0)))
+    x, y = (z.float() for z in supply.frame.sides(supply.corner(500)))
+    assert temperature(critic, supply) == pytest.approx(critic.lead(torch.cat([x, y])), rel=1e-5)
