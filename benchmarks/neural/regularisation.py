@@ -30,7 +30,7 @@ from benchmarks.records import Row
 from otdist.critics.critics import Funnels
 from otdist.critics.parts import Parts
 from otdist.critics.samples import Supply
-from otdist.critics.starts import starts
+from otdist.critics.starts import starts, temperature
 from otdist.critics.streams import supplies_of
 from otdist.critics.training import Training, scores, validate
 
@@ -56,6 +56,9 @@ TREATMENTS: dict[str, Options] = {
     "dropout 50%": {"dropped": 0.5},
     "heights 0.01": {"penalty": 0.01},
     "heights 0.1": {"penalty": 0.1},
+    "soft 1": {"softness": 1.0},
+    "soft 2": {"softness": 2.0},
+    "soft 3": {"softness": 3.0},
 }
 AT_THE_END = ("as it is", "last state", "averaged")
 """States of one and the same run."""
@@ -145,6 +148,10 @@ def _trained(pair: Callable[[], KnownPair], funnels: int, seed: int, options: Op
     (supply,) = supplies_of((made.x, made.y), (None, None), Parts((0.6, 0.2, 0.2)), seed)
     start = starts("peaks", supply, seed, all_sizes=True)[STARTS[funnels]]
     critic = start.make().float()
+    assert isinstance(critic, Funnels)
+    options = dict(options)
+    if softness := options.pop("softness", 0.0):
+        options["temperature"] = softness * temperature(critic, supply)
     training = Treated(STEPS, BATCH, start.rate(critic), PATIENCE, "certified", **options)
     training.run(critic, supply, lambda stage: None)
     return Trained(critic, supply, training.states, made.truth)
