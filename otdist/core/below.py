@@ -15,7 +15,7 @@ from torch import Tensor
 
 from otdist.core.cost import block_entries
 from otdist.core.point_cost import PointCost
-from otdist.core.threads import each
+from otdist.core.threads import each, scratch
 
 _TILE = 2048  # columns of a product whose rows are reduced at once
 
@@ -39,7 +39,9 @@ def ctransform(cost: PointCost, g: Tensor, dtype: torch.dtype) -> Tensor:
     def block(part: slice) -> None:
         low: Tensor | None = None
         for at in range(0, m, _TILE):
-            c = torch.mm(left[part], right[:, at : at + _TILE])
+            columns = right[:, at : at + _TILE]
+            c = scratch(part.stop - part.start, columns.shape[1], columns)
+            torch.mm(left[part], columns, out=c)
             if p != 2:
                 c = c.clamp_(min=0).sqrt_() if p == 1 else c.clamp_(min=0).pow_(p / 2)
                 c -= shift[at : at + _TILE]

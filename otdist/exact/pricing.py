@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from otdist.core.cost import Cost, where
-from otdist.core.threads import each
+from otdist.core.threads import each, held
 from otdist.exact import smallest
 
 _BLOCK = 2**20  # entries of a block: four megabytes of float32
@@ -118,7 +118,9 @@ class Pricer:
     def _product(self, rows: slice, columns: slice) -> Tensor:
         assert self._lifted is not None
         left, right = self._lifted
-        return self.cost.of_product_(torch.mm(left[rows], right[:, columns]))
+        left, right = left[rows], right[:, columns]
+        block = held("reduced costs", (len(left), right.shape[1]), self.dtype, left.device)
+        return self.cost.of_product_(torch.mm(left, right, out=block))
 
     def _chosen(self, rows: slice, cols: Tensor) -> Tensor:
         """Costs of each of some rows with columns of its own, shape (h, c) as `cols`."""
@@ -260,7 +262,9 @@ def _less(block: Tensor, bound: Tensor) -> Tensor:
     """Where entries are below bounds of rows (h, 1); NumPy takes a third of torch's time."""
     if block.device.type != "cpu":
         return block < bound
-    return torch.from_numpy(np.less(block.numpy(), bound.numpy()))
+    hit = held("less", block.shape, torch.bool)
+    np.less(block.numpy(), bound.numpy(), out=hit.numpy())
+    return hit
 
 
 def _strides(largest: int) -> Iterator[int]:
