@@ -212,9 +212,14 @@ class MetricCost(Cost):
         """See `Cost`."""
         return self._power_(self.metric.of_squared_(product))
 
+    @property
+    def signed(self) -> bool:
+        """Whether `signs` mostly has an answer."""
+        return self.p == 1 and type(self.metric).signs is not Metric.signs
+
     def signs(self, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor] | None:
         """Those of the metric, at p = 1."""
-        if self.p != 1:
+        if not self.signed:
             return None
         return self.metric.signs(self.x, self.y, f * self.unit, g * self.unit)
 

@@ -44,10 +44,15 @@ MESSAGE = "exact: optimal plan and dual agree"
 
 _NEVER = 2**62  # pairs
 _PROOF_SECONDS = 1.0  # that a proof after a stop may take in any case
-_MORE = 3
-"""Times as many pairs of metrics are kept, which take longer to find again: 1,500 to 2,000 points
-in 3 to 10 dimensions take 0.6 to 0.9 of the time of column generation without a matrix, angles in
-space as much; 2,500 points in space 0.8 to 1.2."""
+_MORE, _SIGNED = 3.0, 1.0
+"""Times as many pairs of metrics are kept, which take longer to find again: 1,250 to 2,000 points
+in 2 to 32 dimensions take 0.5 to 1.4 of the time of column generation without a matrix, mostly less
+than 0.9. Angles, which signs of a product price, take 1.1 to 1.5 times as long with a matrix from
+1,250 points on, and on the sphere in space from 850."""
+_SPHERE, _PLANE, _FLAT = 0.5, 0.45, 0.25
+"""The same on that sphere, in the plane, and there below p = 2: column generation takes 0.4 to 0.9
+of the time between 600 and 1,200 points (normal, mixtures, heavy tails), where a matrix needs many
+arcs."""
 _TIED = 100  # points between which a metric is assigned
 
 
@@ -56,8 +61,9 @@ class Exact:
     """Exact optimal transport, proved by its dual.
 
     Closed form on the line and on the circle; otherwise a linear programme, on the full matrix of
-    costs up to 1.44 million pairs (`matrix`), of metrics other than the Euclidean up to three times
-    as many, and by column generation without a matrix above. The options, `rtol` and `start` speak
+    costs up to 1.44 million pairs (`matrix`), a quarter to a half of them in the plane, of metrics
+    other than the Euclidean up to three times as many, and by column generation without a matrix
+    above. The options, `rtol` and `start` speak
     to the latter: the others end within a fraction of a second, exact, and need none of them.
 
     Attributes:
@@ -113,10 +119,9 @@ class Exact:
         )
         g = None if g is None else g[y.first]
         pairs = len(x.first) * len(y.first)
-        if pairs <= most or (
-            isinstance(task.cost, MetricCost)
-            and pairs <= _MORE * most
-            and not staying.gains(restrict(task.cost, x, y), x.weights, y.weights)
+        share = _share(task.cost)
+        if pairs <= share * most and not (
+            share > 1 and staying.gains(restrict(task.cost, x, y), x.weights, y.weights)
         ):
             return _on_matrix(task, (x, y), g)
         network_simplex.load()
@@ -264,6 +269,14 @@ def _by_cells(
     return answer(
         task, proof, solver="exact", message=message, begin=begin, converged=reached
     )  # fmt: skip
+
+
+def _share(cost: Cost) -> float:
+    """How many times as many pairs as usual are all kept."""
+    flat = in_plane(cost)
+    if isinstance(cost, MetricCost):
+        return (_SPHERE if flat else _SIGNED) if cost.signed else _MORE
+    return (_PLANE if cost.p >= 2 else _FLAT) if flat else 1.0
 
 
 def _on_matrix(task: Task, merged: tuple[Merged, Merged] | None, g: Tensor | None) -> OTResult:

@@ -52,8 +52,8 @@ class Sizes:
     """From which size on a method is used, and how much it begins with.
 
     Attributes:
-        matrix_pairs: Up to so many pairs all costs are kept; above, column generation finds those
-            that matter.
+        matrix_pairs: Up to so many pairs, in the plane fewer, all costs are kept; above, column
+            generation finds those that matter.
         rescued_pairs: Up to so many pairs a matrix is made where costs span more digits than one
             unit has.
         nearest: Arcs per point that column generation begins with. Four problems of 2,500 points
