@@ -46,30 +46,34 @@ def soft_highest(x: Tensor, centres: Tensor, heights: Tensor, temperature: float
 
 
 class _SoftHighest(torch.autograd.Function):
-    """The soft maximum, with weights and distances kept for the slopes."""
+    """The soft maximum, with weights and shares of slopes kept: of (n, K) only two tensors are new.
+
+    Fresh pages and passes over them cost more than the products do. With 256 funnels in 64
+    dimensions and 1,024 points a step takes 2.5 to 4 ms, and 5 to 6.5 ms where weights are
+    normalised in forward and scaled in backward.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, centres: Tensor, heights: Tensor, temperature: float
     ) -> Tensor:
         away = torch.cdist(x, centres)
-        raised = (heights - away).div_(temperature)
-        top = raised.amax(1)
-        weights = raised.sub_(top[:, None]).clamp_(min=LEAST).exp_()
+        weights = torch.sub(heights / temperature, away, alpha=1 / temperature)
+        top = weights.amax(1)
+        weights.sub_(top[:, None]).clamp_(min=LEAST).exp_()
         total = weights.sum(1)
-        weights /= total[:, None]
-        ctx.save_for_backward(x, centres, weights, away)
-        ctx.least = ROUNDED * temperature
+        slopes = torch.div(weights, away.clamp_(min=ROUNDED * temperature), out=away)
+        ctx.save_for_backward(x, centres, weights, slopes, total)
         return (top + total.log()) * temperature
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, centres, weights, away = ctx.saved_tensors
-        pull = weights * grad[:, None]
-        lift = pull.sum(0)
-        pull /= away.clamp_min(ctx.least)
-        move = pull.T @ x - pull.sum(0)[:, None] * centres
+        x, centres, weights, slopes, total = ctx.saved_tensors
+        pull = grad / total
+        move = slopes.T @ (x * pull[:, None]) - (slopes.T @ pull)[:, None] * centres
+        lift = weights.T @ pull
         if not ctx.needs_input_grad[0]:  # points of a sample: a matrix product less
             return None, move, lift, None
-        return pull @ centres - pull.sum(1)[:, None] * x, move, lift, None
+        fall = slopes @ centres - slopes.sum(1)[:, None] * x
+        return fall * pull[:, None], move, lift, None
