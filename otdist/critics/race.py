@@ -28,7 +28,7 @@ from otdist.critics.lipschitz import lipschitz_bound
 from otdist.critics.penalties import trainable
 from otdist.critics.samples import Supply
 from otdist.critics.starts import Start, temperature
-from otdist.critics.training import CHECKS, Clock, Handling, Training, ahead, validate
+from otdist.critics.training import CHECKS, SETTLED, Clock, Handling, Training, ahead, validate
 
 HEAT, USUAL = 0.05, 1500
 """Of several critics, each trains for this share of the steps, but not of more than so many."""
@@ -165,7 +165,7 @@ class Race:
         going, left, last = _promising(racers), self.steps - steps, False
         while left > 0 and not last:
             steps *= 2
-            going = [one for one in going if one.name not in FIXED and _may_win(one, racers)]
+            going = [one for one in going if self._goes_on(one, racers)]
             going = _by_kind(going, RIVALS)
             last = left < 3 * steps or self.clock.left() < 6 * sum(one.seconds for one in going)
             if last:
@@ -177,6 +177,18 @@ class Race:
                 else:
                     self._train(racer, steps, seconds, FEW_CHECKS)
             left -= steps
+
+    def _goes_on(self, racer: Racer, racers: Sequence[Racer]) -> bool:
+        """Whether another round may be worth its time.
+
+        Softer funnels overfit late, so that patience hardly ends their last round. Unless seconds
+        were given for it, they leave after a round that gained less than a thousandth. From 12,000
+        points of 64 true funnels in 64 dimensions one of three seeds then takes 5 CPU seconds for
+        11, and its limit is 0.75 of W_1 for 0.76; the others are as they were.
+        """
+        if not math.isfinite(self.clock.seconds) and racer.temperature > 0:
+            return racer.gained > SETTLED * abs(racer.gap) and _may_win(racer, racers)
+        return racer.name not in FIXED and _may_win(racer, racers)
 
     def _enter(self, name: str, start: Start, steps: int, softness: float = 0.0) -> Racer:
         """A fresh critic after its heat of so many steps; what it gained is not known."""

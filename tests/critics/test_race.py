@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from otdist.critics.parts import Parts
 from otdist.critics.race import CLEAR, CLOSE, HEAT, OPENING, STAY, Race, Racer
 from otdist.critics.starts import FEW_POINTS, Start, starts, temperature
 from otdist.critics.streams import supplies_of
-from otdist.critics.training import Clock, Training, ahead
+from otdist.critics.training import SETTLED, Clock, Training, ahead
 
 STEPS = 40
 
@@ -171,6 +172,19 @@ def test_softer_funnels_enter_if_clearly_ahead_and_softer_ones_if_not_clearly_be
     found = funnels(monkeypatch, [1.1 * CLEAR, -0.9 * CLEAR, -1.1 * CLEAR])[:5]
     assert [size for size, _ in found] == [3, 3, 3, 3, 4]
     assert [warm for _, warm in found] == pytest.approx([0, 0.1, 0.2, 0.3, 0.2])
+
+
+@pytest.mark.parametrize(("seconds", "stays"), [(None, False), (1e9, True)])
+def test_softer_funnels_earn_their_steps_unless_seconds_were_given(seconds, stays):
+    run = race(clock=Clock(seconds))
+    soft = Racer("peaks", Funnels(torch.zeros(1, 2)), run.supply, 0.1, temperature=0.1, gap=1.0)
+    assert run._goes_on(soft, [soft])  # after a heat
+    soft.gained = 0.9 * SETTLED
+    assert run._goes_on(soft, [soft]) == stays
+    soft.gained = 1.1 * SETTLED
+    assert run._goes_on(soft, [soft])
+    hard = replace(soft, temperature=0.0, gained=0.9 * SETTLED)
+    assert run._goes_on(hard, [hard])
 
 
 def test_gaps_are_compared_in_standard_errors_of_their_difference():
