@@ -109,8 +109,8 @@ def test_a_solver_of_all_pairs_is_not_asked_where_mass_stays_or_a_lattice_is_fil
 
 def test_metrics_between_more_points_than_others_agree_with_and_without_a_matrix():
     x, y, a, b = pieces(5, 0, 130, 120, 3)
-    few, none = (otdist.Exact(_sizes=Sizes(matrix_pairs=k)) for k in (10_000, 1_000))
-    for metric in ("cityblock", "chebyshev", "angular"):
+    for metric, kept in (("cityblock", 10_000), ("chebyshev", 10_000), ("angular", 40_000)):
+        few, none = (otdist.Exact(_sizes=Sizes(matrix_pairs=k)) for k in (kept, 1_000))
         first, second = (
             otdist.wasserstein(x, y, a=a, b=b, metric=metric, solver=s) for s in (few, none)
         )
