@@ -43,8 +43,7 @@ def ctransform(cost: PointCost, g: Tensor, dtype: torch.dtype) -> Tensor:
             c = scratch(part.stop - part.start, columns.shape[1], columns)
             torch.mm(left[part], columns, out=c)
             if p != 2:
-                c = c.clamp_(min=0).sqrt_() if p == 1 else c.clamp_(min=0).pow_(p / 2)
-                c -= shift[at : at + _TILE]
+                c = cost.of_product_(c).sub_(shift[at : at + _TILE])
             found = c.amin(1)
             low = found if low is None else torch.minimum(low, found, out=low)
         assert low is not None

@@ -2,8 +2,8 @@
 
 Columns j, j + G, j + 2G, … of a block form group j. Minima of groups of eight columns are one sweep
 of the block; those of groups of these groups are a small one. The k smallest of a row lie in the k
-groups of smallest minima, so only those are looked at. A row of 4,000 entries takes 4 microseconds
-for the twelve smallest and eight far ones, where k smallest entries by `torch.topk` took 20.
+groups of smallest minima, so only those are looked at. Twelve nearest and eight farther of 4,000
+points take 12 microseconds a row, the product included, in place of 35.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def under(
         block: Shape (h, m).
         fine: Minima of its groups of `FINE` columns, shape (h, m / FINE).
         k: At most the number of groups of `width` columns.
-        width: Columns of the groups that are compared, a multiple of `FINE`.
+        width: Columns of the groups that are compared, at least `FINE`.
 
     Returns:
         Rows, columns, the least entry of each row, and the distance to the last that counts; None
         where ties make them twice as many.
     """
-    coarse = grouped(torch.from_numpy(fine), max(1, width // FINE)).numpy()
+    coarse = grouped(torch.from_numpy(fine), width // FINE).numpy()
     last = np.partition(coarse, k - 1, axis=1)[:, k - 1]
     at = np.flatnonzero(coarse <= last[:, None])
     for values in (fine, block):  # the members of each group that may hold such an entry

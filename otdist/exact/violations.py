@@ -84,8 +84,9 @@ class Violations:
         pairs = self.pricer.below(f, g, -error, self.listed)
         if pairs is None:
             return None
-        if len(pairs[0]):
-            return (*pairs, 2 * error)
+        i, j = pairs  # signs of angles list ties as well
+        if bool((f[i] + g[j] - self.cost.pairs(i, j) > tolerance).any()):
+            return i, j, 2 * error
         rest = (f - self.cost.ctransform(g)[0]).clamp(min=0)
         worst = float(rest.max())
         if worst > tolerance:

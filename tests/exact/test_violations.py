@@ -94,3 +94,16 @@ def test_a_lattice_is_settled_in_float64_once_violations_are_small():
     assert violations.pricer.dtype == torch.float64
     assert found is not None
     check(cost, f, g, 1e-12, found)
+
+
+@pytest.mark.parametrize("metric", [Angular(), Cityblock(), Chebyshev()])
+def test_ties_within_rounding_are_no_violations(metric):
+    """Where ties were too many before: signs of angles list every pair tight by rounding."""
+    cost = ordered(200, 200, metric)
+    f, g = tight(cost)
+    violations = Violations(cost)
+    violations.hard = True
+    found = violations.find(f + 1e-13, g, 1e-12, np.inf)
+    assert found is not None
+    check(cost, f + 1e-13, g, 1e-12, found)
+    assert float(torch.as_tensor(found[2]).max()) <= 1e-12
