@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from otdist.core import below, places, pruned
-from otdist.core.cost import where
+from otdist.core.cost import negative, where
 from otdist.core.metric import MetricCost
 from otdist.core.point_cost import Cost, MatrixCost, PointCost
 from otdist.core.result import Arcs, Bracket
@@ -139,8 +139,8 @@ def lower_from_both(cost: Cost, a: Tensor, b: Tensor, f: Tensor, g: Tensor) -> D
     def block(part: slice) -> None:
         if listed[0] > most:
             return
-        i, j = where(torch.mm(factors[0][part], factors[1]) < 0)
-        found.append((i + part.start, j))
+        i, j = where(negative(factors[0][part], factors[1]), part.start)
+        found.append((i, j))
         listed[0] += len(i)
 
     each(cost.parts(), block, cost.device)

@@ -52,16 +52,28 @@ def run(tasks: Sequence[Callable[[], None]]) -> None:
                 _check_time(deadline)
                 task()
         return
-    inference = torch.is_inference_mode_enabled()
+    inference, left = torch.is_inference_mode_enabled(), iter(tasks)
 
-    def one(task: Callable[[], None]) -> None:
+    def loop(_: int) -> None:
         # Grad and inference modes belong to a thread: another one does not have the caller's.
-        with torch.inference_mode(inference), torch.no_grad():
-            _check_time(deadline)
-            task()
+        with torch.inference_mode(inference), torch.no_grad(), _last(left):
+            for task in left:
+                _check_time(deadline)
+                task()
 
-    for _ in _pool(threads).map(one, tasks):
-        pass
+    with _last(left):
+        for _ in _pool(threads).map(loop, range(min(threads, len(tasks)))):
+            pass
+
+
+@contextmanager
+def _last(tasks: Iterator) -> Iterator[None]:
+    """After an error or an interrupt no further task begins, in any thread."""
+    try:
+        yield
+    finally:
+        for _ in tasks:
+            pass
 
 
 class TimeUpError(RuntimeError):

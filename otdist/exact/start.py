@@ -27,7 +27,7 @@ from otdist.core.point_cost import PointCost
 from otdist.core.tree import split
 from otdist.entropic import entropic
 from otdist.exact import cells, matrix
-from otdist.exact.network_simplex import SimplexError
+from otdist.exact.network_simplex import Flow, SimplexError
 
 # Lower bounds between mixtures of 20 normal clusters, n = 10,000, d = 2, 10 and 64, at 0.02,
 # 0.01, 0.003 and 0.001 of the optimal cost: 99.9, 99.9, 99.9, 99.8%; 99.4, 99.3, 99.0, 98.7%; 99.6,
@@ -156,27 +156,27 @@ def cell_start(
     """
     sides = zip((cost.x, cost.y), (a, b), counts, strict=True)
     (rows, u), (cols, v) = (_medoids(*side) for side in sides)
-    part = cost.sub(rows, cols).to(torch.float64)
+    costs = cost.sub(rows, cols).to(torch.float64).dense()
     try:
-        g, _ = _exactly(part, u, v, max(counts))
+        flow = _flow(cost, costs, u, v)
     except SimplexError:  # costs span more than the digits of float64
         return entropic_start(cost, a, b)
-    f = part.ctransform(g)[0]
-    eps = max(_CELLS_EPS * _spacing(part, f, g), 8 * cost.to(torch.float32).rounding)
+    f, g = (torch.from_numpy(potential) for potential in (flow.f, flow.g))
+    eps = max(_CELLS_EPS * _spacing(costs, f, g), 8 * cost.to(torch.float32).rounding)
     if not eps > 0:
         return torch.zeros_like(b)
     targets = torch.arange(len(b), device=b.device)
     return _spread(cost.sub(rows, targets), f, u, eps)
 
 
-def _spacing(part: Cost, f: Tensor, g: Tensor) -> float:
+def _spacing(costs: Tensor, f: Tensor, g: Tensor) -> float:
     """How far apart the reduced costs of neighbours are: the mean of the fourth of some rows.
 
     The cost itself is no measure: that of samples far apart is a constant, but for its last digits.
     """
     rows = evenly(f, _SAMPLED)
-    some = part.sub(rows, torch.arange(len(g), device=g.device)).dense()
-    return float((some - f[rows, None] - g).kthvalue(min(4, len(g)), dim=1).values.mean())
+    reduced = costs[rows] - f[rows, None] - g
+    return float(reduced.kthvalue(min(4, len(g)), dim=1).values.mean())
 
 
 def _count(cost: Cost, landmarks: int) -> int:
@@ -271,13 +271,18 @@ def _exactly(part: Cost, u: Tensor, v: Tensor, count: int) -> tuple[Tensor, floa
     """A potential of the targets from the exact problem of fewer landmarks, and what it costs."""
     rows, a = part.landmarks(u, count)
     columns, b = part.T.landmarks(v, count)
-    costs = np.ascontiguousarray(part.sub(rows, columns).dense().cpu().numpy())
-    shares = ((w / w.sum()).cpu().numpy() for w in (a, b))
-    flow = matrix.solve(costs, *shares, uniform=False, tied=isinstance(part, MetricCost))
-    f = torch.from_numpy((costs - flow.g).min(1)).to(part.device)
+    costs = part.sub(rows, columns).dense()
+    flow = _flow(part, costs, a / a.sum(), b / b.sum())
+    f = torch.from_numpy(flow.f).to(part.device)
     everyone = torch.arange(part.shape[1], device=part.device)
     g = part.sub(rows, everyone).T.ctransform(f)[0]
-    return g, float(costs[flow.rows, flow.cols] @ flow.mass)
+    return g, float(costs.cpu().numpy()[flow.rows, flow.cols] @ flow.mass)
+
+
+def _flow(cost: Cost, costs: Tensor, u: Tensor, v: Tensor) -> Flow:
+    """The optimum between all landmarks; their costs are a matrix."""
+    values, *weights = (np.ascontiguousarray(part.cpu().numpy()) for part in (costs, u, v))
+    return matrix.solve(values, *weights, uniform=False, tied=isinstance(cost, MetricCost))
 
 
 def typical(cost: Cost, a: Tensor, b: Tensor) -> float:
