@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 
 from otdist.core import checks
-from otdist.core.cost import where
+from otdist.core.cost import less, where
 from otdist.core.metric import Metric, length
 from otdist.core.point_cost import PointCost
+from otdist.core.threads import held
 
 _UNIT = 2.0**-53
 _OPPOSITE = 3.99**0.5  # chords above are of nearly opposite points, whose angle needs their sum
+_PARALLEL = 0.995  # cosines of smaller angles than 0.1, whose slope in them is above 10
+_FEW = 1 / 32  # share of pairs that are taken one by one
 _WIDE = ("X86_V4", "AVX512_SKX", "AVX512_SPR")  # names of registers of 512 bits in numpy
 _LEAST = 2.0**-36  # bound on distances, at least: directions are off by 2^-53
 _STEEP = 20.0  # slope of the angle in the chord below, at most
@@ -104,7 +107,20 @@ class Angular(Metric):
         return _units(points, name, self.name)
 
     def block(self, x: Tensor, y: Tensor) -> Tensor:
-        """See `Metric`."""
+        """See `Metric`.
+
+        Angles are those of cosines, which one product gives, but for nearly parallel directions:
+        300 by 300 in space take 0.4 ms in place of 0.8.
+        """
+        if x.device.type == "cpu" and x.dtype == torch.float64 and _numpy_is_quick():
+            angles = torch.mm(x, y.T)
+            size = np.abs(angles.numpy(), out=held("cosines", angles.shape, x.dtype).numpy())
+            i, j = where(less(torch.from_numpy(np.negative(size, out=size)), -_PARALLEL))
+            if len(i) <= _FEW * angles.numel():
+                with np.errstate(invalid="ignore"):  # of cosines that are rounded above 1
+                    np.arccos(angles.numpy(), out=angles.numpy())
+                angles[i, j] = self.pairs(x[i], y[j])
+                return angles
         half = PointCost(x / 2, y / 2, 1).rows(0, len(x))  # sines of half the angles
         if not float(half.max()) > _OPPOSITE / 2:
             return _arcsine_(half).mul_(2)
@@ -135,7 +151,7 @@ class Angular(Metric):
         """Those of cos(f + g) − ⟨x, y⟩, less its rounding, where no f + g exceeds half a turn.
 
         An angle is below f + g where its cosine is above cos(f + g) = cos f cos g − sin f sin g:
-        4,000 by 4,000 pairs take 60 ms, their angles 230. In float64, since cosines of small angles
+        4,000 by 4,000 pairs take 16 ms, their angles 115. In float64, since cosines of small angles
         are all near one.
         """
         if not float(f.max() + g.max()) < math.pi:
@@ -187,7 +203,7 @@ def _widest(x: Tensor, y: Tensor) -> float:
     """A bound on all ‖x − y‖: those of a city have a small angle between them."""
     x, y = x.double(), y.double()
     centre = (x.mean(0) + y.mean(0)) / 2
-    reach = sum(float(_norm(z - centre).max()) for z in (x, y))
+    reach = sum(math.sqrt(float((z - centre).square().sum(1).max())) for z in (x, y))
     return reach * (1 + (x.shape[1] + 8) * _UNIT)
 
 

@@ -192,3 +192,18 @@ def test_centred_costs_are_the_same_and_round_less(p: float) -> None:
     torch.testing.assert_close(centred.dense(), cost.dense(), rtol=1e-4, atol=1e-5)
     matrix = MatrixCost(cost.dense())
     assert matrix.centred() is matrix
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_marks_of_a_block_and_of_a_product(dtype: torch.dtype) -> None:
+    left, right = cloud(30, 4, dtype), cloud(17, 4, dtype, seed=1).T.contiguous()
+    product = left @ right
+    bounds = cloud(30, 1, dtype, seed=2)
+    assert torch.equal(blocks.less(product.clone(), bounds), product < bounds)
+    assert torch.equal(blocks.less(product.clone(), -0.5), product < -0.5)
+    i, j = blocks.where(blocks.negative(left, right), 100, 20)
+    hit = (product < 0).nonzero()
+    assert torch.equal(i, hit[:, 0] + 100)
+    assert torch.equal(j, hit[:, 1] + 20)
+    none = blocks.where(blocks.less(product.clone(), -1e9), 3)
+    assert [len(part) for part in none] == [0, 0]

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -87,6 +89,25 @@ def test_blocks_are_shared_out_among_as_many_threads_as_are_wanted():
     threads.run([work] * 3)
     assert len(names) == 3
     assert torch.get_num_threads() == 2
+
+
+def test_after_an_error_no_further_task_begins():
+    otdist.set_threads(2)
+    meeting, begun, lock = threading.Barrier(2), [], threading.Lock()
+
+    def task(k):
+        with lock:
+            begun.append(k)
+        if k < 2:
+            meeting.wait(timeout=60)
+        if k == 1:
+            raise ValueError("of the second task")
+        time.sleep(0.01)
+
+    with pytest.raises(ValueError, match="of the second task"):
+        threads.run([partial(task, k) for k in range(1000)])
+    threads.run([partial(task, 5)] * 2)  # the pool serves on
+    assert len(begun) < 100
 
 
 CALLS = {

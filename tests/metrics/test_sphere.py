@@ -32,6 +32,27 @@ def test_lower_bounds_by_products_are_below_and_near(metric, spread, p, dtype):
     assert bool((below >= truth * (1 - 1e4 * torch.finfo(dtype).eps))[apart].all())
 
 
+@pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-7])
+@pytest.mark.parametrize("d", [2, 3, 40])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_block_of_angles_is_that_of_pairs(spread, d, dtype):
+    """Also of equal, of nearly equal and of opposite points, and where all points are near."""
+    metric, rng = metrics.Angular(), np.random.default_rng(2)
+    place = rng.normal(size=d)
+    x, y = (torch.from_numpy(place + spread * rng.normal(size=(k, d))) for k in (120, 90))
+    y[:2] = -x[:2]
+    y[2:4] = -x[2:4] + 1e-9
+    y[4:6], y[6:8] = x[4:6], x[6:8] + 1e-9
+    x, y = (metric.enter(z, "x").to(dtype) for z in (x, y))
+    i, j = torch.arange(120).repeat_interleave(90), torch.arange(90).repeat(120)
+    truth = metric.pairs(x[i].double(), y[j].double()).view(120, 90)
+    off = (metric.block(x, y).double() - truth).abs()
+    units = torch.finfo(dtype).eps / torch.finfo(torch.float64).eps
+    assert float(off.max()) <= metric.slack(x.double(), y.double()) * units
+    if dtype == torch.float64 and d < 40:  # by differences: products lose what is near
+        assert bool((off <= 1e-12 * truth)[4:8, 4:8].all())
+
+
 @pytest.mark.parametrize("metric", [metrics.Cosine(), metrics.Angular()])
 @pytest.mark.parametrize("spread", [1.0, 1e-2])
 def test_the_bound_on_all_distances_knows_the_spread(metric, spread):
